@@ -1,0 +1,90 @@
+"""The entry point: signals, streams, completion, and the exit code."""
+# ruff: noqa: PLC0415 - completion, help and version load only what they need
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
+
+from bboxconv.errors import ExitCode
+
+if TYPE_CHECKING:
+    from bboxconv.completion import Group
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the locale cannot write must not end a run
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = ExitCode.DONE
+        _forget(sys.stdout)
+        _forget(sys.stderr)
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+        sys.stderr.write("interrupted\n")
+    except OSError as error:
+        code = ExitCode.IO
+        sys.stderr.write(f"error[io-failed]: writing to stdout failed: {error.strerror}\n")
+        _forget(sys.stdout)
+    sys.exit(code)
+
+
+def run(argv: Sequence[str]) -> ExitCode:
+    """Run a command line and return its exit code.
+
+    Raises KeyboardInterrupt, and BrokenPipeError where the reader of our output went away.
+    """
+    import typer
+
+    from bboxconv import usage
+    from bboxconv.cli import app
+    from bboxconv.outcome import settle
+
+    command = typer.main.get_command(app)
+    shell = os.environ.get("_BBOXCONV_COMPLETE")
+    if shell:
+        from bboxconv.completion import reply
+
+        sys.stdout.write(reply(cast("Group", command), shell, argv[0] if argv else ""))
+        return ExitCode.DONE
+    # The base of all that the parser says, in every version of it.
+    complaints = cast("type[Exception]", typer.BadParameter.__bases__[0])
+
+    def work() -> ExitCode:
+        try:  # not command(): that ends with 1 where the reader of our output went away
+            with command.make_context("bboxconv", usage.arguments(argv)) as context:
+                return ExitCode(command.invoke(context) or 0)
+        except typer.Exit as leave:
+            return ExitCode(leave.exit_code)
+        except complaints as error:
+            at = getattr(error, "ctx", None)
+            params, path = (at.command.params, at.command_path) if at else ((), "bboxconv")
+            raise usage.complaint(error, list(cast("Group", command).commands), params, path) from error
+
+    return settle(work, usage.Look(json="--json" in argv, debug="--debug" in argv))
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Ctrl-C, or the same by SIGTERM: once, so that a second one does not stop the clearing up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _forget(stream: TextIO) -> None:
+    """Let what is left in a stream that nobody reads go nowhere, without a word at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The library: convert files, read data sets as Arrow batches, write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from bboxconv import pipeline
+from bboxconv.errors import DataError, Findings
+from bboxconv.pipeline import Request
+from bboxconv.report import Report
+from bboxconv.schema import Dataset
+
+Sources = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+
+def _texts(sources: Sources) -> tuple[str, ...]:
+    if isinstance(sources, str | PathLike):
+        return (fspath(sources),)
+    return tuple(fspath(source) for source in sources)
+
+
+def _path(path: str | PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def convert(
+    src: Sources,
+    dst: str | PathLike[str],
+    *,
+    from_: str | None = None,
+    to: str | None = None,
+    in_: Mapping[str, str] | None = None,
+    out: Mapping[str, str] | None = None,
+    box: str | None = None,
+    classes: str | PathLike[str] | None = None,
+    class_map: Sequence[str] | Mapping[str, str] = (),
+    include_class: Sequence[str] = (),
+    exclude_class: Sequence[str] = (),
+    default_class: str | None = None,
+    drop_empty: bool = False,
+    unannotated: Literal["skip", "keep"] = "skip",
+    split: Sequence[str] = (),
+    images: str | PathLike[str] | None = None,
+    image_sizes: str | PathLike[str] | None = None,
+    image_size: tuple[int, int] | None = None,
+    batch_size: int = 4096,
+    jobs: int = 0,
+    memory: int = 256 << 20,
+    on_error: Literal["fail", "skip"] = "fail",
+    rejects: str | PathLike[str] | None = None,
+    max_errors: int | None = None,
+    on_invalid: Literal["keep", "clip", "drop", "fail"] = "keep",
+    strict: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+) -> Report:
+    """Convert annotations from one format to another, as `bboxconv convert` does; the options are its flags.
+
+    `src` is a path, `split=path`, or several of them. Returns the account of what was read, written, left out and lost. Raises UsageError for a call that is wrong, DataError where the data is
+    refused (its `diagnostics` say why; nothing is written) and OutputError where reading or writing fails.
+    """
+    pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
+    request = Request(
+        sources=_texts(src),
+        dst=fspath(dst),
+        from_=from_,
+        to=to,
+        in_=dict(in_ or {}),
+        out=dict(out or {}),
+        box=box,
+        classes=_path(classes),
+        class_map=tuple(pairs),
+        include_class=tuple(include_class),
+        exclude_class=tuple(exclude_class),
+        default_class=default_class,
+        drop_empty=drop_empty,
+        unannotated=unannotated,
+        split=tuple(split),
+        images=_path(images),
+        image_sizes=None if image_sizes is None else fspath(image_sizes),
+        image_size=image_size,
+        batch_size=batch_size,
+        jobs=jobs,
+        memory=memory,
+        on_error=on_error,
+        rejects=_path(rejects),
+        max_errors=max_errors,
+        on_invalid=on_invalid,
+        strict=strict,
+        overwrite=overwrite,
+        dry_run=dry_run,
+    )
+    return pipeline.run(request)
+
+
+def read(
+    src: Sources,
+    *,
+    from_: str | None = None,
+    in_: Mapping[str, str] | None = None,
+    classes: str | PathLike[str] | None = None,
+    images: str | PathLike[str] | None = None,
+    batch_size: int = 4096,
+    jobs: int = 1,
+) -> Dataset:
+    """Open a data set: its header, and its images as an iterable of pyarrow RecordBatches of `schema.IMAGE`, at most `batch_size` images each.
+
+    `src` is a path, `split=path`, or several of them. Boxes are in `header.box`, as the (first) source wrote them. Raises UsageError for a call that is wrong and DataError where the data has a fault:
+    those that are found while reading the header at once, the others when the batches are iterated.
+    """
+    request = Request(_texts(src), from_=from_, in_=dict(in_ or {}), classes=_path(classes), images=_path(images), batch_size=batch_size, jobs=jobs)
+    findings, stack = Findings(), ExitStack()
+    opened = pipeline.open_sources(request, findings, stack)
+    _refuse(findings)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        seen = Findings()
+        yield from pipeline.passing(request, opened, seen, stack)
+        _refuse(seen)
+
+    total = [dataset.images for dataset in opened.datasets]
+    known = None if None in total else sum(count for count in total if count is not None)
+    folders = tuple(folder for dataset in opened.datasets for folder in dataset.image_folders)
+    return Dataset(opened.header, batches, known, folders)
+
+
+def _refuse(findings: Findings) -> None:
+    if findings.errors:
+        raise DataError(findings)
+
+
+def write(
+    dataset: Dataset, dst: str | PathLike[str], *, to: str | None = None, out: Mapping[str, str] | None = None, overwrite: bool = False
+) -> Report:
+    """Write a data set that `read` gave, or that a program made, in the format that `to` or the name of `dst` says.
+
+    Returns and raises as `convert`.
+    """
+    return pipeline.run(Request((), fspath(dst), to=to, out=dict(out or {}), overwrite=overwrite), dataset=dataset)

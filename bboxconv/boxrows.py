@@ -1,0 +1,105 @@
+"""One row for each box, and back: the shape for SQL and data frames.
+
+An image without objects keeps one row, in which `object` is false: no row is lost, and an object without a bbox is told from no object.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bboxconv import schema
+from bboxconv.schema import OBJECT, SHAPES, Header, coordinate_names
+
+IMAGE_COLUMNS = {name: {"id": "image_id", "extra": "image_extra"}.get(name, name) for name in schema.IMAGE_FIELDS}
+"""What the columns of an image are called beside those of a box."""
+_OWN = ("category", "bbox")
+
+
+def row_schema(header: Header) -> pa.Schema:
+    """The columns: `image` (running number), the image's, `annotated`, `object`, the class by name, index and id, the four numbers, the other fields of the object."""
+    return pa.schema(
+        [
+            pa.field("image", pa.int64()),
+            *(schema.IMAGE.field(name).with_name(column) for name, column in IMAGE_COLUMNS.items()),
+            pa.field("annotated", pa.bool_()),
+            pa.field("object", pa.bool_()),
+            OBJECT.field("id").with_name("box_id"),
+            pa.field("category", pa.dictionary(pa.int32(), pa.string())),
+            pa.field("category_index", pa.int32()),
+            pa.field("category_id", pa.int64()),
+            *(pa.field(name, pa.float64()) for name in coordinate_names(header.box)),
+            *(field for field in OBJECT if field.name not in (*_OWN, "id")),
+        ]
+    )
+
+
+def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0) -> pa.RecordBatch:
+    """The rows of a batch of images, which are numbered from `first`."""
+    objects = schema.flat(batch)
+    lengths = np.diff(objects.offsets)
+    counts = np.maximum(lengths, 1)
+    image = np.repeat(np.arange(len(batch)), counts)
+    filled = lengths[image] > 0
+    rows = objects.rows
+    if not filled.all():
+        place = pa.array(np.cumsum(filled) - 1, mask=~filled)
+        rows = pa.StructArray.from_arrays([rows.field(name).take(place) for name in schema.OBJECT_FIELDS], fields=list(OBJECT))
+    boxes, valid = schema.boxes_of(rows)
+    index = rows.field("category")
+    names = [category.name for category in header.categories]
+    unique = list(dict.fromkeys(names))  # two classes may have one name, two entries of a dictionary may not
+    which = pa.array([unique.index(name) for name in names], pa.int32()).take(index)
+    images = pa.array(image)
+    columns = {
+        "image": pa.array(image + first),
+        **{column: batch.column(name).take(images) for name, column in IMAGE_COLUMNS.items()},
+        "annotated": pa.array(objects.annotated).take(images),
+        "object": pa.array(filled),
+        "box_id": rows.field("id"),
+        "category": pa.DictionaryArray.from_arrays(which, pa.array(unique, pa.string())),
+        "category_index": index,
+        "category_id": pa.array([category.id for category in header.categories], pa.int64()).take(index),
+        **{name: pa.array(np.ascontiguousarray(boxes[:, i]), mask=~valid) for i, name in enumerate(coordinate_names(header.box))},
+        **{name: rows.field(name) for name in schema.OBJECT_FIELDS if name not in (*_OWN, "id")},
+    }
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=row_schema(header))
+
+
+def first_rows(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The row at which each image begins. Raises ValueError where the rows of an image do not stand together."""
+    number = rows.column("image").to_numpy()
+    steps = np.diff(number)
+    if (steps < 0).any():
+        raise ValueError("the rows of an image do not stand together, or the images are not in order of their number")
+    return np.concatenate(([0], np.flatnonzero(steps) + 1))[: len(number)]
+
+
+def image_rows(rows: pa.Table, header: Header) -> pa.RecordBatch:
+    """The images of some rows of `row_schema`; the inverse of `box_rows`. Raises ValueError as `first_rows`."""
+    starts = first_rows(rows)
+    whole = rows.combine_chunks()
+    columns = {name: pa.concat_arrays(whole.column(name).chunks) if len(whole) else pa.array([], whole.schema.field(name).type) for name in whole.column_names}
+    filled = columns["object"].to_numpy(zero_copy_only=False)
+    first = pa.array(starts)
+    offsets = np.concatenate(([0], np.cumsum(filled)))[np.append(starts, len(filled))].astype(np.int64)
+    keep = pa.array(filled)
+    kept = {name: column if filled.all() else column.filter(keep) for name, column in columns.items()}
+    boxes = [kept[name] for name in coordinate_names(header.box)]
+    valid = boxes[0].is_valid().to_numpy(zero_copy_only=False)
+    numbers = np.column_stack([column.to_numpy(zero_copy_only=False) for column in boxes])
+    objects = {name: kept[name] for name in schema.OBJECT_FIELDS if name not in (*_OWN, "id", "shape")}
+    objects |= {"id": kept["box_id"], "category": kept["category_index"], "bbox": schema.bbox_array(numbers, valid), "shape": shapes(kept["shape"])}
+    images = {name: columns[column].take(first) for name, column in IMAGE_COLUMNS.items()}
+    annotated = columns["annotated"].take(first).to_numpy(zero_copy_only=False)
+    return schema.image_batch(images, offsets, schema.object_rows(objects, int(offsets[-1])), annotated)
+
+
+def shapes(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """A shape column with the dictionary that all batches share. Raises ValueError for a shape that is none of SHAPES."""
+    codes = pc.index_in(column.dictionary, pa.array(SHAPES))
+    taken = codes.take(column.indices)
+    if taken.null_count > column.null_count:
+        raise ValueError(f"a shape is none of {', '.join(SHAPES)}")
+    return pa.DictionaryArray.from_arrays(taken.cast(pa.int8()), pa.array(SHAPES))

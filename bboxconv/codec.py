@@ -1,0 +1,208 @@
+"""What a format is: a module that satisfies `Format`, and the plain data that it hands over.
+
+A format module holds `INFO`, `detect`, and `read` or `target` and `write`, or all of them; a format that only reads has no `write`, and the other way round. It says what it carries and in which
+box format its numbers stand; it holds no arithmetic on coordinates, counts no loss and prints nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from bboxconv.boxes import BoxFormat
+from bboxconv.errors import Findings
+from bboxconv.schema import IMAGE_FIELDS, OBJECT_FIELDS, Dataset, Header
+
+Options = Mapping[str, str]
+"""The options of one side, as `--in` and `--out` give them, completed with their defaults."""
+
+EVERYTHING = frozenset(
+    [f"image.{name}" for name in IMAGE_FIELDS]
+    + [f"object.{name}" for name in OBJECT_FIELDS]
+    + ["category.id", "category.supercategory", "category.extra", "info", "licenses", "extra", "unannotated"]
+)
+"""Every field that a format can carry. `image.extra` is all extra keys, `image.extra.pose` is one. `unannotated` is the difference between an image at which nobody looked and one without boxes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a format, given as `--in name=value` or `--out name=value`."""
+
+    name: str
+    default: str
+    help: str
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    """A regular expression that the whole value must match, where there are no choices."""
+
+    def accepts(self, value: str) -> bool:
+        """Whether the value is a legal one."""
+        if self.choices:
+            return value in self.choices
+        return not self.pattern or re.fullmatch(self.pattern, value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class FormatInfo:
+    """What is known of a format without running it."""
+
+    name: str
+    title: str
+    spec: str
+    layout: Literal["file", "folder", "either"]
+    """What a destination is; either: one file, or a folder with a file for each split."""
+    extensions: tuple[str, ...]
+    box: str
+    """The box format in words for `bboxconv formats`, such as `xywh` or `any`."""
+    carries: frozenset[str]
+    """The fields that its writer carries with default options; EVERYTHING minus this is what it cannot carry."""
+    aliases: tuple[str, ...] = ()
+    read_options: tuple[Option, ...] = ()
+    write_options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What `detect` saw. `weight` is 0 to 1: 1 a file that says its format, 0.5 a likely shape. `parts` are the (split, path) of a folder that holds several sources of this format."""
+
+    weight: float
+    evidence: str
+    parts: tuple[tuple[str, Path], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One thing to read: a path that exists, the split that the user or the folder gave it, and the name to show in messages."""
+
+    path: Path
+    split: str | None = None
+    name: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name to show in messages: as the user wrote it."""
+        return self.name or str(self.path)
+
+
+class Progress(Protocol):
+    """Told what has been done: `done` more units (bytes for one file, images for folders) of `total`, in the stage of that name."""
+
+    def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None: ...
+
+
+def silent(stage: str, done: int, total: int | None, unit: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadContext:
+    """What a reader is given beside its source.
+
+    A reader that meets something it cannot read adds an error to `findings`, leaves that record out and reads on: the caller refuses the data afterwards, or sets the records aside.
+    """
+
+    options: Options = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+    progress: Progress = silent
+    batch_size: int = 4096
+    memory: int = 256 << 20
+    jobs: int = 1
+    classes: tuple[str, ...] = ()
+    """Names for class numbers, where the source has numbers alone."""
+    images: Path | None = None
+    """The folder of the images, where the user named one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a writer wants, given the header and its options; the pipeline converts, fills and counts accordingly."""
+
+    box: BoxFormat | None
+    """The box format that it writes; None: as it comes."""
+    carries: frozenset[str]
+    requires: frozenset[str] = frozenset()
+    """Fields that must not be null: of `image.file_name`, `image.width`, `image.height`, `object.category`, `object.bbox`."""
+    crowd: Literal["keep", "drop"] = "keep"
+    """What becomes of crowd boxes where `object.iscrowd` is not carried."""
+    rotated: Literal["envelope", "unrotated", "drop"] = "envelope"
+    """What becomes of rotated boxes where `object.rotation` is not carried."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """What a writer is given beside its batches. `source_box` is the box format that the numbers had in the source; the batches stand in `header.box`, which is `Target.box`."""
+
+    source_box: BoxFormat
+    options: Options = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+    batch_size: int = 4096
+    memory: int = 256 << 20
+    jobs: int = 1
+    images: Path | None = None
+    """The folder of the images, where the user named one."""
+    shown: str = ""
+    """The destination as the user wrote it, for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a writer says when it is done."""
+
+    filled: Mapping[str, int] = field(default_factory=dict)
+    """Values that the source lacks and the format needs, by field (`object.id`)."""
+    next_step: str = ""
+    """What the user has still to do before the output is of use."""
+
+
+class Detects(Protocol):
+    """The part of a format that every module has."""
+
+    INFO: FormatInfo
+
+    def detect(self, path: Path, head: bytes) -> Match | None:
+        """Whether this path is of the format. `head` is the first 64 kB of a file, decompressed; empty for a folder."""
+        ...
+
+
+@runtime_checkable
+class Reads(Detects, Protocol):
+    """A format that reads."""
+
+    def read(self, source: Source, context: ReadContext) -> Dataset:
+        """Read a source. The header is complete on return; batches come as the data set is iterated.
+
+        Raises DataError where nothing of the source can be read.
+        """
+        ...
+
+
+@runtime_checkable
+class Writes(Detects, Protocol):
+    """A format that writes."""
+
+    def target(self, header: Header, options: Options) -> Target:
+        """What the writer wants for this header under these options."""
+        ...
+
+    def write(self, header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
+        """Write all batches to `out`, a staged path that does not exist yet (layout folder: an empty folder)."""
+        ...
+
+
+CROWD_KEEP = Option("crowd", "keep", "crowd boxes: written as plain boxes, or left out", ("keep", "drop"))
+CROWD_DROP = Option("crowd", "drop", "crowd boxes: left out, or written as plain boxes", ("keep", "drop"))
+ROTATED = Option(
+    "rotated", "envelope", "rotated boxes: their envelope, their unrotated rectangle, or nothing", ("envelope", "unrotated", "drop")
+)
+ORIGIN = Option("origin", "0", "1: boxes are 1-based inclusive pixels, as the PASCAL VOC devkit writes them", ("0", "1"))
+DECIMALS = Option("decimals", "full", "digits after the point of written coordinates", pattern="full|[0-9]|1[0-7]")
+
+
+def option(options: Options, spec: Option) -> str:
+    """The value of an option, or its default."""
+    return options.get(spec.name, spec.default)

@@ -1,0 +1,180 @@
+"""Files and folders: reading what may be compressed, names that are safe to write and to show, output that appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Literal, cast
+
+import pyarrow as pa
+
+from bboxconv.errors import OutputError, UsageError
+
+COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+HEAD = 1 << 16
+MANIFEST = ".bboxconv.json"
+"""In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
+
+
+def compression_of(path: Path) -> str | None:
+    """`gzip` or `zstd` by the first bytes of a file, whatever its name; None where it is neither."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
+
+
+def open_input(path: Path) -> BinaryIO:
+    """Open a file for reading, decompressed. Truncated compressed input raises OSError when it is read."""
+    name = compression_of(path)
+    return cast(BinaryIO, path.open("rb") if name is None else pa.input_stream(str(path), compression=name))
+
+
+def open_output(path: Path) -> BinaryIO:
+    """Open a file for writing, compressed where its name ends with .gz or .zst. The same bytes in give the same bytes out."""
+    name = COMPRESSION.get(path.suffix.lower())
+    return cast(BinaryIO, path.open("wb") if name is None else pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), name))
+
+
+def head(path: Path) -> bytes:
+    """The first 64 kB of a file, decompressed; nothing for a folder."""
+    if path.is_dir():
+        return b""
+    with open_input(path) as file:
+        return file.read(HEAD)
+
+
+def base_suffix(path: Path) -> str:
+    """The extension of a name without that of its compression: `.json` for `a.json.gz`."""
+    name = path.name.lower()
+    for suffix in COMPRESSION:
+        name = name.removesuffix(suffix)
+    return PurePosixPath(name).suffix
+
+
+def printable(text: str) -> str:
+    """Text from a file as it may be shown on a terminal: control characters and lone surrogates are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def unsafe_name(name: str) -> str | None:
+    """Why a relative path from a data set must not be joined to an output folder; None where it may.
+
+    Names are written with `/` between parts; a backslash is refused as it separates parts elsewhere.
+    """
+    if not name:
+        return "is empty"
+    if "\0" in name:
+        return "holds a NUL"
+    if name.startswith("/") or (len(name) > 1 and name[1] == ":" and name[0].isalpha()):
+        return "is absolute"
+    if "\\" in name:
+        return "holds a backslash"
+    parts = name.split("/")
+    if ".." in parts:
+        return "leads out of the folder"
+    if any(len(os.fsencode(part)) > 250 for part in parts):
+        return "has a part longer than 250 bytes"
+    return None
+
+
+@contextmanager
+def staged(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> Iterator[Path]:
+    """A path beside `dst` to write to; put in place when the block ends, removed when it raises.
+
+    A new file or folder appears by one rename. In a folder that exists, files are moved in one by one after all of them were written, those of the last run that were not written again are
+    removed, and no file that bboxconv did not write is touched.
+
+    Raises UsageError where `dst` exists and `overwrite` is not given, or where a file that bboxconv did not write is in the way; OutputError where writing fails.
+    """
+    refuse_existing(dst, layout, overwrite=overwrite)
+    parent = dst.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{dst.name}.bboxconv-", dir=parent) as folder:
+            stage = Path(folder) / dst.name
+            if layout == "folder":
+                stage.mkdir()
+            yield stage
+            if layout == "file":
+                os.replace(stage, dst)
+            else:
+                _place_folder(stage, dst)
+    except OSError as error:
+        raise OutputError.of("write-failed", f"cannot write: {error.strerror or error}", where=str(error.filename or dst)) from error
+
+
+def refuse_existing(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> None:
+    """Raise UsageError where `dst` exists and may not be replaced."""
+    if layout == "file" and dst.is_dir():
+        raise UsageError.of("output-is-folder", "the output is a folder, and this format writes one file", where=str(dst))
+    if layout == "folder" and dst.exists() and not dst.is_dir():
+        raise UsageError.of("output-is-file", "the output is a file, and this format writes a folder", where=str(dst))
+    exists = dst.exists() and (layout == "file" or any(dst.iterdir()))
+    if exists and not overwrite:
+        hint = "--overwrite replaces what bboxconv wrote there before" if layout == "folder" else "--overwrite replaces it"
+        raise UsageError.of("output-exists", "the output exists", where=str(dst), hint=hint)
+
+
+def _place_folder(stage: Path, dst: Path) -> None:
+    written = sorted(str(p.relative_to(stage).as_posix()) for p in stage.rglob("*") if not p.is_dir() or p.is_symlink())
+    if len(written) > 0:
+        (stage / MANIFEST).write_text(json.dumps({"bboxconv": 1, "files": written}, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    if not dst.exists() or not any(dst.iterdir()):
+        if dst.exists():
+            dst.rmdir()
+        os.replace(stage, dst)
+        return
+    before = _manifest(dst)
+    foreign = next((name for name in written if os.path.lexists(dst / name) and name not in before), None)
+    if foreign is not None:
+        raise UsageError.of(
+            "foreign-file",
+            "a file is in the way that bboxconv did not write",
+            where=str(dst / foreign),
+            hint="move it away, or write to another folder",
+        )
+    for name in written:
+        (dst / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(stage / name, dst / name)
+    for name in sorted(before.difference(written)):
+        _forget(dst, name)
+    os.replace(stage / MANIFEST, dst / MANIFEST)
+
+
+def _manifest(folder: Path) -> frozenset[str]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        return frozenset()
+    try:
+        return frozenset(name for name in json.loads(path.read_text(encoding="utf-8"))["files"] if unsafe_name(name) is None)
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+def _forget(folder: Path, name: str) -> None:
+    path = folder / name
+    path.unlink(missing_ok=True)
+    for parent in list(path.parents)[: len(PurePosixPath(name).parts) - 1]:
+        try:
+            parent.rmdir()
+        except OSError:
+            return
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """How many files there are below a path, and their bytes together."""
+    if not path.is_dir():
+        return 1, path.stat().st_size
+    files = [p for p in path.rglob("*") if p.is_file() and p.name != MANIFEST]
+    return len(files), sum(p.stat().st_size for p in files)
+
+
+def free_space(path: Path) -> int:
+    """Bytes free where `path` is or would be."""
+    return shutil.disk_usage(next(p for p in [path, *path.absolute().parents] if p.exists())).free

@@ -1,0 +1,106 @@
+"""JSON text in Arrow columns: numbers, strings and objects written for a whole column in a few calls, and their members read back.
+
+JSON text is carried as it was written; it is parsed only where units change or a writer needs what is inside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def members(text: str | bytes) -> dict[str, str]:
+    """The members of a JSON object, each as its JSON text.
+
+    Raises msgspec.DecodeError where the text is no JSON object.
+    """
+    return {key: bytes(raw).decode() for key, raw in _DECODER.decode(text).items()}
+
+
+def compose(parts: Mapping[str, str]) -> str | None:
+    """A JSON object from its members' JSON texts; None where there are none."""
+    if not parts:
+        return None
+    return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{text}" for key, text in parts.items()) + "}"
+
+
+def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
+    """Each number as the shortest JSON text that reads back to the same bits (integers without a point); null stays null. JSON has no NaN and Infinity: they become `on_non_finite`."""
+    text = values.cast(pa.string())
+    if not pa.types.is_floating(values.type):
+        return text
+    plain = values.fill_null(0.0).to_numpy(zero_copy_only=False)
+    odd = ~np.isfinite(plain)
+    if odd.any():
+        text = pc.if_else(pa.array(odd), pa.scalar(on_non_finite), text)
+    negative_zero = (plain == 0) & np.signbit(plain)
+    if negative_zero.any():  # "-0" reads back as the integer 0
+        text = pc.if_else(pa.array(negative_zero), pa.scalar("-0.0"), text)
+    return text
+
+
+def decimals(values: NDArray[np.float64], digits: int) -> pa.StringArray:
+    """Each number rounded to `digits` after the point, without trailing zeros."""
+    return numbers(pa.array(np.round(values, digits) + 0.0))
+
+
+def strings(values: pa.Array) -> pa.StringArray:
+    """Each string as a JSON string; null stays null."""
+    odd = pc.match_substring_regex(values, r'["\\\x00-\x1f\x7f]')
+    quoted = pc.binary_join_element_wise('"', values, '"', "")
+    if not pc.any(odd).as_py():
+        return quoted
+    written = pa.array([None if s is None else json.dumps(s, ensure_ascii=False) for s in values.filter(odd).to_pylist()], pa.string())
+    return pc.replace_with_mask(quoted, odd.fill_null(False), written)
+
+
+def booleans(values: pa.Array, *, true: str = "true", false: str = "false") -> pa.StringArray:
+    """Each flag as JSON text; null stays null."""
+    return pc.if_else(values, true, false)
+
+
+def boxes(texts: Sequence[pa.StringArray], valid: pa.Array) -> pa.StringArray:
+    """JSON arrays from the columns of their elements; null where not `valid`."""
+    joined = pc.binary_join_element_wise("[", pc.binary_join_element_wise(*texts, ","), "]", "")
+    return pc.if_else(valid, joined, pa.scalar(None, pa.string()))
+
+
+def objects(columns: Mapping[str, pa.StringArray], extra: pa.StringArray | None = None) -> pa.StringArray:
+    """JSON objects from columns of JSON text: a null is a key that is left out. The members of `extra` (JSON objects or null) follow. Without any member the object is `{}`."""
+    parts = [pc.binary_join_element_wise(f",{json.dumps(key, ensure_ascii=False)}:", text, "") for key, text in columns.items()]
+    if extra is not None:
+        inside = pc.utf8_slice_codeunits(pc.if_else(pc.equal(extra, "{}"), pa.scalar(None, pa.string()), extra), 1, -1)
+        parts.append(pc.binary_join_element_wise(",", inside, ""))
+    body = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="")
+    return pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(body, 1), "}", "")
+
+
+def extras(columns: Mapping[str, pa.StringArray], length: int) -> pa.StringArray:
+    """An `extra` column from columns of JSON text: as `objects`, and null where an object would have no member."""
+    present = {key: column for key, column in columns.items() if column.null_count < len(column)}
+    if not present:
+        return pa.nulls(length, pa.string())
+    written = objects(present)
+    return pc.if_else(pc.equal(written, "{}"), pa.scalar(None, pa.string()), written)
+
+
+def rewrite(texts: pa.StringArray, function: Callable[[str], str | None]) -> pa.StringArray:
+    """Each JSON text that is not null through a function; for the few places where the inside must change."""
+    return pa.array([None if text is None else function(text) for text in texts.to_pylist()], pa.string())
+
+
+def joined(texts: pa.StringArray) -> memoryview:
+    """The bytes of all texts one behind the other, without a copy. None may be null."""
+    offsets, data = texts.buffers()[1:]
+    if data is None:
+        return memoryview(b"")
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return memoryview(data)[int(ends[0]) : int(ends[-1])]

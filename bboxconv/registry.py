@@ -1,0 +1,194 @@
+"""Which formats there are: entry points of the group `bboxconv.formats`, ours and third parties' alike; detection by content, destination by name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import cast
+
+from bboxconv.codec import Detects, FormatInfo, Match, Option, Reads, Source, Writes
+from bboxconv.errors import DataError, Diagnostic, OutputError, UsageError
+from bboxconv.io import base_suffix, head
+from bboxconv.suggest import did_you_mean
+
+GROUP = "bboxconv.formats"
+DOUBT = 0.15
+"""Two matches whose weights differ by less are a doubt that only the user can settle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A format as it is installed; `error` says why it cannot be used."""
+
+    name: str
+    distribution: str
+    info: FormatInfo | None = None
+    error: str = ""
+    reads: bool = False
+    writes: bool = False
+
+
+def _points() -> tuple[EntryPoint, ...]:
+    return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, _distribution(point))))
+
+
+def _distribution(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+
+
+def names() -> tuple[str, ...]:
+    """The names of all formats; loads none of them."""
+    return tuple(dict.fromkeys(point.name for point in _points()))
+
+
+@cache
+def _load(point: EntryPoint) -> Detects | str:
+    """The module behind an entry point, or what is wrong with it."""
+    try:
+        module = point.load()
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the other formats go on working
+        return f"{type(error).__name__}: {error}"
+    info = getattr(module, "INFO", None)
+    if not isinstance(info, FormatInfo):
+        return "it has no INFO of type bboxconv.codec.FormatInfo"
+    if info.name != point.name:
+        return f"its INFO is named {info.name}, its entry point {point.name}"
+    if not callable(getattr(module, "detect", None)) or not (_reads(module) or _writes(module)):
+        return "it has no detect, or neither read nor target and write"
+    return cast(Detects, module)
+
+
+def _reads(module: object) -> bool:
+    return callable(getattr(module, "read", None))
+
+
+def _writes(module: object) -> bool:
+    return callable(getattr(module, "write", None)) and callable(getattr(module, "target", None))
+
+
+def formats() -> list[Listing]:
+    """Every format that is installed, the broken ones with their error."""
+    points = _points()
+    twice = Counter(point.name for point in points)
+    found = []
+    for point in points:
+        loaded = _load(point)
+        if twice[point.name] > 1:
+            others = ", ".join(_distribution(other) for other in points if other.name == point.name)
+            found.append(Listing(point.name, _distribution(point), error=f"the name is provided more than once: {others}"))
+        elif isinstance(loaded, str):
+            found.append(Listing(point.name, _distribution(point), error=loaded))
+        else:
+            found.append(Listing(point.name, _distribution(point), loaded.INFO, reads=_reads(loaded), writes=_writes(loaded)))
+    return found
+
+
+def _find(name: str) -> Detects:
+    """The format of a name or an alias.
+
+    Raises UsageError where there is none, with the name that may have been meant, or where its plugin is broken.
+    """
+    wanted = name.lower()
+    listing = next((found for found in formats() if found.name == wanted), None)
+    if listing is None:
+        listing = next((found for found in formats() if found.info and wanted in found.info.aliases), None)
+    if listing is None:
+        known = names()
+        hint = did_you_mean(wanted, known) or f"known formats: {', '.join(known)}"
+        raise UsageError.of("unknown-format", f"there is no format {name!r}", hint=hint)
+    if listing.error:
+        hint = "uninstall one of them, or ask its authors"
+        raise UsageError.of("broken-plugin", f"the format {listing.name!r} cannot be used: {listing.error}", where=listing.distribution, hint=hint)
+    point = next(point for point in _points() if point.name == listing.name)
+    return cast(Detects, _load(point))
+
+
+def reader(name: str) -> Reads:
+    """The format of that name, which must read."""
+    module = _find(name)
+    if not _reads(module):
+        raise UsageError.of("cannot-read", f"the format {module.INFO.name!r} can be written but not read")
+    return cast(Reads, module)
+
+
+def writer(name: str) -> Writes:
+    """The format of that name, which must write."""
+    module = _find(name)
+    if not _writes(module):
+        raise UsageError.of("cannot-write", f"the format {module.INFO.name!r} can be read but not written")
+    return cast(Writes, module)
+
+
+def detect(source: Source) -> tuple[Reads, Match]:
+    """The format of a source by its content.
+
+    Raises DataError where no format knows it, UsageError where two do.
+    """
+    try:
+        start = head(source.path)
+    except OSError as error:
+        raise OutputError.of("read-failed", f"cannot read: {error.strerror or error}", where=source.shown) from error
+    found: list[tuple[Match, Detects]] = []
+    for listing in formats():
+        if listing.reads:
+            module = _find(listing.name)
+            match = module.detect(source.path, start)
+            if match:
+                found.append((match, module))
+    found.sort(key=lambda pair: -pair[0].weight)
+    if not found:
+        what = "folder" if source.path.is_dir() else "file"
+        empty = not source.path.is_dir() and not start
+        message = "the file is empty" if empty else f"no format recognises this {what}"
+        raise DataError.of("unknown-content", message, where=source.shown, hint="--from FORMAT says what it is; `bboxconv formats` lists them")
+    if len(found) > 1 and found[0][0].weight - found[1][0].weight < DOUBT:
+        evidence = "; ".join(f"{module.INFO.name}: {match.evidence}" for match, module in found[:3])
+        raise UsageError.of("ambiguous-format", "more than one format fits", where=source.shown, detail=evidence, hint="--from FORMAT says which")
+    return cast(Reads, found[0][1]), found[0][0]
+
+
+def by_destination(dst: str) -> Writes:
+    """The format that the name of a destination says: by its extension, or by a word of a folder's name (`yolo/`, `street-voc`).
+
+    Raises UsageError where it says none.
+    """
+    path = Path(dst)
+    suffix = base_suffix(path)
+    usable = [(listing.name, listing.info) for listing in formats() if listing.info and listing.writes]
+    by_suffix = [name for name, info in usable if suffix and suffix in info.extensions and not dst.endswith("/")]
+    if len(by_suffix) == 1:
+        return writer(by_suffix[0])
+    words = set(re.split(r"[^a-z0-9]+", path.name.lower()))
+    by_word = [name for name, info in usable if ({name} | set(info.aliases)) & words]
+    if not by_suffix and len(by_word) == 1:
+        return writer(by_word[0])
+    known = ", ".join(sorted({extension for _, info in usable for extension in info.extensions}))
+    hint = f"--to FORMAT says it; the extensions {known} do, or a folder whose name holds that of its format"
+    raise UsageError.of("unknown-target", "the destination does not say its format", where=dst, hint=hint)
+
+
+def options_of(given: dict[str, str], known: Iterable[Option], side: str, format_name: str) -> dict[str, str]:
+    """The options of one format, completed with their defaults.
+
+    Raises UsageError for an unknown key, with the one that may have been meant, or for a value that is not allowed.
+    """
+    specs = {spec.name: spec for spec in known}
+    problems = []
+    for key, value in given.items():
+        if key not in specs:
+            hint = did_you_mean(key, specs) or (f"{format_name} has {', '.join(specs)}" if specs else f"{format_name} has no options")
+            problems.append(Diagnostic("unknown-option", f"{format_name} has no option {key!r} for --{side}", hint=hint))
+        elif not specs[key].accepts(value):
+            allowed = ", ".join(specs[key].choices) or specs[key].pattern
+            hint = did_you_mean(value, specs[key].choices) or f"allowed: {allowed}"
+            problems.append(Diagnostic("bad-option", f"{value!r} is no value of --{side} {key}", hint=hint))
+    if problems:
+        raise UsageError(problems)
+    return {spec.name: given.get(spec.name, spec.default) for spec in specs.values()}
+
+

@@ -1,0 +1,242 @@
+"""The data model: a header and a stream of record batches with one row per image (DESIGN.md, "What flows").
+
+All access to the objects of a batch goes through `flat` and `boxes_of`: `.values` of an Arrow list ignores slices and `.flatten()` drops nulls, and both would shift
+boxes silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bboxconv.boxes import BoxFormat
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHAPES = ("box", "rbox", "quad", "polygon", "mask", "ellipse", "circle", "line", "points", "cuboid", "tag")
+"""What `shape` may say; every batch uses this one dictionary, so that batches never need a common one found."""
+
+SHAPE = pa.dictionary(pa.int8(), pa.string())
+BBOX = pa.list_(pa.float64(), 4)
+
+OBJECT = pa.struct(
+    [
+        pa.field("id", pa.int64()),
+        pa.field("category", pa.int32()),
+        pa.field("bbox", BBOX),
+        pa.field("shape", SHAPE),
+        pa.field("score", pa.float64()),
+        pa.field("area", pa.float64()),
+        pa.field("iscrowd", pa.bool_()),
+        pa.field("difficult", pa.bool_()),
+        pa.field("ignore", pa.bool_()),
+        pa.field("truncated", pa.float64()),
+        pa.field("occluded", pa.float64()),
+        pa.field("rotation", pa.float64()),
+        pa.field("track_id", pa.int64()),
+        pa.field("segmentation", pa.string()),
+        pa.field("keypoints", pa.string()),
+        pa.field("extra", pa.string()),
+    ]
+)
+OBJECT_FIELDS = tuple(f.name for f in OBJECT)
+
+IMAGE = pa.schema(
+    [
+        pa.field("id", pa.int64()),
+        pa.field("file_name", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("split", pa.string()),
+        pa.field("video", pa.string()),
+        pa.field("frame", pa.int32()),
+        pa.field("extra", pa.string()),
+        pa.field("objects", pa.list_(pa.field("item", OBJECT, nullable=False))),
+    ]
+)
+IMAGE_FIELDS = tuple(f.name for f in IMAGE if f.name != "objects")
+
+JSON_FIELDS = frozenset({"segmentation", "keypoints", "extra"})
+"""Fields that hold JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One class. Its index in `Header.categories` is what the `category` column holds."""
+
+    name: str
+    id: int | None = None
+    supercategory: str | None = None
+    extra: str | None = None
+    """JSON text of an object: every further key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is said once for the whole data set. `info`, `licenses` and `extra` are JSON text, as written."""
+
+    box: BoxFormat
+    categories: tuple[Category, ...] = ()
+    info: str | None = None
+    licenses: str | None = None
+    extra: str | None = None
+    """JSON text of an object: every other top-level key."""
+    source: str = ""
+    """Name of the format that it was read from."""
+    switches: Mapping[str, str] = field(default_factory=dict)
+    """Every switch of meaning that was in force when it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A header and a stream of batches of `IMAGE`; iterating again reads again."""
+
+    header: Header
+    stream: Callable[[], Iterator[pa.RecordBatch]]
+    images: int | None = None
+    """How many images, where that is known beforehand."""
+    image_folders: tuple[Path, ...] = ()
+    """Where its image files may lie: sizes are looked up there."""
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self.stream()
+
+    def to_table(self) -> pa.Table:
+        """All images as one Arrow table of `IMAGE`, one row per image."""
+        return pa.Table.from_batches(self, schema=IMAGE)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One tidy row per box.
+
+        Columns: image_id, file_name, width, height, split, then the object's fields with `category` as the class name (pandas categorical), `category_id` as the source's id, and the four
+        numbers of the box under the names of its format (x1 y1 x2 y2, x y w h, or cx cy w h; see `coordinate_names`). Images without boxes have no row.
+        """
+        from bboxconv.frame import boxes_frame
+
+        return boxes_frame(self)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The batches as an Arrow C stream, for Polars, DuckDB, pandas and every other reader of the interface."""
+        return pa.RecordBatchReader.from_batches(IMAGE, iter(self)).__arrow_c_stream__(requested_schema)
+
+
+def coordinate_names(box: BoxFormat) -> tuple[str, str, str, str]:
+    """The names of the four numbers of a box of this kind."""
+    if box.kind == "xyxy":
+        return ("x1", "y1", "x2", "y2")
+    return ("x", "y", "w", "h") if box.kind == "xywh" else ("cx", "cy", "w", "h")
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The objects of a batch of B images, flattened to N rows.
+
+    `offsets` (B + 1, int64, from 0) says which rows belong to which image, `annotated` (B, bool) is False where nobody looked, `rows` holds the N objects without a null among them.
+    """
+
+    offsets: NDArray[np.int64]
+    annotated: NDArray[np.bool_]
+    rows: pa.StructArray
+
+    def column(self, name: str) -> pa.Array:
+        """One field of the N objects."""
+        return self.rows.field(name)
+
+    def image_of(self) -> NDArray[np.int64]:
+        """The row number (N,) of the image of each object."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+
+def flat(batch: pa.RecordBatch) -> Objects:
+    """The objects of a batch, whatever slices or nulls it holds."""
+    lists = batch.column("objects")
+    rows = lists.flatten()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    offsets = np.zeros(len(lists) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    if len(rows) and rows.offset:  # a StructArray's own offset is not applied to its children by every kernel
+        rows = pa.concat_arrays([rows])
+    return Objects(offsets, lists.is_valid().to_numpy(zero_copy_only=False), rows)
+
+
+def boxes_of(rows: pa.StructArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The boxes (N, 4) of flattened objects, in the header's box format, NaN where there is none, and their validity (N,)."""
+    boxes = rows.field("bbox")
+    valid = boxes.is_valid().to_numpy(zero_copy_only=False)
+    values = boxes.values.slice(boxes.offset * 4, len(boxes) * 4).to_numpy(zero_copy_only=False).reshape(-1, 4)
+    if not valid.all():
+        values = np.where(valid[:, None], values, np.nan)
+    return values, valid
+
+
+def bbox_array(values: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> pa.FixedSizeListArray:
+    """The inverse of `boxes_of`: (N, 4) numbers and validity to an Arrow column."""
+    flat_values = pa.array(np.ascontiguousarray(values, dtype=np.float64).reshape(-1))
+    mask = None if valid is None or valid.all() else pa.array(~valid)
+    return pa.FixedSizeListArray.from_arrays(flat_values, type=BBOX, mask=mask)
+
+
+def shape_array(codes: NDArray[np.int8], valid: NDArray[np.bool_]) -> pa.DictionaryArray:
+    """A `shape` column from indices into SHAPES."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=~valid), pa.array(SHAPES))
+
+
+def null_column(name: str, length: int) -> pa.Array:
+    """An object column without a value."""
+    kind = OBJECT.field(name).type
+    if kind == SHAPE:
+        return shape_array(np.zeros(length, np.int8), np.zeros(length, np.bool_))
+    return pa.nulls(length, kind)
+
+
+def object_rows(columns: Mapping[str, pa.Array], length: int) -> pa.StructArray:
+    """Flattened objects from the columns that a format has; the others are null."""
+    arrays = [columns[name] if name in columns else null_column(name, length) for name in OBJECT_FIELDS]
+    return pa.StructArray.from_arrays(arrays, fields=list(OBJECT))
+
+
+def with_columns(rows: pa.StructArray, columns: Mapping[str, pa.Array]) -> pa.StructArray:
+    """Flattened objects with some columns replaced."""
+    return object_rows({**{name: rows.field(name) for name in OBJECT_FIELDS}, **columns}, len(rows))
+
+
+def image_batch(
+    columns: Mapping[str, pa.Array],
+    offsets: NDArray[np.int64],
+    rows: pa.StructArray,
+    annotated: NDArray[np.bool_] | None = None,
+) -> pa.RecordBatch:
+    """A batch from the image columns that a format has (others null), the offsets (B + 1,) and the flattened objects."""
+    length = len(offsets) - 1
+    mask = None if annotated is None or annotated.all() else pa.array(~annotated)
+    kind = IMAGE.field("objects").type
+    objects = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), rows, type=kind, mask=mask)
+    arrays = [columns[name] if name in columns else pa.nulls(length, IMAGE.field(name).type) for name in IMAGE_FIELDS]
+    return pa.RecordBatch.from_arrays([*arrays, objects], schema=IMAGE)
+
+
+def with_objects(batch: pa.RecordBatch, objects: Objects) -> pa.RecordBatch:
+    """The same images with other objects."""
+    columns = {name: batch.column(name) for name in IMAGE_FIELDS}
+    return image_batch(columns, objects.offsets, objects.rows, objects.annotated)
+
+
+def keep_objects(objects: Objects, keep: NDArray[np.bool_]) -> Objects:
+    """The objects where `keep` (N,) is True; every image stays."""
+    if keep.all():
+        return objects
+    before = np.concatenate(([0], np.cumsum(keep)))
+    return Objects(before[objects.offsets].astype(np.int64), objects.annotated, objects.rows.filter(pa.array(keep)))
+
+
+def keep_images(batch: pa.RecordBatch, keep: NDArray[np.bool_]) -> pa.RecordBatch:
+    """The images where `keep` (B,) is True, with their objects."""
+    return batch if keep.all() else batch.filter(pa.array(keep))

@@ -1,0 +1,260 @@
+"""Sizes of images that the annotations do not give: from a table, from another data set, or from the images themselves.
+
+Sizes are (width, height) in pixels, as displayed: the EXIF orientations 5 to 8 swap the stored ones (JEITA CP-3451,
+tag 274), as annotation tools show such images turned. Within this module both are packed into one int64, width in the
+upper half, and 0 stands for an unknown size: equal sizes are then equal numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import imagesize
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bboxconv.errors import UsageError
+from bboxconv.io import unsafe_name
+from bboxconv.schema import IMAGE
+from bboxconv.sizefiles import LARGEST, read_sizes
+
+Sizes = NDArray[np.int64]
+
+_SUFFIX = re.compile(r"\.(avif|bmp|dib|dng|gif|hei[cf]|j2k|jfif|jp2|jpe?g?|jpf|jxl|mpo|p[bfgnp]m|png|svg|tga|tiff?|webp)$", re.IGNORECASE)
+_TIERS = 4
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """The width and height of `640x480`. Raises UsageError `bad-image-size`."""
+    match = re.fullmatch(r"([0-9]{1,10})x([0-9]{1,10})", text.strip().lower())
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(0 < side <= LARGEST for side in size):
+        message = f"{text!r} is no image size"
+        raise UsageError.of("bad-image-size", message, hint="write width x height in pixels, such as 640x480")
+    return size
+
+
+@dataclass(frozen=True, slots=True)
+class SizeTable:
+    """Known sizes by file name and by image id; `from_table` and `from_dataset` build one."""
+
+    names: pa.StringArray
+    """Distinct names (N,)."""
+    sizes: Sizes
+    """Their sizes (N,)."""
+    ids: Mapping[int | None, int] = field(default_factory=dict)
+    _tiers: dict[int, Mapping[str | None, int]] = field(default_factory=dict)
+    """By form of the name, each built when it is first needed: a dict answers a batch in a millisecond, where
+    `index_in` would hash the whole table again (0.24 s for a million names)."""
+
+    def lookup(self, names: pa.StringArray) -> tuple[pa.Int32Array, pa.Int32Array]:
+        """Widths and heights (B,) of the images of these names, null where unknown.
+
+        The whole name decides; failing that the name without the extension of an image, the last part of the name,
+        and that part without extension, in this order, each only where all rows that match agree on the size.
+        """
+        return _unpacked(self.packed(names))
+
+    def lookup_ids(self, ids: pa.Int64Array) -> tuple[pa.Int32Array, pa.Int32Array]:
+        """Widths and heights (B,) of the images of these ids, null where unknown."""
+        return _unpacked(self.packed_ids(ids))
+
+    def packed(self, names: pa.StringArray) -> Sizes:
+        """As `lookup`, packed."""
+        found = np.zeros(len(names), np.int64)
+        for tier in range(_TIERS):
+            missing = np.flatnonzero(found == 0)
+            if len(missing) == 0 or len(self.names) == 0:
+                break
+            known = self._tier(tier)
+            wanted = _form(names.take(pa.array(missing)), tier).to_pylist()
+            found[missing] = [known.get(name, 0) for name in wanted]
+        return found
+
+    def packed_ids(self, ids: pa.Int64Array) -> Sizes:
+        """As `lookup_ids`, packed."""
+        return np.array([self.ids.get(number, 0) for number in ids.to_pylist()], np.int64)
+
+    def _tier(self, tier: int) -> Mapping[str | None, int]:
+        if tier not in self._tiers:
+            keys, sizes, _ = _agreed(_form(self.names, tier), self.sizes)
+            self._tiers[tier] = dict(zip(keys.to_pylist(), sizes.tolist(), strict=True))
+        return self._tiers[tier]
+
+
+def from_table(path: Path) -> SizeTable:
+    """The sizes of a csv or Parquet file, such as `--image-sizes` names; `read_sizes` says which columns.
+
+    Raises UsageError: `missing-path`, `bad-size-table`, or `size-conflict` where one name has two sizes.
+    """
+    rows = read_sizes(path)
+    known = rows.sizes != 0
+    sizes = rows.sizes[known]
+    names = _form(rows.names.filter(pa.array(known)), 0)
+    keys, values, conflicts = _agreed(names, sizes)
+    if len(conflicts):
+        name = conflicts[0].as_py()
+        at = np.flatnonzero(pc.equal(names, name).to_numpy(zero_copy_only=False))
+        second = at[np.flatnonzero(sizes[at] != sizes[at[0]])[0]]
+        text = " and ".join(f"{size >> 32}x{size & 0xFFFFFFFF}" for size in (int(sizes[at[0]]), int(sizes[second])))
+        where = rows.place(int(np.flatnonzero(known)[second]))
+        raise UsageError.of("size-conflict", f"{name!r} has two sizes: {text}", where=where)
+    return SizeTable(keys, values, {} if rows.ids is None else _by_id(rows.ids.filter(pa.array(known)), sizes))
+
+
+def from_dataset(batches: Iterable[pa.RecordBatch]) -> SizeTable:
+    """The sizes in any stream of batches of `schema.IMAGE`. A name or id with two sizes is as if it were not there."""
+    columns = ["file_name", "width", "height", "id"]
+    parts = [pa.RecordBatch.from_arrays([batch.column(name) for name in columns], columns) for batch in batches]
+    table = pa.Table.from_batches(parts, schema=pa.schema([IMAGE.field(name) for name in columns])).combine_chunks()
+    sizes = _packed(table.column("width"), table.column("height"))
+    names, values, _ = _agreed(_form(_one(table.column("file_name")), 0), sizes)
+    return SizeTable(names, values, _by_id(_one(table.column("id")), sizes))
+
+
+def from_images(names: pa.StringArray, folders: Sequence[Path], *, exif: bool) -> tuple[pa.Int32Array, pa.Int32Array]:
+    """Widths and heights (B,) from the headers of the images of these names; null where no readable image is found.
+
+    Each folder is searched for the name and for its last part, and so are the folders where images stand beside
+    labels: `images` for `labels`, `JPEGImages` for `Annotations`, and an `images` folder in it or next to it. A name
+    without the extension of an image takes the one image that has it as its stem. `exif`: sizes as displayed;
+    False: as stored.
+    """
+    return _unpacked(_image_sizes(names, folders, exif))
+
+
+def fill(
+    batch: pa.RecordBatch,
+    table: SizeTable | None,
+    fixed: tuple[int, int] | None,
+    folders: Sequence[Path],
+    exif: bool,
+) -> tuple[pa.RecordBatch, int]:
+    """The batch with widths and heights where it has none, and how many images got one.
+
+    They come from the table by name (by id where the image has no name), else from `fixed` (width, height), else from
+    the images in `folders`. What the batch says already stays, even if it disagrees.
+    """
+    width, height = batch.column("width"), batch.column("height")
+    if not width.null_count and not height.null_count:
+        return batch, 0
+    missing = np.flatnonzero(pc.or_(width.is_null(), height.is_null()).to_numpy(zero_copy_only=False))
+    names = batch.column("file_name").take(pa.array(missing))
+    found = np.zeros(len(missing), np.int64)
+    if table is not None:
+        found = table.packed(names)
+        unnamed = np.flatnonzero((found == 0) & names.is_null().to_numpy(zero_copy_only=False))
+        found[unnamed] = table.packed_ids(batch.column("id").take(pa.array(missing[unnamed])))
+    if fixed is not None:
+        found[found == 0] = fixed[0] << 32 | fixed[1]
+    left = np.flatnonzero(found == 0)
+    if len(left) and folders:
+        found[left] = _image_sizes(names.take(pa.array(left)), folders, exif)
+    sizes = np.zeros(len(batch), np.int64)
+    sizes[missing] = found
+    for name, values in zip(("width", "height"), _unpacked(sizes), strict=True):
+        at = batch.schema.get_field_index(name)
+        batch = batch.set_column(at, batch.schema.field(at), pc.coalesce(batch.column(at), values))
+    return batch, int(np.count_nonzero(found))
+
+
+# -- packed sizes
+
+
+def _packed(width: pa.ChunkedArray, height: pa.ChunkedArray) -> Sizes:
+    """Sizes of two columns; 0 where one is null or no size."""
+    sides = [column.fill_null(0).to_numpy().astype(np.int64) for column in (width, height)]
+    return np.where((sides[0] > 0) & (sides[1] > 0), sides[0] << 32 | sides[1], 0)
+
+
+def _unpacked(sizes: Sizes) -> tuple[pa.Int32Array, pa.Int32Array]:
+    unknown = sizes == 0
+    return pa.array(sizes >> 32, pa.int32(), mask=unknown), pa.array(sizes & 0xFFFFFFFF, pa.int32(), mask=unknown)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _agreed(keys: pa.Array, sizes: Sizes) -> tuple[pa.Array, Sizes, pa.Array]:
+    """The distinct keys whose rows all have one known size, those sizes, and the keys with several."""
+    known = pa.table({"key": keys, "size": pa.array(sizes)}).filter(pa.array(sizes != 0))
+    groups = known.drop_null().group_by("key", use_threads=False).aggregate([("size", "min"), ("size", "max")])
+    same = pc.equal(groups.column("size_min"), groups.column("size_max"))
+    agreed = groups.filter(same)
+    return _one(agreed.column("key")), agreed.column("size_min").to_numpy(), _one(groups.filter(pc.invert(same)).column("key"))
+
+
+def _by_id(ids: pa.Array, sizes: Sizes) -> dict[int | None, int]:
+    keys, values, _ = _agreed(ids, sizes)
+    return dict(zip(keys.to_pylist(), values.tolist(), strict=True))
+
+
+def _form(names: pa.StringArray, tier: int) -> pa.StringArray:
+    """The names in the form that is compared: whole; without extension; last part; last part without extension."""
+    names = pc.replace_substring(names, "\\", "/")
+    if tier >= 2:
+        names = pc.replace_substring_regex(names, "(?s)^.*/", "")
+    if tier in (1, 3):
+        names = pc.replace_substring_regex(names, f"(?i){_SUFFIX.pattern}", "")
+    return names
+
+
+# -- headers of images
+
+
+def _image_sizes(names: pa.StringArray, folders: Sequence[Path], exif: bool) -> Sizes:
+    roots = [root for folder in folders for root in dict.fromkeys(_beside(folder)) if root.is_dir()]
+    stems: dict[Path, dict[str, Path | None]] = {}
+    return np.array([0 if name is None else _size(name, roots, stems, exif) for name in names.to_pylist()], np.int64)
+
+
+def _beside(folder: Path) -> Iterator[Path]:
+    """The folders where the images of a folder may stand."""
+    yield folder
+    parts = folder.absolute().parts
+    for labels, images in (("labels", "images"), ("Annotations", "JPEGImages")):
+        if labels in parts:
+            last = len(parts) - 1 - parts[::-1].index(labels)  # only the rightmost one stands for the images
+            yield Path(*parts[:last], images, *parts[last + 1 :])
+    yield folder / "images"
+    yield folder.absolute().parent / "images"
+
+
+def _size(name: str, roots: Sequence[Path], stems: dict[Path, dict[str, Path | None]], exif: bool) -> int:
+    """The packed size of the first readable image of this name; 0 where there is none."""
+    name = name.replace("\\", "/")
+    last = PurePosixPath(name).name
+    inner = [last] if unsafe_name(name) is not None else list(dict.fromkeys((name, last)))
+    for root in roots:
+        for path in (root / part for part in inner if part and "\0" not in part):
+            if _SUFFIX.search(path.name) is None:
+                found = _stems(path.parent, stems).get(path.name)
+                if found is None:
+                    continue
+                path = found
+            if path.is_file():  # a pipe would wait for its writer
+                width, height = imagesize.get(path, exif_rotation=exif)  # a str could be taken for an address
+                if 0 < width <= LARGEST and 0 < height <= LARGEST:
+                    return int(width) << 32 | int(height)
+    return 0
+
+
+def _stems(folder: Path, stems: dict[Path, dict[str, Path | None]]) -> dict[str, Path | None]:
+    """The images of a folder by stem, None where a stem has several; listed once."""
+    if folder not in stems:
+        found: dict[str, Path | None] = {}
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    stem = _SUFFIX.sub("", entry.name)
+                    if stem != entry.name:
+                        found[stem] = None if stem in found else Path(entry.path)
+        stems[folder] = found
+    return stems[folder]

@@ -1,0 +1,230 @@
+"""The steps between a reader and a writer: functions from batch to batch, vectorised over the flattened boxes, and the counting of what they change and leave out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bboxconv import jsontext, schema
+from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
+from bboxconv.errors import Findings
+from bboxconv.schema import Objects
+
+Rows = NDArray[np.bool_]
+ROUNDING = 2e-6
+"""How far a box that was written with six decimals may pass an edge by rounding alone, as a part of the image."""
+
+
+def sizes_of(batch: pa.RecordBatch, image_of: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The size (N, 2) in pixels of the image of each object, NaN where it is unknown."""
+    columns = [batch.column(name).cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False) for name in ("width", "height")]
+    return np.stack(columns, axis=-1)[image_of]
+
+
+def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> str:
+    """Where an object stands: its source, image, number and id."""
+    image = int(np.searchsorted(objects.offsets, row, side="right")) - 1
+    number = row - int(objects.offsets[image])
+    identity = objects.column("id")[row].as_py()
+    return f"{image_place(batch, image, shown)}, object {number}" + (f" (id {identity})" if identity is not None else "")
+
+
+def image_place(batch: pa.RecordBatch, image: int, shown: str) -> str:
+    """Where an image stands: its source and name, or its id."""
+    name = batch.column("file_name")[image].as_py()
+    return f"{shown}: image {name if name is not None else batch.column('id')[image].as_py()}"
+
+
+def check_boxes(
+    batch: pa.RecordBatch, box: BoxFormat, on_invalid: str, findings: Findings, left_out: Counter[str], shown: str
+) -> pa.RecordBatch:
+    """Count boxes that pass an edge of their image or have no area; keep, clip or drop them, or make them faults."""
+    objects = schema.flat(batch)
+    if not len(objects.rows):
+        return batch
+    values, valid = schema.boxes_of(objects.rows)
+    sizes = None if box.scale is not None else sizes_of(batch, objects.image_of())
+    passing = outside(values, box, sizes, tolerance=ROUNDING * box.scale if box.scale else 0.0) & valid
+    flat = degenerate(values, box) & valid
+    for code, rows, message in (
+        ("box-outside-image", passing, "a box passes an edge of its image"),
+        ("box-without-area", flat, "a box has no width or no height"),
+    ):
+        _report_boxes(batch, objects, rows, code, message, on_invalid, findings, shown)
+    if on_invalid == "clip" and passing.any():
+        clipped = clip_boxes(values, box, sizes)
+        rows = schema.with_columns(objects.rows, {"bbox": schema.bbox_array(clipped, valid)})
+        return schema.with_objects(batch, Objects(objects.offsets, objects.annotated, rows))
+    if on_invalid == "drop" and (passing | flat).any():
+        left_out["box-outside-image"] += int((passing & ~flat).sum())
+        left_out["box-without-area"] += int(flat.sum())
+        return schema.with_objects(batch, schema.keep_objects(objects, ~(passing | flat)))
+    return batch
+
+
+def _report_boxes(
+    batch: pa.RecordBatch, objects: Objects, rows: Rows, code: str, message: str, on_invalid: str, findings: Findings, shown: str
+) -> None:
+    bad = np.flatnonzero(rows)
+    done = {"keep": "kept", "clip": "clipped" if code == "box-outside-image" else "kept", "drop": "left out", "fail": "refused"}[on_invalid]
+    hint = "--on-invalid clip, drop or fail treats them otherwise" if on_invalid == "keep" else ""
+    for number, row in enumerate(bad[:5].tolist()):
+        findings.add(
+            code,
+            f"{message}: {done}",
+            severity="error" if on_invalid == "fail" else "warning",
+            where=place(batch, objects, row, shown),
+            detail=str(objects.column("bbox")[row].as_py()),
+            hint=hint,
+            count=len(bad) - min(4, len(bad) - 1) if number == 0 else 1,
+        )
+
+
+def leave_out(batch: pa.RecordBatch, mask: Callable[[Objects], Rows], reason: str, left_out: Counter[str]) -> pa.RecordBatch:
+    """The batch without the objects where `mask` is True, counted under `reason`."""
+    objects = schema.flat(batch)
+    if not len(objects.rows):
+        return batch
+    rows = mask(objects)
+    count = int(rows.sum())
+    if not count:
+        return batch
+    left_out[reason] += count
+    return schema.with_objects(batch, schema.keep_objects(objects, ~rows))
+
+
+def flagged(name: str) -> Callable[[Objects], Rows]:
+    """The objects whose flag of that name is set."""
+    return lambda objects: np.asarray(objects.column(name).fill_null(False).to_numpy(zero_copy_only=False))
+
+
+def lacking(name: str) -> Callable[[Objects], Rows]:
+    """The objects that have no value in that field."""
+    return lambda objects: np.asarray(objects.column(name).is_null().to_numpy(zero_copy_only=False))
+
+
+def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, changed: Counter[str]) -> pa.RecordBatch:
+    """Rotated boxes for a target without rotation: their envelope, or their rectangle as if it were not turned."""
+    objects = schema.flat(batch)
+    angles = objects.column("rotation")
+    if angles.null_count == len(angles):
+        return batch
+    changed[f"rotated boxes written as {'their envelope' if how == 'envelope' else 'if not turned'}"] += len(angles) - angles.null_count
+    columns: dict[str, pa.Array] = {"rotation": schema.null_column("rotation", len(angles))}
+    if how == "envelope" and box.rotation is not None:
+        values, valid = schema.boxes_of(objects.rows)
+        turned = rotated_envelope(values, angles.fill_null(0.0).to_numpy(zero_copy_only=False), box, sizes_of(batch, objects.image_of()))
+        columns["bbox"] = schema.bbox_array(turned, valid)
+    return schema.with_objects(batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns)))
+
+
+def convert(batch: pa.RecordBatch, source: BoxFormat, target: BoxFormat, *, drawn: bool) -> pa.RecordBatch:
+    """The batch with its boxes in `target`; `drawn`: polygons and keypoints too, where units change. Where both formats are the same no arithmetic runs."""
+    if source == target:
+        return batch
+    objects = schema.flat(batch)
+    if not len(objects.rows):
+        return batch
+    values, valid = schema.boxes_of(objects.rows)
+    sizes = sizes_of(batch, objects.image_of()) if source.needs_size(target) else None
+    columns: dict[str, pa.Array] = {"bbox": schema.bbox_array(convert_boxes(values, source, target, sizes), valid)}
+    if drawn and (source.scale, source.origin, source.inclusive) != (target.scale, target.origin, target.inclusive):
+        columns["segmentation"] = _points(objects.column("segmentation"), _polygons, source, target, sizes)
+        columns["keypoints"] = _points(objects.column("keypoints"), _keypoints, source, target, sizes)
+    return schema.with_objects(batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns)))
+
+
+_POLYGONS = msgspec.json.Decoder(list[list[float]])
+_KEYPOINTS = msgspec.json.Decoder(list[float])
+
+Convert = Callable[[NDArray[np.float64]], NDArray[np.floating]]
+
+
+def _points(
+    texts: pa.StringArray,
+    one: Callable[[str, Convert], str],
+    source: BoxFormat,
+    target: BoxFormat,
+    sizes: NDArray[np.float64] | None,
+) -> pa.StringArray:
+    if texts.null_count == len(texts):
+        return texts
+    found = texts.to_pylist()
+    for row, text in enumerate(found):
+        if text is not None:
+            size = None if sizes is None else sizes[row]
+            found[row] = one(text, lambda points, size=size: convert_points(points, source, target, size))  # type: ignore[misc]
+    return pa.array(found, pa.string())
+
+
+def _polygons(text: str, change: Convert) -> str:
+    """Polygons in other units; masks, which are pixels whatever the unit of boxes, stay."""
+    try:
+        polygons = _POLYGONS.decode(text)
+    except msgspec.DecodeError:
+        return text
+    if any(len(polygon) % 2 for polygon in polygons):
+        return text
+    flat = np.array([number for polygon in polygons for number in polygon]).reshape(-1, 2)
+    numbers = change(flat).reshape(-1).tolist() if len(flat) else []
+    found, start = [], 0
+    for polygon in polygons:
+        found.append(numbers[start : start + len(polygon)])
+        start += len(polygon)
+    return msgspec.json.encode(found).decode()
+
+
+def _keypoints(text: str, change: Convert) -> str:
+    """Triples x, y, v in other units; a point that is not labelled (v = 0) keeps its zeros."""
+    try:
+        triples = np.array(_KEYPOINTS.decode(text)).reshape(-1, 3)
+    except (msgspec.DecodeError, ValueError):
+        return text
+    labelled = triples[:, 2] != 0
+    triples[labelled, :2] = change(triples[labelled, :2])
+    return msgspec.json.encode([int(n) if i % 3 == 2 and n == n // 1 else n for i, n in enumerate(triples.reshape(-1).tolist())]).decode()
+
+
+def count_lost(batch: pa.RecordBatch, carries: frozenset[str], lost: Counter[str]) -> None:
+    """Count every value that the batch holds and the writer does not carry, by field. A flag is lost where it is set."""
+    objects = schema.flat(batch)
+    for prefix, fields, column in (("image", schema.IMAGE_FIELDS, batch.column), ("object", schema.OBJECT_FIELDS, objects.column)):
+        for name in fields:
+            field = f"{prefix}.{name}"
+            if field in carries:
+                continue
+            values = column(name)
+            if name == "extra":
+                _count_keys(values, f"{field}.", carries, lost)
+                continue
+            if pa.types.is_boolean(values.type):
+                count = pc.sum(values).as_py() or 0
+            elif name in ("truncated", "occluded"):
+                count = pc.sum(pc.not_equal(values, 0)).as_py() or 0
+            else:
+                count = len(values) - values.null_count
+            if count:
+                lost[field] += count
+
+
+def _count_keys(texts: pa.StringArray, prefix: str, carries: frozenset[str], lost: Counter[str]) -> None:
+    for text in texts.drop_null().to_pylist():
+        for key in jsontext.members(text):
+            if prefix + key not in carries:
+                lost[prefix + key] += 1
+
+
+def missing(batch: pa.RecordBatch, names: Sequence[str], *, with_objects: bool) -> NDArray[np.int64]:
+    """The numbers of the images that lack one of the columns; with_objects: of those that have objects."""
+    found = np.zeros(len(batch), np.bool_)
+    for name in names:
+        found |= batch.column(name).is_null().to_numpy(zero_copy_only=False)
+    if with_objects:
+        found &= np.diff(schema.flat(batch).offsets) > 0
+    return np.flatnonzero(found)

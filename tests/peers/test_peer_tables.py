@@ -1,0 +1,127 @@
+"""pandas, Polars and DuckDB read both layouts of our Parquet, without a line of ours, and see the boxes of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bboxconv.report import Report
+
+Convert = Callable[..., Report]
+Load = Callable[[Path], Any]
+Boxes = dict[str, list[list[float]]]
+Rows = list[dict[str, Any]]
+
+SOURCES = ["coco_mini/instances_val2017.json", "coco_mini/person_keypoints_val2017.json", "taco/annotations.json"]
+
+
+def pandas_rows(path: Path) -> Rows:
+    """The rows of a Parquet file through pandas."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    rows: Rows = pandas.read_parquet(path).astype(object).to_dict("records")
+    return rows
+
+
+def polars_rows(path: Path) -> Rows:
+    """The rows of a Parquet file through Polars."""
+    polars = pytest.importorskip("polars", reason="Polars is not installed (extra: peers)")
+    rows: Rows = polars.read_parquet(path).to_dicts()
+    return rows
+
+
+def duckdb_rows(path: Path) -> Rows:
+    """The rows of a Parquet file through DuckDB."""
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (extra: peers)")
+    result = duckdb.execute("select * from read_parquet(?)", [str(path)])
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+READERS = pytest.mark.parametrize("rows_of", [pandas_rows, polars_rows, duckdb_rows], ids=["pandas", "polars", "duckdb"])
+
+
+def boxes_of(data: dict[str, Any]) -> Boxes:
+    """The boxes of a COCO file in its order, by file name."""
+    files = {image["id"]: image["file_name"] for image in data["images"]}
+    boxes: Boxes = {file: [] for file in files.values()}
+    for annotation in data["annotations"]:
+        boxes[files[annotation["image_id"]]].append([float(value) for value in annotation["bbox"]])
+    return boxes
+
+
+@READERS
+@pytest.mark.parametrize("source", SOURCES)
+def test_one_row_per_image(real: Path, tmp_path: Path, convert: Convert, load: Load, source: str, rows_of: Callable[[Path], Rows]) -> None:
+    """The default layout has a row for each image, in it a list of its boxes to the last bit, empty where there is none."""
+    data = load(real / source)
+    convert(real / source, tmp_path / "boxes.parquet")
+    rows = rows_of(tmp_path / "boxes.parquet")
+    found = {row["file_name"]: [list(item["bbox"]) for item in row["objects"]] for row in rows}
+    assert len(rows) == len(data["images"])
+    assert found == boxes_of(data)
+    sizes = {row["file_name"]: (row["width"], row["height"], row["id"]) for row in rows}
+    assert sizes == {image["file_name"]: (image["width"], image["height"], image["id"]) for image in data["images"]}
+    rank = {category["id"]: index for index, category in enumerate(data["categories"])}
+    classes = sorted(rank[a["category_id"]] for a in data["annotations"])
+    assert sorted(int(item["category"]) for row in rows for item in row["objects"]) == classes
+
+
+@READERS
+@pytest.mark.parametrize("source", SOURCES)
+def test_one_row_per_box(real: Path, tmp_path: Path, convert: Convert, load: Load, source: str, rows_of: Callable[[Path], Rows]) -> None:
+    """`--out layout=boxes` has a row for each box with its numbers in columns, and one row of nulls for an image without boxes."""
+    data = load(real / source)
+    convert(real / source, tmp_path / "boxes.parquet", out={"layout": "boxes"})
+    rows = rows_of(tmp_path / "boxes.parquet")
+    wanted = boxes_of(data)
+    found: Boxes = {}
+    for row in rows:
+        box = [row[name] for name in ("x", "y", "w", "h")]
+        missing = [value is None or value != value for value in box]  # pandas has NaN for null
+        assert len(set(missing)) == 1
+        found.setdefault(row["file_name"], []).extend([] if missing[0] else [box])
+    assert found == wanted
+    assert len(rows) == len(data["annotations"]) + sum(not boxes for boxes in wanted.values())
+
+
+def test_sql(real: Path, tmp_path: Path, convert: Convert, load: Load) -> None:
+    """A question to the boxes layout in SQL needs no function: boxes per class, and images without one."""
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (extra: peers)")
+    data = load(real / "coco_mini/person_keypoints_val2017.json")
+    convert(real / "coco_mini/person_keypoints_val2017.json", tmp_path / "boxes.parquet", out={"layout": "boxes"})
+    query = "select category, count(*), min(x), max(x + w), sum(area) from read_parquet(?) where x is not null group by category"
+    name, count, left, right, area = duckdb.execute(query, [str(tmp_path / "boxes.parquet")]).fetchone()
+    boxes = [a["bbox"] for a in data["annotations"]]
+    assert (name, count) == ("person", 118)
+    assert (left, right) == (min(b[0] for b in boxes), max(b[0] + b[2] for b in boxes))
+    assert area == pytest.approx(sum(a["area"] for a in data["annotations"]))
+    empty = duckdb.execute("select count(*) from read_parquet(?) where x is null", [str(tmp_path / "boxes.parquet")]).fetchone()
+    assert empty == (40,)
+
+
+def test_polars_unnests(real: Path, tmp_path: Path, convert: Convert, load: Load) -> None:
+    """The images layout opens in Polars into a row for each box, and its bbox is an array of four."""
+    polars = pytest.importorskip("polars", reason="Polars is not installed (extra: peers)")
+    data = load(real / "coco_mini/instances_val2017.json")
+    convert(real / "coco_mini/instances_val2017.json", tmp_path / "boxes.parquet")
+    frame = polars.scan_parquet(tmp_path / "boxes.parquet").select("file_name", "objects").explode("objects").collect()
+    boxes = frame["objects"].struct.field("bbox")
+    assert boxes.dtype == polars.Array(polars.Float64, 4)
+    # every image of this file has a box; Polars leaves empty lists out of explode since version 2
+    assert boxes.arr.get(2).sum() == pytest.approx(sum(a["bbox"][2] for a in data["annotations"]))
+    assert len(frame) == 624
+
+
+@pytest.mark.parametrize("layout", ["images", "boxes"])
+def test_pandas_frame_of_a_file(real: Path, tmp_path: Path, convert: Convert, layout: str) -> None:
+    """pandas reads a split column and integer sizes, whatever the layout."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    sources = [f"{split}={real}/coco_mini/instances_{split}2017.json" for split in ("train", "val")]
+    convert(sources, tmp_path / "boxes.parquet", out={"layout": layout})
+    frame = pandas.read_parquet(tmp_path / "boxes.parquet")
+    images = frame.drop_duplicates("file_name")
+    assert images["split"].astype(str).value_counts().to_dict() == {"train": 80, "val": 79}
+    assert [str(images[name].dtype) for name in ("width", "height")] == ["int32", "int32"]
