@@ -1,6 +1,7 @@
 """One row for each box, and back: the shape for SQL and data frames.
 
-An image without objects keeps one row, in which `object` is false: no row is lost, and an object without a bbox is told from no object.
+An image without objects keeps one row, in which `object` is false: no row is lost, and an object without a bbox is told
+from no object.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _OWN = ("category", "bbox")
 
 
 def row_schema(header: Header) -> pa.Schema:
-    """The columns: `image` (running number), the image's, `annotated`, `object`, the class by name, index and id, the four numbers, the other fields of the object."""
+    """The columns: `image` (running number), the image's, `annotated`, `object`, the class by name, index and id, the
+    four numbers, the other fields of the object."""
     return pa.schema(
         [
             pa.field("image", pa.int64()),
@@ -49,8 +51,10 @@ def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0) -> pa.Record
     boxes, valid = schema.boxes_of(rows)
     index = rows.field("category")
     names = [category.name for category in header.categories]
-    unique = list(dict.fromkeys(names))  # two classes may have one name, two entries of a dictionary may not
-    which = pa.array([unique.index(name) for name in names], pa.int32()).take(index)
+    unique = {
+        name: place for place, name in enumerate(dict.fromkeys(names))
+    }  # two classes may have one name, two entries of a dictionary may not
+    which = pa.array([unique[name] for name in names], pa.int32()).take(index)
     images = pa.array(image)
     columns = {
         "image": pa.array(image + first),
@@ -58,7 +62,7 @@ def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0) -> pa.Record
         "annotated": pa.array(objects.annotated).take(images),
         "object": pa.array(filled),
         "box_id": rows.field("id"),
-        "category": pa.DictionaryArray.from_arrays(which, pa.array(unique, pa.string())),
+        "category": pa.DictionaryArray.from_arrays(which, pa.array(list(unique), pa.string())),
         "category_index": index,
         "category_id": pa.array([category.id for category in header.categories], pa.int64()).take(index),
         **{name: pa.array(np.ascontiguousarray(boxes[:, i]), mask=~valid) for i, name in enumerate(coordinate_names(header.box))},
@@ -80,7 +84,10 @@ def image_rows(rows: pa.Table, header: Header) -> pa.RecordBatch:
     """The images of some rows of `row_schema`; the inverse of `box_rows`. Raises ValueError as `first_rows`."""
     starts = first_rows(rows)
     whole = rows.combine_chunks()
-    columns = {name: pa.concat_arrays(whole.column(name).chunks) if len(whole) else pa.array([], whole.schema.field(name).type) for name in whole.column_names}
+    columns = {
+        name: pa.concat_arrays(whole.column(name).chunks) if len(whole) else pa.array([], whole.schema.field(name).type)
+        for name in whole.column_names
+    }
     filled = columns["object"].to_numpy(zero_copy_only=False)
     first = pa.array(starts)
     offsets = np.concatenate(([0], np.cumsum(filled)))[np.append(starts, len(filled))].astype(np.int64)
@@ -90,14 +97,20 @@ def image_rows(rows: pa.Table, header: Header) -> pa.RecordBatch:
     valid = boxes[0].is_valid().to_numpy(zero_copy_only=False)
     numbers = np.column_stack([column.to_numpy(zero_copy_only=False) for column in boxes])
     objects = {name: kept[name] for name in schema.OBJECT_FIELDS if name not in (*_OWN, "id", "shape")}
-    objects |= {"id": kept["box_id"], "category": kept["category_index"], "bbox": schema.bbox_array(numbers, valid), "shape": shapes(kept["shape"])}
+    objects |= {
+        "id": kept["box_id"],
+        "category": kept["category_index"],
+        "bbox": schema.bbox_array(numbers, valid),
+        "shape": shapes(kept["shape"]),
+    }
     images = {name: columns[column].take(first) for name, column in IMAGE_COLUMNS.items()}
     annotated = columns["annotated"].take(first).to_numpy(zero_copy_only=False)
     return schema.image_batch(images, offsets, schema.object_rows(objects, int(offsets[-1])), annotated)
 
 
 def shapes(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """A shape column with the dictionary that all batches share. Raises ValueError for a shape that is none of SHAPES."""
+    """A shape column with the dictionary that all batches share. Raises ValueError for a shape that is none of
+    SHAPES."""
     codes = pc.index_in(column.dictionary, pa.array(SHAPES))
     taken = codes.take(column.indices)
     if taken.null_count > column.null_count:

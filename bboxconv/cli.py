@@ -315,7 +315,7 @@ def boxes(
                 f"boxes needs {'--from' if from_ is None else '--to'} BOX",
                 hint="for example --from corner --to center",
             )
-        from bboxconv import boxtable, ui
+        from bboxconv import boxtable, render, ui
 
         sides = None if image_size is None else usage.sides("--image-size", image_size)
         rows = boxtable.convert(
@@ -323,7 +323,8 @@ def boxes(
         )
         if not look.quiet:
             where = "stdout" if dst == "-" else dst
-            ui.say([f"{ui.painter(sys.stderr, look.color)('done', 'done')}: {rows:,} boxes, {from_} -> {to}, {where}"])
+            paint = ui.painter(sys.stderr, look.color)
+            ui.say([f"{paint('done', 'done')}: {render.count(rows, 'box')}, {from_} -> {to}, {where}"])
         return ExitCode.DONE
 
     return settle(work, look)
@@ -348,7 +349,7 @@ def explain(
     def work() -> ExitCode:
         from bboxconv import codes, ui
 
-        known = codes.CODES if code is None else {code: codes.explain(code)}
+        known = codes.catalogue() if code is None else {code: codes.explain(code)}
         if look.json:
             ui.publish(codes.document(known), look)
         else:

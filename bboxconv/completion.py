@@ -101,9 +101,9 @@ def _arguments(root: Group, name: str | None) -> Answer:
     if name == "formats":
         return _formats()
     if name == "explain":
-        from bboxconv.codes import CODES  # noqa: PLC0415 - needed for this answer alone
+        from bboxconv.codes import catalogue  # noqa: PLC0415 - needed for this answer alone
 
-        return [(code, "") for code in CODES]
+        return [(code, "") for code in catalogue()]
     return []
 
 

@@ -106,7 +106,7 @@ Box = Annotated[
         "--box",
         metavar=" BOX",
         rich_help_panel=FORMATS,
-        help="Box format to write, where the format takes any (Parquet, JSON Lines): xyxy, xywh, cxcywh, each also with n ...",
+        help="Box format to write, where the format takes any (Parquet, JSON Lines): xyxy, xywh, cxcywh, xyxyn ...",
     ),
 ]
 Split = Annotated[

@@ -18,10 +18,12 @@ _LEFT_OUT = frozenset({"image", "image_extra", "video", "frame", "annotated", "o
 def boxes_frame(dataset: Dataset) -> pd.DataFrame:
     """All boxes of a data set, one row each, in the order of the data set.
 
-    Columns: `image_id`, `file_name`, `width`, `height`, `split`; `id` (of the box), `category` (class name), `category_id`; the four numbers as float64 in the header's box format, named by it
-    (x1 y1 x2 y2, x y w h, or cx cy w h); then `shape`, `score`, `area` and the other fields of schema.OBJECT. Ids, sizes and flags are of pandas' nullable types, so that an id stays an
-    integer beside a missing one; classes, splits and shapes are categoricals, the classes in the header's order with those that no box has; JSON fields are text. An image without boxes has
-    no row, an object without a bbox has NaN.
+    Columns: `image_id`, `file_name`, `width`, `height`, `split`; `id` (of the box), `category` (class name),
+    `category_id`; the four numbers as float64 in the header's box format, named by it (x1 y1 x2 y2, x y w h, or cx cy w
+    h); then `shape`, `score`, `area` and the other fields of schema.OBJECT. Ids, sizes and flags are of pandas'
+    nullable types, so that an id stays an integer beside a missing one; classes, splits and shapes are categoricals,
+    the classes in the header's order with those that no box has; JSON fields are text. An image without boxes has no
+    row, an object without a bbox has NaN.
     """
     import pandas as pd  # noqa: PLC0415 - slow to import, and only this function needs it
 
@@ -33,4 +35,5 @@ def boxes_frame(dataset: Dataset) -> pd.DataFrame:
     table = table.rename_columns(["id" if name == "box_id" else name for name in table.column_names])
     split = table.schema.get_field_index("split")
     table = table.set_column(split, "split", table.column("split").dictionary_encode())
-    return table.to_pandas(types_mapper=nullable.get)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+    return frame

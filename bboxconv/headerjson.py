@@ -1,7 +1,9 @@
-"""The header as a JSON object, for the formats that carry all of it: the first line of JSON Lines and the footer of Parquet.
+"""The header as a JSON object, for the formats that carry all of it: the first line of JSON Lines and the footer of
+Parquet.
 
-`{"bboxconv":1,"box":"xywh","categories":[{"id":1,"name":"cat","supercategory":"pet","extra":{}}],"info":{},"licenses":[],"extra":{},"source":"coco","switches":{}}`, in this order. What is
-not known is left out; JSON text stands in it as it was written. `box` is a name that `BoxFormat.parse` knows, or an object with the fields of `BoxFormat`.
+`{"bboxconv":1,"box":"xywh","categories":[{"id":1,"name":"cat","supercategory":"pet","extra":{}}],"info":{},"licenses":[],"extra":{},"source":"coco","switches":{}}`,
+in this order. What is not known is left out; JSON text stands in it as it was written. `box` is a name that
+`BoxFormat.parse` knows, or an object with the fields of `BoxFormat`.
 """
 
 from __future__ import annotations
@@ -44,7 +46,10 @@ def header_of(parts: Mapping[str, str], where: str) -> Header:
         version = json.loads(parts["bboxconv"])
         if not isinstance(version, int) or version > VERSION:
             raise DataError.of(
-                "newer-version", f"was written by a later bboxconv (version {version} of its header, known is {VERSION})", where=where, hint="upgrade bboxconv"
+                "newer-version",
+                f"was written by a later bboxconv (version {version} of its header, known is {VERSION})",
+                where=where,
+                hint="upgrade bboxconv",
             )
         return Header(
             box=box_of(parts["box"]),

@@ -1,6 +1,7 @@
-"""Lines of JSON that are one image each, decoded in blocks into columns; the reader of JSON Lines.
+"""Lines of JSON that are one image each: decoded in blocks into columns, and written from columns.
 
-A block is decoded at once where every line is as bboxconv or Ultralytics writes it. Where one is not, the lines of that block are decoded one by one, those that differ key by key.
+A block is decoded at once where every line is as bboxconv or Ultralytics writes it. Where one is not, the lines of that
+block are decoded one by one, those that differ key by key.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bboxconv import schema
+from bboxconv import jsontext, schema
 from bboxconv.boxes import convert_boxes, extent
 from bboxconv.jsontext import compose, members
 from bboxconv.lines import Block
@@ -68,7 +69,8 @@ class ImageLine(msgspec.Struct, forbid_unknown_fields=True, rename={"file_name":
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How lines are read. `classes` gives the index of each class by name or number; None where that is not known yet: the category column then indexes `Part.classes`."""
+    """How lines are read. `classes` gives the index of each class by name or number; None where that is not known yet:
+    the category column then indexes `Part.classes`."""
 
     classes: Mapping[int | str, int] | None = None
     rows: bool = False
@@ -132,7 +134,8 @@ _OBJECT_KEYS = _keys(ObjectLine, _OTHER_OBJECT_KEYS)
 
 
 def parse(task: tuple[Block, Reading]) -> Part:
-    """The images of a block of lines; a task for `workers.run`. A line that cannot be read is left out and is a fault."""
+    """The images of a block of lines; a task for `workers.run`. A line that cannot be read is left out and is a
+    fault."""
     block, reading = task
     data = block.read()
     count = data.count(b"\n") + (not data.endswith(b"\n"))
@@ -190,11 +193,12 @@ def _attributes(parts: Mapping[str, msgspec.Raw], keys: Keys, where: str) -> dic
     """The attributes of a line or an object from its members; what has no attribute becomes a member of `extra`."""
     values: dict[str, object] = {}
     extra: dict[str, str] = {}
+    given = NULL
     for key, raw in parts.items():
         text = bytes(raw)
         name, decoder = keys.get(key, ("", None))
         if key == "extra" and text[:1] in (b"{", b"n"):
-            extra = (members(text) if text[:1] == b"{" else {}) | extra
+            given = raw
         elif decoder is None or name in values:
             extra[key] = text.decode()
         else:
@@ -204,13 +208,21 @@ def _attributes(parts: Mapping[str, msgspec.Raw], keys: Keys, where: str) -> dic
                 if name not in ("id", "track_id"):
                     raise _BadValueError(f"{where}.{key}: {error}") from error
                 extra[key] = text.decode()
-    if extra:
-        values["extra"] = msgspec.Raw((compose(extra) or "").encode())
+    values["extra"] = _added(given, extra)
     return values
 
 
+def _added(extra: msgspec.Raw, more: dict[str, str]) -> msgspec.Raw:
+    """An `extra`, an object or null, with further members; the same text where there are none."""
+    if not more:
+        return extra
+    before = members(bytes(extra)) if bytes(extra) != b"null" else {}
+    return msgspec.Raw((compose(before | more) or "").encode())
+
+
 def _read_rows(image: ImageLine, reading: Reading) -> None:
-    """Ultralytics' rows to objects. Their owner reads the first key and no other; what stands under others is kept in `extra`."""
+    """Ultralytics' rows to objects. Their owner reads the first key and no other; what stands under others is kept in
+    `extra`."""
     if not reading.rows:
         raise _BadValueError("$.annotations: rows of Ultralytics in a file whose boxes are not cxcywhn")
     if image.objects is not None:
@@ -218,9 +230,7 @@ def _read_rows(image: ImageLine, reading: Reading) -> None:
     kind, rows = next(iter((image.annotations or {}).items()), ("boxes", []))
     others = {key: value for key, value in (image.annotations or {}).items() if key != kind}
     if others:
-        kept = {} if image.extra is NULL else members(bytes(image.extra))
-        kept["annotations"] = msgspec.json.encode(others).decode()
-        image.extra = msgspec.Raw((compose(kept) or "").encode())
+        image.extra = _added(image.extra, {"annotations": msgspec.json.encode(others).decode()})
     if kind not in ("boxes", "segments", "obb"):
         raise _BadValueError(f"$.annotations.{kind}: only boxes, segments and obb are read")
     for index, row in enumerate(rows):
@@ -241,7 +251,8 @@ def _read_rows(image: ImageLine, reading: Reading) -> None:
 
 
 def _part(images: Sequence[ImageLine], numbers: Sequence[int], read: tuple[int, int], reading: Reading, faults: list[Fault]) -> Part:
-    """Images, each from the line of that number, as columns. Raises ValueError where JSON text is not UTF-8 or an `extra` is no object."""
+    """Images, each from the line of that number, as columns. Raises ValueError where JSON text is not UTF-8 or an
+    `extra` is no object."""
     lists = [image.objects for image in images]
     objects = list(chain.from_iterable(items for items in lists if items))
     offsets = np.cumsum([0] + [len(items) if items else 0 for items in lists], dtype=np.int64)
@@ -265,7 +276,9 @@ def _categories(objects: Sequence[ObjectLine], reading: Reading) -> tuple[pa.Arr
     seen = [item.category for item in objects]
     classes = tuple(name for name in dict.fromkeys(seen) if name is not None)
     known = reading.classes
-    indices: dict[int | str | None, int | None] = {name: index if known is None else known.get(name, -1) for index, name in enumerate(classes)}
+    indices: dict[int | str | None, int | None] = {
+        name: index if known is None else known.get(name, -1) for index, name in enumerate(classes)
+    }
     indices[None] = None
     return pa.array([indices[name] for name in seen], pa.int32()), classes
 
@@ -294,3 +307,39 @@ def _column(records: Sequence[msgspec.Struct], field: pa.Field) -> pa.Array:
     if field.name == "extra" and not pc.all(pc.starts_with(column, "{")).as_py() and column.null_count < len(column):
         raise ValueError("extra is not an object")
     return column
+
+
+def texts(batch: pa.RecordBatch) -> pa.StringArray:
+    """The line of each image of a batch, without its end: fixed order of keys, null left out."""
+    objects = schema.flat(batch)
+    items = jsontext.objects({name: _text(objects.column(name), name) for name in schema.OBJECT_FIELDS})
+    listed = pc.binary_join(pa.ListArray.from_arrays(pa.array(objects.offsets, pa.int32()), items), ",")
+    listed = pc.if_else(pa.array(objects.annotated), pc.binary_join_element_wise("[", listed, "]", ""), pa.scalar(None, pa.string()))
+    columns = {name: _text(batch.column(name), name) for name in schema.IMAGE_FIELDS}
+    file, extra = columns.pop("file_name"), columns.pop("extra")
+    whole = jsontext.objects({"type": pa.repeat('"image"', len(batch)), "file": file, **columns, "objects": listed, "extra": extra})
+    for end in "\n", "\r":  # these stand only between the tokens of JSON text
+        if pc.any(pc.match_substring(whole, end)).as_py():
+            whole = pc.replace_substring(whole, end, " ")
+    return whole
+
+
+def non_finite(batch: pa.RecordBatch) -> int:
+    """How many numbers of a batch are NaN or infinite, for which JSON has no text."""
+    rows = schema.flat(batch).rows
+    columns = [rows.field("bbox").flatten(), *(rows.field(field.name) for field in schema.OBJECT if pa.types.is_floating(field.type))]
+    return sum(pc.sum(pc.invert(pc.is_finite(column))).as_py() or 0 for column in columns)
+
+
+def _text(column: pa.Array, name: str) -> pa.StringArray:
+    """A column as JSON text, null where the key is left out."""
+    if name in schema.JSON_FIELDS:
+        return column
+    if name == "bbox":
+        numbers, _ = schema.boxes_of(pa.StructArray.from_arrays([column], ["bbox"]))
+        return jsontext.boxes([jsontext.numbers(pa.array(part)) for part in numbers.T], column.is_valid())
+    if pa.types.is_boolean(column.type):
+        return jsontext.booleans(column)
+    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
+        return jsontext.strings(column.cast(pa.string()))
+    return jsontext.numbers(column)

@@ -1,6 +1,7 @@
 """Text files of one record a line, cut into blocks of whole lines that can be read on any core.
 
-Lines end with `\\n`. What else may stand around a record is white space to its decoder: a `\\r` before the end, blank lines; the byte order mark is taken off here.
+Lines end with `\\n`. What else may stand around a record is white space to its decoder: a `\\r` before the end, blank
+lines; the byte order mark is taken off here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _SPACE = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines: a range of a plain file, which the task reads by itself, or the bytes of a compressed one. Positions are those in the decompressed text."""
+    """Whole lines: a range of a plain file, which the task reads by itself, or the bytes of a compressed one. Positions
+    are those in the decompressed text."""
 
     path: str
     start: int

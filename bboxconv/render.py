@@ -17,6 +17,8 @@ Paint = Callable[[str, str], str]
 """Style (`error`, `warning`, `note`, `done`, `label`) and text to text."""
 
 LABEL = 10
+GLUE = "\xa0"
+"""A blank at which lines are not broken; data cannot hold one here, since it is escaped."""
 SHOWN_FIELDS = 8
 SHOWN_CLASSES = 20
 
@@ -41,7 +43,7 @@ def size(number: int) -> str:
 
 def diagnostic(found: Diagnostic, paint: Paint, verbose: bool = False) -> list[str]:
     """One kind of finding: what, where it was seen first (`verbose`: wherever that is known), how often, what to do."""
-    places = found.where if verbose else found.where[:FIRST_PLACES]
+    places = [str(place) for place in (found.places if verbose else found.places[:FIRST_PLACES])]
     times = f" ({count(found.count, 'time')})" if found.count > 1 else ""
     lines = [f"{paint(found.severity, f'{found.severity}[{found.code}]')}: {printable(found.message)}{times}"]
     lines += [f"  {printable(place)}" for place in places]
@@ -77,12 +79,12 @@ def report(account: Report, width: int, verbose: bool, paint: Paint) -> list[str
     """The account of a conversion or validation, without its findings; the result is the last line."""
     lines = _sources(account.sources, width, verbose, paint)
     lines += row("read", _counts(account.read), width, paint)
-    lines += row("filled", _fields(account.filled, verbose), width, paint)
+    lines += _items("filled", _fields(account.filled, verbose), width, paint)
     reasons = [_reasons(account.left_out_images, "image"), _reasons(account.left_out_boxes, "box")]
     lines += row("left out", "; ".join(reason for reason in reasons if reason), width, paint)
-    lines += row("lost", _fields(account.lost, verbose), width, paint)
+    lines += _items("lost", _fields(account.lost, verbose), width, paint)
     if verbose:
-        lines += row("switches", ", ".join(f"{k}={v}" for k, v in account.switches.items()), width, paint)
+        lines += _items("switches", [f"{k}={v}" for k, v in account.switches.items()], width, paint)
     if account.next_step:
         lines += row("next", account.next_step, width, paint)
     return [*lines, _converted(account, paint) if account.command == "convert" else _validated(account, paint)]
@@ -125,8 +127,8 @@ def inspection(seen: Inspection, verbose: bool, width: int, paint: Paint) -> lis
     if seen.splits:
         rows = [[name, count(c.images, "image"), count(c.boxes, "box")] for name, c in seen.splits.items()]
         lines += _listed("splits", rows, paint)
-    lines += row("fields", _fields(seen.fields, verbose), width, paint)
-    lines += row("also", ", ".join(seen.header), width, paint)
+    lines += _items("fields", _fields(seen.fields, verbose), width, paint)
+    lines += _items("also", seen.header, width, paint)
     if not seen.classes:
         return lines
     limit = len(seen.classes) if verbose else SHOWN_CLASSES
@@ -181,11 +183,11 @@ def _counts(counts: Counts) -> str:
     return ", ".join(count(number, noun) for number, noun in pairs)
 
 
-def _fields(fields: Mapping[str, int], verbose: bool) -> str:
+def _fields(fields: Mapping[str, int], verbose: bool) -> list[str]:
     pairs = [f"{name} {number:,}" for name, number in fields.items()]
     if verbose or len(pairs) <= SHOWN_FIELDS + 1:
-        return ", ".join(pairs)
-    return ", ".join(pairs[:SHOWN_FIELDS]) + f", and {len(pairs) - SHOWN_FIELDS} more fields (-v lists all)"
+        return pairs
+    return [*pairs[:SHOWN_FIELDS], f"and {len(pairs) - SHOWN_FIELDS} more fields (-v lists all)"]
 
 
 def _reasons(reasons: Mapping[str, int], noun: str) -> str:
@@ -197,12 +199,21 @@ def _reasons(reasons: Mapping[str, int], noun: str) -> str:
 
 def row(label: str, text: str, width: int, paint: Paint) -> list[str]:
     """A label and its text, wrapped beside it; nothing where there is no text."""
+    return _beside(label, printable(text), width, paint)
+
+
+def _items(label: str, items: Sequence[str], width: int, paint: Paint) -> list[str]:
+    """A label and items that are wrapped between, not within."""
+    return _beside(label, ", ".join(printable(item).replace(" ", GLUE) for item in items), width, paint)
+
+
+def _beside(label: str, text: str, width: int, paint: Paint) -> list[str]:
     if not text:
         return []
-    start = f"{label:<{LABEL}}"
     room = max(width - LABEL, 20)
-    wrapped = textwrap.wrap(printable(text), room, break_on_hyphens=False, break_long_words=False) or [""]
-    return [paint("label", start) + wrapped[0], *(" " * LABEL + line for line in wrapped[1:])]
+    wrapped = textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False) or [""]
+    first, *others = (line.replace(GLUE, " ") for line in wrapped)
+    return [paint("label", f"{label:<{LABEL}}") + first, *(" " * LABEL + line for line in others)]
 
 
 def _listed(label: str, rows: Sequence[Sequence[str]], paint: Paint) -> list[str]:

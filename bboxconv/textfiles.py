@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from bboxconv.io import printable
 
 BOM = b"\xef\xbb\xbf"
-_SPACE = np.isin(np.arange(256), list(b" \t\n\r\v\f"))
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""A pipe with the name of a label file must not stop the run."""
+_CHUNK = 1 << 16
+_SPACES = b" \t\n\r\v\f"
+_IS_SPACE = bytes(byte in _SPACES for byte in range(256))
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -61,34 +65,32 @@ def read_joined(paths: Sequence[str]) -> Joined:
         text = b""
         if path:
             try:
-                text = _content(path)
+                file = os.open(path, _READ)
+                try:
+                    text = os.read(file, _CHUNK)
+                    if len(text) == _CHUNK:
+                        text += _rest(file)
+                finally:
+                    os.close(file)
             except OSError as error:
                 failed[number] = error.strerror or str(error)
-        parts.append(text[3:] if text.startswith(BOM) else text)
+        parts.append(text[3:] if text[:3] == BOM else text)
     bounds = np.zeros(len(parts) + 1, dtype=np.int64)
-    np.cumsum([len(part) + 1 for part in parts], out=bounds[1:])
+    np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) + 1, out=bounds[1:])
     return Joined(b"\n".join([*parts, b""]), bounds, failed)
 
 
-def _content(path: str) -> bytes:
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe of that name must not stop the run
-    try:
-        chunk = os.read(file, 1 << 16)
-        if len(chunk) < 1 << 16:
-            return chunk
-        chunks = [chunk]
-        while chunk:
-            chunk = os.read(file, 1 << 22)
-            chunks.append(chunk)
-        return b"".join(chunks)
-    finally:
-        os.close(file)
+def _rest(file: int) -> bytes:
+    chunks: list[bytes] = []
+    while chunk := os.read(file, 1 << 22):
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def rows_of(joined: Joined) -> Rows:
     """Split joined files into rows and tokens. Rows end with LF, CR or both; blank ones are left out."""
     raw = np.frombuffer(joined.data, dtype=np.uint8)
-    space = _SPACE[raw]
+    space = np.frombuffer(joined.data.translate(_IS_SPACE), dtype=np.bool_)
     edge = np.empty(len(raw) + 1, dtype=np.bool_)
     edge[0], edge[-1] = not space[:1].all(), False
     np.not_equal(space[1:], space[:-1], out=edge[1:-1])
@@ -96,13 +98,23 @@ def rows_of(joined: Joined) -> Rows:
     begins, ends = edges[::2], edges[1::2]
     offsets = np.zeros(len(begins) + 1, dtype=np.int64)
     np.cumsum(ends - begins, out=offsets[1:])
-    tokens = pa.LargeStringArray.from_buffers(len(begins), pa.py_buffer(offsets), pa.py_buffer(raw[~space]))
-    breaks = np.flatnonzero((raw == 10) | (raw == 13))
-    row = np.searchsorted(breaks, begins)
-    first = np.flatnonzero(np.diff(row, prepend=-1))
+    tokens = pa.LargeStringArray.from_buffers(len(begins), pa.py_buffer(offsets), pa.py_buffer(joined.data.translate(None, _SPACES)))
+    first = np.flatnonzero(_begins_row(raw, begins, ends))
     place = begins[first]
     file = np.searchsorted(joined.bounds, place, side="right") - 1
     return Rows(tokens, np.append(first, len(begins)).astype(np.int64), file.astype(np.int64), place.astype(np.int64))
+
+
+def _begins_row(raw: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each token is the first of its row: a line break stands in the gap before it."""
+    result = np.ones(len(begins), dtype=np.bool_)
+    after = raw[ends[:-1]]
+    result[1:] = (after == 10) | (after == 13)
+    wide = np.flatnonzero(begins[1:] - ends[:-1] > 1)
+    if wide.size:
+        breaks = np.flatnonzero((raw == 10) | (raw == 13))
+        result[wide + 1] = np.searchsorted(breaks, begins[wide + 1]) > np.searchsorted(breaks, ends[wide])
+    return result
 
 
 def numbers_of(tokens: pa.LargeStringArray) -> NDArray[np.float64]:
@@ -157,7 +169,7 @@ def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
         if not name.endswith(".txt") or name.rpartition("/")[2].startswith(("README", "classes")):
             continue
         try:
-            with open(f"{folder}/{name}", "rb", opener=_opener) as file:
+            with open(f"{folder}/{name}", "rb", opener=lambda path, _: os.open(path, _READ)) as file:
                 text = file.read(4096)
         except OSError:
             continue
@@ -168,7 +180,3 @@ def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
             break
     bounds = np.cumsum([0, *(len(part) + 1 for part in parts)])
     return Joined(b"\n".join([*parts, b""]), bounds.astype(np.int64), {}), first
-
-
-def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

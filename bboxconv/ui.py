@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
@@ -197,11 +197,15 @@ def _bar() -> Bar:
     return Progress(*columns, console=console, transient=True)
 
 
+def nothing(stage: str, done: int, total: int | None, unit: str) -> None:
+    """Progress that nobody wants to see."""
+
+
 @contextmanager
-def progress(look: Look) -> Iterator[Ticker | None]:
-    """Progress on stderr while the block runs, cleared at its end; None where the user wants quiet."""
+def progress(look: Look) -> Iterator[Ticker | Callable[[str, int, int | None, str], None]]:
+    """Progress on stderr while the block runs, cleared at its end."""
     if look.quiet:
-        yield None
+        yield nothing
         return
     terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     ticker = Ticker(animate=terminal and not look.verbose)

@@ -30,7 +30,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which document it is: its row, the name to show, its path, the further splits of its image, and whether images are called by the XML's name."""
+    """Which document it is: its row, the name to show, its path, the further splits of its image.
+
+    With `stems` images are called by the name of the XML file.
+    """
 
     row: int
     shown: str
@@ -51,7 +54,6 @@ def image_name(filename: str | None, path: str, stems: bool = False) -> str:
     if stems:
         return stem + suffix
     return name if suffix or name.rpartition("/")[2] == stem else stem
-
 
 
 def document(root: etree._Element, place: Place, rows: Rows, findings: Findings) -> None:

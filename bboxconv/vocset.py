@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -84,7 +83,7 @@ def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
     if not folder.is_dir():
         return {}
     found: dict[str, list[str]] = {}
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(path.name for path in folder.iterdir()):
         if not name.endswith(".txt") or name.startswith("."):
             continue
         text = load(str(folder / name)).decode("utf-8-sig", "replace")
@@ -93,17 +92,25 @@ def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
         if rows and not any(row in known for row in rows) and all(_CLASS_ROW.fullmatch(row) for row in rows):
             continue
         for row in rows:
-            bare = os.path.splitext(row)[0]
+            bare = str(PurePosixPath(row).with_suffix("")) if PurePosixPath(row).suffix else row
             found.setdefault(bare if row not in known and bare in known else row, []).append(name[:-4])
-    return {identifier: tuple(sorted(set(of), key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))) for identifier, of in found.items()}
+    return {identifier: tuple(sorted(set(of), key=_rank)) for identifier, of in found.items()}
 
 
-def unique_names(names: list[pa.Array], folders: list[str], source: Source, findings: Findings) -> list[str | None] | None:
-    """The names of all images, with folders where that makes them unique; None in the place of an image whose name is still taken (an error). None where all are unique as they are."""
+def _rank(split: str) -> tuple[int, str]:
+    return (FIRST.index(split) if split in FIRST else len(FIRST), split)
+
+
+def unique_names(names: list[pa.Array], rows: list[int], files: Files, source: Source, findings: Findings) -> list[str | None] | None:
+    """The names of all images, with folders where that makes them unique; None where all are unique as they are.
+
+    In the place of an image whose name is still taken there is None, and an error among the findings.
+    """
     column = pa.chunked_array(names, pa.string())
     if pc.count_distinct(column).as_py() == len(column):
         return None
-    full = [name if not folder or name.startswith(f"{folder}/") else f"{folder}/{name}" for name, folder in zip(column.to_pylist(), folders, strict=True)]
+    pairs = zip(column.to_pylist(), map(files.folder, rows), strict=True)
+    full = [f"{folder}/{name}" if folder and not name.startswith(f"{folder}/") else name for name, folder in pairs]
     result: list[str | None] = []
     seen: set[str] = set()
     for name in full:
@@ -123,12 +130,14 @@ def unannotated(files: Files, source: Source, context: ReadContext) -> list[tupl
         if tree not in pictures:
             pictures[tree] = _pictures(source.path / tree / "JPEGImages")
         where = "/".join(part for part in (source.shown.rstrip("/"), tree, "ImageSets/Main", f"{splits[0]}.txt") if part)
-        context.findings.add("missing-annotation", "an image is listed and has no XML file", severity="note", where=where, detail=identifier)
+        message = "an image is listed and has no XML file"
+        context.findings.add("missing-annotation", message, severity="note", where=where, detail=identifier)
         name = pictures[tree].get(identifier)
         if name is None:
             name = identifier if identifier.lower().endswith(PICTURES) else f"{identifier}.jpg"
             if name != identifier:
-                context.findings.add("image-extension-assumed", "an image was not found: .jpg is assumed", severity="note", where=where, detail=name)
+                message = "an image was not found: .jpg is assumed"
+                context.findings.add("image-extension-assumed", message, severity="note", where=where, detail=name)
         result.append((name, splits[0], compact({"splits": list(splits[1:])}) if splits[1:] else None))
     return result
 
@@ -137,4 +146,4 @@ def _pictures(folder: Path) -> dict[str, str]:
     """File names by their stem."""
     if not folder.is_dir():
         return {}
-    return {os.path.splitext(name)[0]: name for name in sorted(os.listdir(folder)) if name.lower().endswith(PICTURES)}
+    return {path.stem: path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURES}

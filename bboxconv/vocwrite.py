@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bboxconv import jsontext
 from bboxconv.codec import WriteContext
@@ -69,8 +70,9 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, style: S
     output = _Output(str(out), context.shown or str(out), context.findings)
     _folder(output, f"{output.root}/Annotations")
     names = [escape(category.name) for category in header.categories]
-    bad = np.array([illegal(category.name) or not category.name.strip() for category in header.categories], dtype=np.bool_)
-    for category in (c for c, odd in zip(header.categories, bad, strict=True) if odd):
+    odd = [illegal(category.name) or not category.name.strip() for category in header.categories]
+    bad: NDArray[np.bool_] = np.array(odd, dtype=np.bool_)
+    for category in (category for category, wrong in zip(header.categories, odd, strict=True) if wrong):
         detail = repr(category.name)
         context.findings.add("bad-value", "a class name is empty or holds a character that XML cannot", where=output.shown, detail=detail)
     for batch in batches:
@@ -78,16 +80,16 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, style: S
             _write_part(batch.slice(at, PART), pa.array(names, pa.string()), bad, style, output)
 
 
-def _write_part(batch: pa.RecordBatch, names: pa.StringArray, bad: np.ndarray[tuple[int], np.dtype[np.bool_]], style: Style, output: _Output) -> None:
+def _write_part(batch: pa.RecordBatch, names: pa.StringArray, bad: NDArray[np.bool_], style: Style, output: _Output) -> None:
     objects = flat(batch)
     boxes, valid = boxes_of(objects.rows)
     category = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
-    finite = np.isfinite(boxes).all(axis=1)
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1), dtype=np.bool_)
     if not finite[valid].all():
         output.findings.add("bad-number", "a coordinate is not a finite number", where=output.shown, count=int((valid & ~finite).sum()))
-    keep = finite & (category >= 0)
+    keep: NDArray[np.bool_] = finite & (category >= 0)
     if bad.any():
-        keep &= ~bad[category]
+        keep &= ~np.take(bad, category)
     objects = keep_objects(objects, keep)
     listed = pa.ListArray.from_arrays(pa.array(objects.offsets, pa.int32()), _object_texts(objects, names, style))
     images = [batch.column(name).to_pylist() for name in ("file_name", "width", "height", "extra", "split")]
@@ -97,7 +99,9 @@ def _write_part(batch: pa.RecordBatch, names: pa.StringArray, bad: np.ndarray[tu
         said = _said(extra, "image", "\t")
         heads.append(_image_text(name, width, height, said))
         rows.append((name, _stem(name), [split, *said.splits] if split is not None else []))
-    documents = pc.binary_join_element_wise(pa.array(heads, pa.string()), pc.binary_join(listed, ""), "</annotation>\n", "").cast(pa.binary())
+    documents = pc.binary_join_element_wise(pa.array(heads, pa.string()), pc.binary_join(listed, ""), "</annotation>\n", "").cast(
+        pa.binary()
+    )
     lists: dict[str, list[str]] = {}
     for (name, stem, splits), data in zip(rows, documents.to_pylist(), strict=True):
         if _write_file(name, stem, data, output):
@@ -115,7 +119,8 @@ def _image_text(name: str, width: int | None, height: int | None, said: _Said) -
     size = f"{_number('width', width)}{_number('height', height)}{said.named.get('depth', '')}{said.size}"
     named = said.named.get
     return (
-        f"<annotation{said.attributes}>\n{named('folder', '')}\t<filename>{escape(name)}</filename>\n{named('path', '')}{named('source', '')}{named('owner', '')}"
+        f"<annotation{said.attributes}>\n{named('folder', '')}\t<filename>{escape(name)}</filename>\n"
+        f"{named('path', '')}{named('source', '')}{named('owner', '')}"
         f"\t<size>\n{size}\t</size>\n{named('segmented', '')}{said.rest}"
     )
 
@@ -175,8 +180,8 @@ def _said(text: str | None, of: str, indent: str) -> _Said:
     for key, value in members.items():
         if key in ("depth", "segmented") and type(value) is int and value >= 0:
             value = str(value)
-        if key == ("size" if of == "image" else "bndbox") and isinstance(value, dict) and not any(name[0] in "@#" for name in value) and plain(value):
-            inside[key] = "".join(written(name, child, indent + "\t" * (1 if of == "image" else 1)) for name, child in value.items())
+        if key == ("size" if of == "image" else "bndbox") and isinstance(value, dict) and _children(value):
+            inside[key] = "".join(written(name, child, f"{indent}\t") for name, child in value.items())
         elif key == "parts" and of == "object" and isinstance(value, list) and value:
             inside[key] = "".join(written("part", part, indent) for part in value)
         elif key == "splits" and of == "image" and isinstance(value, list) and all(isinstance(split, str) for split in value):
@@ -194,9 +199,14 @@ def _said(text: str | None, of: str, indent: str) -> _Said:
     return _Said(named, attributes_of(attributes), inside["size"], inside["bndbox"], inside["parts"], "".join(rest), splits)
 
 
+def _children(members: dict[str, Json]) -> bool:
+    """Whether an object is children alone: the element that they are in is written already."""
+    return plain(members) and not any(name[0] in "@#" for name in members)
+
+
 def _folder(output: _Output, folder: str) -> None:
     if folder not in output.folders:
-        os.makedirs(folder, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         output.folders.add(folder)
 
 
@@ -211,9 +221,10 @@ def _write_file(name: str, stem: str, data: bytes, output: _Output) -> bool:
         _folder(output, path.rpartition("/")[0])
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        other = _FILENAME.search(load(path)) if os.path.isfile(path) else None
+        other = _FILENAME.search(load(path)) if Path(path).is_file() else None
         first = other[1].decode() if other else "another image"
-        output.findings.add("file-clash", "two images would write the same file", where=f"{output.shown}/Annotations/{stem}.xml", detail=f"{first} and {name}")
+        where = f"{output.shown}/Annotations/{stem}.xml"
+        output.findings.add("file-clash", "two images would write the same file", where=where, detail=f"{first} and {name}")
         return False
     try:
         while data:
@@ -232,5 +243,5 @@ def _write_lists(lists: Mapping[str, Sequence[str]], output: _Output) -> None:
             continue
         folder = f"{output.root}/ImageSets/Main"
         _folder(output, folder)
-        with open(f"{folder}/{split}.txt", "a", encoding="utf-8", newline="\n") as file:
+        with Path(folder, f"{split}.txt").open("a", encoding="utf-8", newline="\n") as file:
             file.write("".join(f"{stem}\n" for stem in stems))

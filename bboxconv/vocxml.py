@@ -24,9 +24,7 @@ from bboxconv.schema import bbox_array, image_batch, object_rows
 from bboxconv.voclxml import COUNT, SIDES, Place, Rows, document, image_name
 from bboxconv.xmlfiles import compact, load, parse, trimmed
 
-IMAGES = pa.schema(
-    [("row", pa.int32()), ("file_name", pa.string()), ("width", pa.int32()), ("height", pa.int32()), ("extra", pa.string())]
-)
+IMAGES = pa.schema([("row", pa.int32()), ("file_name", pa.string()), ("width", pa.int32()), ("height", pa.int32()), ("extra", pa.string())])
 OBJECTS = pa.schema(
     [
         ("row", pa.int32()),
@@ -40,7 +38,7 @@ OBJECTS = pa.schema(
 )
 
 _TEXT = r"[^<>&\x00-\x1f]*+"
-_NUMBER = r"[-0-9.]*+"
+_NUMBER = r"[-0-9.]{1,40}+"
 _LEVEL = r"[0-9]{1,3}+(?:\.[0-9]{1,17}+)?+"
 _S = r"[ \t\r\n]*+"
 _FIELDS = ("name", "pose", "truncated", "difficult", "occluded", *SIDES)
@@ -170,7 +168,16 @@ def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findin
     size = [np.repeat(pictures[name].cast(pa.float64()).to_numpy(zero_copy_only=False), counts) for name in ("width", "height")]
     edge = bool(((boxes[:, 2] == size[0]) | (boxes[:, 3] == size[1])).any())
     low = float(boxes[:, :2].min()) if len(boxes) else np.inf
-    return Parsed(batch, tuple(names.dictionary.to_pylist()), rows, len(task.paths), tuple(findings.of("error") + findings.of("warning") + findings.of("note")), voc, low, edge)
+    return Parsed(
+        batch,
+        tuple(names.dictionary.to_pylist()),
+        rows,
+        len(task.paths),
+        tuple(findings),
+        voc,
+        low,
+        edge,
+    )
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

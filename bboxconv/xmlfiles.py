@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
-from xml.sax.saxutils import escape as _escape
 
 from lxml import etree
 
@@ -28,7 +27,8 @@ DEPTH = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
-_BREAKS = {"\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_SPECIAL = re.compile('[&<>"\t\n\r]')
 
 
 def find(root: Path, depth: int = 64) -> list[str]:
@@ -96,7 +96,7 @@ def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
         findings.add("bad-xml", "not well-formed XML", where=f"{shown}:{max(line or 1, 1)}", detail=str(error.msg))
         return None
     dtd = root.getroottree().docinfo.internalDTD
-    if dtd is not None and dtd.entities():
+    if isinstance(dtd, etree.DTD) and dtd.entities():  # type: ignore[attr-defined]
         findings.add("bad-xml", "the document declares entities, which are not expanded", where=f"{shown}:1")
         return None
     return root
@@ -163,7 +163,7 @@ def illegal(text: str) -> bool:
 
 def escape(text: str) -> str:
     """Text as the content of an element or the value of an attribute, on one line."""
-    return _escape(text, {'"': "&quot;", **_BREAKS}) if _CONTROL.search(text) else _escape(text, {'"': "&quot;"})
+    return _SPECIAL.sub(lambda match: _REFERENCES[match[0]], text) if _SPECIAL.search(text) else text
 
 
 def is_name(key: str) -> bool:
@@ -176,23 +176,21 @@ def is_name(key: str) -> bool:
         return False
 
 
-
-
 def written(tag: str, value: Json, indent: str = "") -> str:
     """An element, or several for a list, each on lines of its own: the inverse of `to_json`."""
     if isinstance(value, list) and len(value) > 1 and not any(isinstance(item, list) for item in value):
         return "".join(written(tag, item, indent) for item in value)
     if isinstance(value, str) and not _CONTROL.search(value):
-        return f"{indent}<{tag}>{_escape(value)}</{tag}>\n"
+        return f"{indent}<{tag}>{escape(value)}</{tag}>\n"
     if isinstance(value, dict) and plain(value):
         attributes = attributes_of(value)
         text = value.get("#text")
         children = "".join(written(key, child, indent + "\t") for key, child in value.items() if key[0] not in "@#")
         if not children:
-            return f"{indent}<{tag}{attributes}>{_escape(str(text or ''))}</{tag}>\n"
-        line = f"{indent}\t{_escape(str(text))}\n" if text else ""
+            return f"{indent}<{tag}{attributes}>{escape(str(text or ''))}</{tag}>\n"
+        line = f"{indent}\t{escape(str(text))}\n" if text else ""
         return f"{indent}<{tag}{attributes}>\n{line}{children}{indent}</{tag}>\n"
-    return f'{indent}<{tag} type="json">{_escape(json.dumps(value))}</{tag}>\n'
+    return f'{indent}<{tag} type="json">{escape(json.dumps(value))}</{tag}>\n'
 
 
 def attributes_of(members: Mapping[str, Json]) -> str:

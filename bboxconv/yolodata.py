@@ -114,7 +114,7 @@ def _names(document: Mapping[str, Plain], shown: str, findings: Findings) -> tup
     number = int(count) if isinstance(count, str) and count.isdigit() and int(count) <= MOST_CLASSES else None
     given = document.get("names", "")
     if isinstance(given, str) and _is_null(given):
-        return None if number is None else tuple(map(str, range(number)))
+        return None
     if isinstance(given, list):
         given = {str(i): name for i, name in enumerate(given)}
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given.values()):
@@ -202,7 +202,7 @@ def read_names(folders: list[Path], findings: Findings, shown: str) -> tuple[str
                 return tuple(line.strip() or str(i) for i, line in enumerate(lines))
         config = find_yaml(folder)
         if config is not None:
-            names = load_config(config, config.name, findings).names
+            names = load_config(config, config.name, Findings()).names
             if names is not None:
                 findings.add(
                     "class-names-from", "class names are taken from a data.yaml nearby", severity="note", where=shown, detail=config.name

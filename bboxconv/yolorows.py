@@ -38,13 +38,23 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A batch of `schema.IMAGE`, what was seen, how many rows were read, how many of them hold a number above 2, and the highest class."""
+    """The rows of a task: object columns of N objects that are not null, and the bounds (B + 1,) of each image's objects.
 
-    batch: pa.RecordBatch
+    Small, as it may come from another process: `batch_of` makes the batch. `failed` are the images whose label file could not be read,
+    `large` counts rows with a number above 2, `top` is the highest class, or -1.
+    """
+
+    columns: dict[str, pa.Array]
+    offsets: NDArray[np.int64]
+    failed: tuple[int, ...]
     diagnostics: tuple[Diagnostic, ...]
-    rows: int
     large: int
     top: int
+
+    @property
+    def rows(self) -> int:
+        """How many objects there are."""
+        return int(self.offsets[-1])
 
 
 def parse(task: Task) -> Parsed:
@@ -63,13 +73,16 @@ def parse(task: Task) -> Parsed:
     large = int((np.abs(values[begins[box_rows, None] + np.arange(1, 5)]) > 2).any(axis=1).sum())
     offsets = np.zeros(len(task.names) + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows.file[good], minlength=len(task.names)), out=offsets[1:])
-    images = {"file_name": pa.array(task.names, pa.string()), "split": pa.array([task.split] * len(task.names), pa.string())}
-    batch = image_batch(images, offsets, object_rows(columns, len(kinds)))
     for file, why in joined.failed.items():
         findings.add("unreadable-file", "a label file cannot be read; its image is left out", where=_shown(task, file), detail=why)
-    if joined.failed:
-        batch = keep_images(batch, ~np.isin(np.arange(len(task.names)), list(joined.failed)))
-    return Parsed(batch, tuple(findings), len(kinds), large, int(number.max(initial=-1)))
+    return Parsed(columns, offsets, tuple(joined.failed), tuple(findings), large, int(number.max(initial=-1)))
+
+
+def batch_of(task: Task, parsed: Parsed) -> pa.RecordBatch:
+    """The batch of `schema.IMAGE` of a task and its rows."""
+    images = {"file_name": pa.array(task.names, pa.string()), "split": pa.repeat(pa.scalar(task.split, pa.string()), len(task.names))}
+    batch = image_batch(images, parsed.offsets, object_rows(parsed.columns, parsed.rows))
+    return keep_images(batch, ~np.isin(np.arange(len(task.names)), parsed.failed)) if parsed.failed else batch
 
 
 def _kinds(counts: NDArray[np.int64], task: Task) -> NDArray[np.int8]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +14,16 @@ from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Findings
 from bboxconv.io import printable
 from bboxconv.textfiles import files_below
-from bboxconv.yolodata import NAME_LISTS, SPLITS, Config, find_yaml, labels_for, load_config, locate, read_names
+from bboxconv.yolodata import SPLITS, Config, find_yaml, labels_for, load_config, locate, read_names
 
 IMAGES = frozenset(
     ("avif", "bmp", "dng", "gif", "heic", "heif", "jp2", "jpeg", "jpeg2000", "jpg", "mpo", "pfm", "png", "tif", "tiff", "webp")
 )
 """Extensions of the images that YOLO's owner reads, and gif."""
 _SPLIT_FOLDER = re.compile(r"(train|val|valid|validation|test)(?:\d{4})?")
-_LISTS = frozenset({*NAME_LISTS, "notes.txt", "labels.txt"})
+_OTHER = re.compile(
+    r"^(?:[^\n]*/)?(?:classes|labels|predefined_classes|_?darknet|README[^/\n]*|((?:train|val|valid|validation|test)\d*))$", re.M | re.I
+)
 _ASSUMED = ".jpg"
 
 
@@ -67,7 +68,7 @@ def find_tree(source: Source, context: ReadContext) -> Tree:
         if not any(any(part.labels) for part in parts):
             raise DataError.of("no-annotations", "no YOLO label files below the folder", where=shown or ".")
     names = config.names
-    if names is None and file is None:
+    if names is None:
         near = [parts[0].folder, base, *list(base.parents)[:3]] if parts else [base]
         names = read_names(near, findings, shown or ".")
     return Tree(tuple(parts), names, config, str(base), shown)
@@ -130,7 +131,7 @@ def _listed(split: str | None, file: Path, root: Path, base: Path, context: Read
     names = [os.path.relpath(p, folder).replace(os.sep, "/") for p in unique]
     labels = [_label_of(p) for p in unique]
     labels = [label if os.path.isfile(label) else "" for label in labels]
-    return _part(split, Path(folder), zip(names, labels, strict=True), context)
+    return _part(split, Path(folder), names, labels, context)
 
 
 def _prefix(lines: list[str], folders: list[Path], beside: Path) -> tuple[Path, int]:
@@ -189,60 +190,65 @@ def _split_name(folder: str) -> str:
 
 def _pair(split: str | None, images: Path, labels: Path, context: ReadContext, skip: frozenset[str] = frozenset()) -> Part:
     """All images of a folder and all label files of another, put together by their relative stems."""
-    at_images = sorted(files_below(str(images)))
-    found: dict[str, list[str]] = {}
-    for name in at_images:
-        stem, dot, extension = name.rpartition(".")
-        if dot and extension.lower() in IMAGES:
-            found.setdefault(stem, []).append(name)
-    at_labels = at_images if images == labels else sorted(files_below(str(labels)))
-    stems = [name[:-4] for name in at_labels if name[-4:] in (".txt", ".TXT") and (name[:-4] in found or not _is_other(labels, name))]
-    texts = {stem: f"{labels}/{stem}.txt" for stem in stems}
-    for name in at_labels:
-        if name.endswith(".TXT") and name[:-4] in texts:
-            texts[name[:-4]] = f"{labels}/{name}"
+    inside = list(files_below(str(images)))
+    names = [name for name in inside if _is_image(name)]
+    texts = {name[:-4] for name in (inside if images == labels else files_below(str(labels))) if name.endswith(".txt")}
     if skip:
-        found = {stem: names for stem, names in found.items() if stem.partition("/")[0] not in skip or "/" not in stem}
-        texts = {stem: path for stem, path in texts.items() if stem.partition("/")[0] not in skip or "/" not in stem}
-    lonely = [stem for stem in texts if stem not in found]
-    if lonely:
-        elsewhere = _elsewhere(split, context)
-        for stem in lonely:
-            found[stem] = [elsewhere.get(stem, stem + _ASSUMED)]
-        assumed = sum(stem not in elsewhere for stem in lonely)
-        if assumed:
-            message = f"no image file for a label file: the extension {_ASSUMED} is assumed"
-            context.findings.add(
-                "image-extension-assumed",
-                message,
-                severity="note",
-                where=f"{lonely[0]}.txt",
-                count=assumed,
-                hint="--images DIR names the folder of the images",
-            )
-    shared = [names for names in found.values() if len(names) > 1]
-    if any(names[0].rpartition(".")[0] in texts for names in shared):
+        names = [name for name in names if "/" not in name or name.partition("/")[0] not in skip]
+        texts = {stem for stem in texts if "/" not in stem or stem.partition("/")[0] not in skip}
+    stems = {name.rpartition(".")[0] for name in names}
+    texts -= _others(labels, texts - stems)
+    if len(stems) < len(names):
+        _report_shared(names, texts, context.findings)
+    if texts - stems:
+        names += _unseen(split, sorted(texts - stems), context)
+    names.sort()
+    listed = [f"{labels}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
+    return _part(split, images, names, listed, context)
+
+
+def _is_image(name: str) -> bool:
+    _, dot, extension = name.rpartition(".")
+    return bool(dot) and extension.lower() in IMAGES
+
+
+def _unseen(split: str | None, stems: list[str], context: ReadContext) -> list[str]:
+    """The names of images that are known by their label files alone."""
+    elsewhere = _elsewhere(split, context)
+    assumed = [stem for stem in stems if stem not in elsewhere]
+    if assumed:
         context.findings.add(
-            "shared-label-file",
-            "images with the same stem share a label file: each has its boxes",
-            severity="warning",
-            where=" and ".join(shared[0]),
-            count=len(shared),
+            "image-extension-assumed",
+            f"no image file for a label file: the extension {_ASSUMED} is assumed",
+            severity="note",
+            where=f"{printable(assumed[0])}.txt",
+            count=len(assumed),
+            hint="--images DIR names the folder of the images",
         )
-    listed = sorted((name, texts.get(stem, "")) for stem, names in found.items() for name in names)
-    return _part(split, images, listed, context)
+    return [elsewhere.get(stem, stem + _ASSUMED) for stem in stems]
 
 
-def _is_other(folder: Path, name: str) -> bool:
-    """Whether a text file without an image is no label file: class names, a read-me, or a list of images."""
-    last = name.rpartition("/")[2]
-    if last in _LISTS or last.upper().startswith("README"):
-        return True
-    if _SPLIT_FOLDER.fullmatch(last[:-4]) is None:
-        return False
-    with (folder / name).open("rb") as file:
-        first = file.read(200).split()[:1]
-    return bool(first) and not first[0].replace(b".", b"").isdigit()
+def _report_shared(names: list[str], texts: set[str], findings: Findings) -> None:
+    by_stem: dict[str, list[str]] = {}
+    for name in sorted(names):
+        by_stem.setdefault(name.rpartition(".")[0], []).append(printable(name))
+    for stem, same in by_stem.items():
+        if len(same) > 1 and stem in texts:
+            message = "images with the same stem share a label file: each has its boxes"
+            findings.add("shared-label-file", message, severity="warning", where=" and ".join(same))
+
+
+def _others(folder: Path, stems: set[str]) -> set[str]:
+    """Of text files without an image, those that are no label files: class names, read-me files, lists of images."""
+    found: set[str] = set()
+    for match in _OTHER.finditer("\n".join(stems)):
+        if match[1] is not None:  # train.txt may be a list, or the labels of train.jpg
+            with (folder / f"{match[0]}.txt").open("rb") as file:
+                first = file.read(200).split()[:1]
+            if not first or first[0].replace(b".", b"").isdigit():
+                continue
+        found.add(match[0])
+    return found & stems
 
 
 def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
@@ -253,23 +259,19 @@ def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
     found: dict[str, str] = {}
     for place in dict.fromkeys((folder, context.images)):
         for name in sorted(files_below(str(place))) if place.is_dir() else ():
-            stem, dot, extension = name.rpartition(".")
-            if dot and extension.lower() in IMAGES:
-                found.setdefault(stem, name)
+            if _is_image(name):
+                found.setdefault(name.rpartition(".")[0], name)
     return found
 
 
-def _part(split: str | None, folder: Path, listed: Iterable[tuple[str, str]], context: ReadContext) -> Part:
-    names: list[str] = []
-    labels: list[str] = []
-    without = 0
-    for name, label in listed:
-        if not name.isascii() and not _is_text(name):
-            context.findings.add("bad-encoding", "a file name is not UTF-8", where=printable(name))
-            continue
-        names.append(name)
-        labels.append(label)
-        without += not label
+def _part(split: str | None, folder: Path, names: list[str], labels: list[str], context: ReadContext) -> Part:
+    if not "".join(names).isascii() and not all(map(_is_text, names)):
+        for name in names:
+            if not _is_text(name):
+                context.findings.add("bad-encoding", "a file name is not UTF-8: its image is left out", where=printable(name))
+        labels = [label for name, label in zip(names, labels, strict=True) if _is_text(name)]
+        names = [name for name in names if _is_text(name)]
+    without = labels.count("")
     if without:
         message = "an image has no label file: it is read as one without boxes"
         context.findings.add("image-without-label-file", message, severity="note", where=names[labels.index("")], count=without)

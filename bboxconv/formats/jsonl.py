@@ -1,16 +1,24 @@
-"""JSON Lines: one line for the data set, then one line for each image; the reference format, which carries the whole model.
+"""JSON Lines: one line for the data set, then one line for each image; the reference format, which carries the whole
+model.
 
     {"type":"dataset","task":"detect","class_names":{"0":"cat"},"bboxconv":1,"box":"xywh","categories":[{"id":1,"name":"cat"}]}
     {"type":"image","file":"a.jpg","id":7,"width":640,"height":480,"split":"train","objects":[{"category":0,"bbox":[1,2.5,30,40]}]}
 
-The shape is that of Ultralytics' NDJSON: https://docs.ultralytics.com/datasets/detect/#ultralytics-ndjson-format. Box convention: any; line 1 names it. Policies:
+The shape is that of Ultralytics' NDJSON: https://docs.ultralytics.com/datasets/detect/#ultralytics-ndjson-format. Box
+convention: any; line 1 names it. Policies:
 
-- Keys are those of schema.IMAGE and schema.OBJECT, in their order (`file` for file_name; the header's are in `headerjson`). Null is left out. No `objects`: nobody looked; `[]`: nothing there.
-- Numbers are the shortest text that reads back to the same bits. JSON has no NaN and no Infinity: in a bbox they are null, which is read as NaN, elsewhere they are lost; a warning counts them.
-- `segmentation`, `keypoints` and `extra` stand in the line as they came, but that line ends between their tokens become spaces.
-- `category` is an index into the categories, as with Ultralytics, or a name. Without a header, names are put in code-point order; numbers are names, unless `--classes` gives names for them.
-- Keys that are not of the schema go to `extra`, and so do ids that are no int64. `file_name`, a list of `annotations`, `label`, `class`, `class_name` and `box` are taken for what they say.
-- Ultralytics' own rows, `"annotations": {"boxes": [[class, cx, cy, w, h], ...]}`, `segments` and `obb`, are read as cxcywhn; there an image without `annotations` is background.
+- Keys are those of schema.IMAGE and schema.OBJECT, in their order (`file` for file_name; the header's are in
+  `headerjson`). Null is left out. No `objects`: nobody looked; `[]`: nothing there.
+- Numbers are the shortest text that reads back to the same bits. JSON has no NaN and no Infinity: in a bbox they are
+  null, which is read as NaN, elsewhere they are lost; a warning counts them.
+- `segmentation`, `keypoints` and `extra` stand in the line as they came, but that line ends between their tokens become
+  spaces.
+- `category` is an index into the categories, as with Ultralytics, or a name. Without a header, names are put in
+  code-point order; numbers are names, unless `--classes` gives names for them.
+- Keys that are not of the schema go to `extra`, and so do ids that are no int64. `file_name`, a list of `annotations`,
+  `label`, `class`, `class_name` and `box` are taken for what they say.
+- Ultralytics' own rows, `"annotations": {"boxes": [[class, cx, cy, w, h], ...]}`, `segments` and `obb`, are read as
+  cxcywhn; there an image without `annotations` is background.
 - A line that cannot be read is left out and reported with its number, and so is an object of an unknown class.
 
 It cannot carry infinite numbers.
@@ -30,14 +38,16 @@ import pyarrow.compute as pc
 
 from bboxconv import imagelines, io, jsontext, lines, schema, workers
 from bboxconv.boxes import BoxFormat
-from bboxconv.codec import EVERYTHING, FormatInfo, Match, Option, Options, ReadContext, Source, Target, WriteContext, option
+from bboxconv.codec import EVERYTHING, FormatInfo, Match, Option, Options, ReadContext, Source, Target, WriteContext, Written, option
 from bboxconv.errors import DataError, UsageError
 from bboxconv.headerjson import header_members, header_of
 from bboxconv.imagelines import Part, Reading
 from bboxconv.schema import Category, Dataset, Header
 from bboxconv.spool import Spool
 
-BOX = Option("box", "auto", "box format of lines that do not name theirs; auto: xywh, or cxcywhn for Ultralytics' rows", pattern="[a-z0-9%/+@.]+")
+BOX = Option(
+    "box", "auto", "box format of lines that do not name theirs; auto: xywh, or cxcywhn for Ultralytics' rows", pattern="[a-z0-9%/+@.]+"
+)
 INFO = FormatInfo(
     name="jsonl",
     title="JSON Lines, one image a line (Ultralytics NDJSON)",
@@ -81,7 +91,8 @@ def _type(line: bytes) -> bytes:
 def read(source: Source, context: ReadContext) -> Dataset:
     """Read a file of image lines, with or without a line for the data set.
 
-    Raises DataError where the file has no line, or its first line is a header that cannot be read; UsageError for an option `box` that is no box format.
+    Raises DataError where the file has no line, or its first line is a header that cannot be read; UsageError for an
+    option `box` that is no box format.
     """
     line, number, start = lines.first_line(source.path)
     if not line:
@@ -89,7 +100,11 @@ def read(source: Source, context: ReadContext) -> Dataset:
     titled = _type(line) == b'"dataset"'
     if titled:
         members = jsontext.members(line)
-        header = header_of(members, f"{source.shown}:{number}") if "bboxconv" in members else _foreign(members, f"{source.shown}:{number}", context)
+        header = (
+            header_of(members, f"{source.shown}:{number}")
+            if "bboxconv" in members
+            else _foreign(members, f"{source.shown}:{number}", context)
+        )
     else:
         header, number, start = Header(_box(context, _rows_in(line), source), tuple(map(Category, context.classes)), source=INFO.name), 0, 0
     reading = Reading(_known(header), rows=header.box == ROWS, background=titled and "bboxconv" not in members)
@@ -137,7 +152,9 @@ def _box(context: ReadContext, shown: BoxFormat | None, source: Source | None = 
     name = option(context.options, BOX)
     if name == "auto" and source is not None and shown is None:
         hint = "--in box=xyxy (cxcywhn, ...) names another"
-        context.findings.add("box-format-assumed", "the lines do not name their box format: xywh assumed", severity="note", where=source.shown, hint=hint)
+        context.findings.add(
+            "box-format-assumed", "the lines do not name their box format: xywh assumed", severity="note", where=source.shown, hint=hint
+        )
     try:
         return (shown or BoxFormat("xywh")) if name == "auto" else BoxFormat.parse(name)
     except ValueError as error:
@@ -201,7 +218,11 @@ def _collected(header: Header, reading: Reading, source: Source, context: ReadCo
         for batch, classes in zip(held, local, strict=True):
             objects = schema.flat(batch)
             category = pa.array([index[str(name)] for name in classes], pa.int32()).take(objects.column("category"))
-            yield from _cut(schema.with_objects(batch, replace(objects, rows=schema.with_columns(objects.rows, {"category": category}))), source, context)
+            yield from _cut(
+                schema.with_objects(batch, replace(objects, rows=schema.with_columns(objects.rows, {"category": category}))),
+                source,
+                context,
+            )
 
     return Dataset(replace(header, categories=categories), stream, held.rows)
 
@@ -211,7 +232,7 @@ def target(header: Header, options: Options) -> Target:
     return Target(box=None, carries=EVERYTHING)
 
 
-def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> None:
+def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
     """Write the header line and the image lines as the batches come."""
     names = {str(index): jsontext.strings(pa.array([category.name]))[0].as_py() for index, category in enumerate(header.categories)}
     first = {"type": '"dataset"', "task": '"detect"', "class_names": jsontext.compose(names) or "{}", **header_members(header)}
@@ -219,6 +240,7 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context:
         file.write((re.sub(r"[\r\n]", " ", jsontext.compose(first) or "") + "\n").encode())
         for batch in batches:
             _write_batch(batch, file, context)
+    return Written()
 
 
 def _write_batch(batch: pa.RecordBatch, file: BinaryIO, context: WriteContext) -> None:
@@ -227,45 +249,9 @@ def _write_batch(batch: pa.RecordBatch, file: BinaryIO, context: WriteContext) -
         _write_batch(batch.slice(0, half), file, context)
         _write_batch(batch.slice(half), file, context)
     elif len(batch):
-        text = image_lines(batch, context)
+        text = imagelines.texts(batch)
         file.write(pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(text)], pa.int32()), text), "\n")[0].as_buffer())
         file.write(b"\n")
-
-
-def image_lines(batch: pa.RecordBatch, context: WriteContext) -> pa.StringArray:
-    """The line of each image of a batch, without its end."""
-    objects = schema.flat(batch)
-    texts = jsontext.objects({name: _texts(objects.column(name), name, context) for name in schema.OBJECT_FIELDS})
-    listed = pc.binary_join(pa.ListArray.from_arrays(pa.array(objects.offsets, pa.int32()), texts), ",")
-    listed = pc.if_else(pa.array(objects.annotated), pc.binary_join_element_wise("[", listed, "]", ""), pa.scalar(None, pa.string()))
-    columns = {name: _texts(batch.column(name), name, context) for name in schema.IMAGE_FIELDS}
-    file, extra = columns.pop("file_name"), columns.pop("extra")
-    whole = jsontext.objects({"type": pa.repeat('"image"', len(batch)), "file": file, **columns, "objects": listed, "extra": extra})
-    for end in "\n", "\r":  # in JSON text these stand between tokens only
-        if pc.any(pc.match_substring(whole, end)).as_py():
-            whole = pc.replace_substring(whole, end, " ")
-    return whole
-
-
-def _texts(column: pa.Array, name: str, context: WriteContext) -> pa.StringArray:
-    """A column as JSON text, null where the key is left out."""
-    if name in schema.JSON_FIELDS:
-        return column
-    if name == "bbox":
-        values, _ = schema.boxes_of(pa.StructArray.from_arrays([column], ["bbox"]))
-        _count_odd(column.flatten(), context)
-        return jsontext.boxes([jsontext.numbers(pa.array(numbers)) for numbers in values.T], column.is_valid())
-    if pa.types.is_boolean(column.type):
-        return jsontext.booleans(column)
-    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
-        return jsontext.strings(column.cast(pa.string()))
-    if pa.types.is_floating(column.type):
-        _count_odd(column, context)
-    return jsontext.numbers(column)
-
-
-def _count_odd(numbers: pa.Array, context: WriteContext) -> None:
-    odd = pc.sum(pc.invert(pc.is_finite(numbers))).as_py()
-    if odd:
-        hint = "Parquet carries them"
-        context.findings.add("non-finite", "NaN and infinite numbers are written as null", severity="warning", where=context.shown, count=odd, hint=hint)
+        if odd := imagelines.non_finite(batch):
+            message = "NaN and infinite numbers are written as null"
+            context.findings.add("non-finite", message, severity="warning", where=context.shown, count=odd, hint="Parquet carries them")

@@ -2,24 +2,32 @@
 
 Specification: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html (sections 4 and 8.4).
 
-Box convention: corners in pixels, taken as they are written: width = xmax - xmin. The kit itself numbers pixels from 1 and its xmax, ymax are the last pixels of the box; `origin=1` reads and writes that.
+Box convention: corners in pixels, taken as they are written: width = xmax - xmin. The kit itself numbers pixels from 1
+and its xmax, ymax are the last pixels of the box; `origin=1` reads and writes that.
 
-- A source is one XML file, a folder of them (with sub-folders), a tree with `Annotations/`, or a folder of such trees; images come in the code-point order of their paths.
-- An image is called what `<filename>` says; by the XML's stem where that is missing or has no extension, or everywhere with `name=stem`. Where names are not unique, those in sub-folders get their folder.
-- `ImageSets/Main/*.txt` are the splits; the kit's class lists (`aeroplane_train.txt`, a name and 1, 0 or -1 in each row) are not. In several lists: train, val, test win, the others go to `extra.splits`.
-  Without lists, folders called train, val, valid or test are splits. A list restricts nothing; what it names and has no XML file becomes an image at which nobody looked.
+- A source is one XML file, a folder of them (with sub-folders), a tree with `Annotations/`, or a folder of such trees;
+  images come in the code-point order of their paths.
+- An image is called what `<filename>` says; by the XML's stem where that is missing or has no extension, or everywhere
+  with `name=stem`. Where names are not unique, those in sub-folders get their folder.
+- `ImageSets/Main/*.txt` are the splits; the kit's class lists (`aeroplane_train.txt`, a name and 1, 0 or -1 in each row)
+  are not. In several lists: train, val, test win, the others go to `extra.splits`. Without lists, folders called train,
+  val, valid or test are splits. A list restricts nothing; what it names and has no XML file becomes an image at which
+  nobody looked.
 - Classes are the names found, in code-point order. A class that no box uses has no place in VOC.
-- `difficult` 0 or 1, `truncated` and `occluded` as numbers are columns; other text in them, `pose`, `parts`, and every further element or attribute go to `extra` and are written back.
+- `difficult` 0 or 1, `truncated` and `occluded` as numbers are columns; other text in them, `pose`, `parts`, and every
+  further element or attribute go to `extra` and are written back. Values that XML text cannot say, from other formats,
+  are written as JSON in elements marked `type="json"`.
 - Numbers are kept as they are, decimals too, and integers are written as integers. A size of 0 is an unknown one.
-- What is unknown is not written; `defaults=yes` writes the pose, truncated and difficult that labelImg writes, for scripts that fail without them.
+- What is unknown is not written; `defaults=yes` writes the pose, truncated and difficult that labelImg writes, for
+  scripts that fail without them.
 - An image without objects is an image without boxes.
 
-Not carried: ids, scores, areas, crowd and ignore flags, rotation, tracks, segmentation, keypoints, supercategories, info and licenses.
+Not carried: ids, scores, areas, crowd and ignore flags, rotation, tracks, segmentation, keypoints, supercategories, info
+and licenses.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,12 +37,38 @@ import pyarrow as pa
 
 from bboxconv import vocset, vocwrite, workers
 from bboxconv.boxes import BoxFormat
-from bboxconv.codec import CROWD_KEEP, DECIMALS, ORIGIN, ROTATED, FormatInfo, Match, Option, Options, ReadContext, Source, Target, WriteContext, option
+from bboxconv.codec import (
+    CROWD_KEEP,
+    DECIMALS,
+    ORIGIN,
+    ROTATED,
+    FormatInfo,
+    Match,
+    Option,
+    Options,
+    ReadContext,
+    Source,
+    Target,
+    WriteContext,
+    Written,
+    option,
+)
 from bboxconv.io import HEAD
-from bboxconv.schema import Category, Dataset, Header, flat, image_batch, keep_images, null_column, object_rows, with_columns, with_objects
-from bboxconv.schema import IMAGE_FIELDS, Objects
+from bboxconv.schema import (
+    IMAGE_FIELDS,
+    Category,
+    Dataset,
+    Header,
+    Objects,
+    flat,
+    image_batch,
+    keep_images,
+    object_rows,
+    with_columns,
+    with_objects,
+)
 from bboxconv.spool import Spool
-from bboxconv.vocxml import Parsed, Task, parse_slice
+from bboxconv.vocxml import Task, parse_slice
 from bboxconv.xmlfiles import find, load
 
 NAME = Option("name", "filename", "image names: what <filename> says, or the name of the XML file", ("filename", "stem"))
@@ -47,10 +81,8 @@ INFO = FormatInfo(
     layout="folder",
     extensions=(".xml",),
     box="xyxy",
-    carries=frozenset(
-        ["image.file_name", "image.width", "image.height", "image.split", "image.extra"]
-        + ["object.category", "object.bbox", "object.difficult", "object.truncated", "object.occluded", "object.extra"]
-    ),
+    carries=frozenset(f"image.{name}" for name in ("file_name", "width", "height", "split", "extra"))
+    | frozenset(f"object.{name}" for name in ("category", "bbox", "difficult", "truncated", "occluded", "extra")),
     aliases=("pascal-voc", "pascal_voc", "pascalvoc"),
     read_options=(ORIGIN, NAME),
     write_options=(ORIGIN, DECIMALS, CROWD_KEEP, ROTATED, DEFAULTS),
@@ -97,13 +129,13 @@ def read(source: Source, context: ReadContext) -> Dataset:
     spool = Spool(context.memory)
     slices: list[tuple[str, ...]] = []
     names: list[pa.Array] = []
-    folders: list[str] = []
+    rows: list[int] = []
     voc, low, edge, done = False, np.inf, False, 0
     jobs = context.jobs if len(files.paths) >= POOL_FROM else 1
     stems = option(context.options, NAME) == "stem"
     for parsed in workers.run(parse_slice, _tasks(files, source, min(context.batch_size, SLICE), stems), jobs):
         context.findings.merge(parsed.findings)
-        folders += [files.folder(done + int(row)) for row in parsed.rows]
+        rows += (parsed.rows + done).tolist()
         done += parsed.files
         context.progress("read", parsed.files, len(files.paths), "images")
         voc, low, edge = voc or parsed.voc, min(low, parsed.low), edge or parsed.edge
@@ -116,7 +148,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
         seen = "the files say that they are of a PASCAL VOC data set" if voc else "coordinates run from 1 to the width or height"
         hint = "--in origin=1 reads them as 1-based inclusive pixels"
         context.findings.add("voc-origin", f"{seen}: boxes are read as written, 0-based", severity="note", where=source.shown, hint=hint)
-    unique = vocset.unique_names(names, folders, source, context.findings)
+    unique = vocset.unique_names(names, rows, files, source, context.findings)
     classes = sorted({name for part in slices for name in part})
     header = Header(
         box=_box(origin),
@@ -174,17 +206,19 @@ def _unseen(images: list[tuple[str, str, str | None]]) -> pa.RecordBatch:
 
 def target(header: Header, options: Options) -> Target:
     """Corners in pixels; VOC cannot do without the image's size."""
+    rotated = option(options, ROTATED)
     return Target(
         box=_box(option(options, ORIGIN)),
         carries=INFO.carries,
         requires=frozenset(["image.file_name", "image.width", "image.height", "object.category", "object.bbox"]),
         crowd="drop" if option(options, CROWD_KEEP) == "drop" else "keep",
-        rotated=_rotated(option(options, ROTATED)),
+        rotated="drop" if rotated == "drop" else "unrotated" if rotated == "unrotated" else "envelope",
     )
 
 
-def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> None:
+def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
     """Write `Annotations/<name>.xml` for each image, sub-folders kept, and `ImageSets/Main/<split>.txt` for each split."""
     digits = option(context.options, DECIMALS)
     style = vocwrite.Style(None if digits == "full" else int(digits), option(context.options, DEFAULTS) == "yes")
     vocwrite.write(header, batches, out, style, context)
+    return Written()

@@ -57,8 +57,8 @@ def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def seen() -> Callable[[Report, str], int]:
-    """How often a report counted a finding whose code holds a word."""
-    return lambda report, word: sum(finding.count for finding in report.findings if word in finding.code)
+    """How often a report counted findings of a code."""
+    return lambda report, code: sum(finding.count for finding in report.findings if finding.code == code)
 
 
 @pytest.fixture(scope="session")
