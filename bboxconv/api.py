@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from bboxconv import pipeline
 from bboxconv.errors import DataError, Findings
-from bboxconv.pipeline import Request
+from bboxconv.flow import passing
 from bboxconv.report import Report
+from bboxconv.request import Request
 from bboxconv.schema import Dataset
+from bboxconv.sources import open_sources
 
 Sources = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -62,7 +64,8 @@ def convert(
 ) -> Report:
     """Convert annotations from one format to another, as `bboxconv convert` does; the options are its flags.
 
-    `src` is a path, `split=path`, or several of them. Returns the account of what was read, written, left out and lost. Raises UsageError for a call that is wrong, DataError where the data is
+    `src` is a path, `split=path`, or several of them. Returns the account of what was read, written, left out and
+    lost. Raises UsageError for a call that is wrong, DataError where the data is
     refused (its `diagnostics` say why; nothing is written) and OutputError where reading or writing fails.
     """
     pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
@@ -109,19 +112,29 @@ def read(
     batch_size: int = 4096,
     jobs: int = 1,
 ) -> Dataset:
-    """Open a data set: its header, and its images as an iterable of pyarrow RecordBatches of `schema.IMAGE`, at most `batch_size` images each.
+    """Open a data set: its header, and its images as an iterable of pyarrow RecordBatches of `schema.IMAGE`, at most
+    `batch_size` images each.
 
-    `src` is a path, `split=path`, or several of them. Boxes are in `header.box`, as the (first) source wrote them. Raises UsageError for a call that is wrong and DataError where the data has a fault:
+    `src` is a path, `split=path`, or several of them. Boxes are in `header.box`, as the (first) source wrote them.
+    Raises UsageError for a call that is wrong and DataError where the data has a fault:
     those that are found while reading the header at once, the others when the batches are iterated.
     """
-    request = Request(_texts(src), from_=from_, in_=dict(in_ or {}), classes=_path(classes), images=_path(images), batch_size=batch_size, jobs=jobs)
+    request = Request(
+        _texts(src),
+        from_=from_,
+        in_=dict(in_ or {}),
+        classes=_path(classes),
+        images=_path(images),
+        batch_size=batch_size,
+        jobs=jobs,
+    )
     findings, stack = Findings(), ExitStack()
-    opened = pipeline.open_sources(request, findings, stack)
+    opened = open_sources(request, findings, stack)
     _refuse(findings)
 
     def batches() -> Iterator[pa.RecordBatch]:
         seen = Findings()
-        yield from pipeline.passing(request, opened, seen, stack)
+        yield from passing(request, opened, seen, stack)
         _refuse(seen)
 
     total = [dataset.images for dataset in opened.datasets]
@@ -136,7 +149,12 @@ def _refuse(findings: Findings) -> None:
 
 
 def write(
-    dataset: Dataset, dst: str | PathLike[str], *, to: str | None = None, out: Mapping[str, str] | None = None, overwrite: bool = False
+    dataset: Dataset,
+    dst: str | PathLike[str],
+    *,
+    to: str | None = None,
+    out: Mapping[str, str] | None = None,
+    overwrite: bool = False,
 ) -> Report:
     """Write a data set that `read` gave, or that a program made, in the format that `to` or the name of `dst` says.
 

@@ -47,7 +47,9 @@ def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0) -> pa.Record
     rows = objects.rows
     if not filled.all():
         place = pa.array(np.cumsum(filled) - 1, mask=~filled)
-        rows = pa.StructArray.from_arrays([rows.field(name).take(place) for name in schema.OBJECT_FIELDS], fields=list(OBJECT))
+        rows = pa.StructArray.from_arrays(
+            [rows.field(name).take(place) for name in schema.OBJECT_FIELDS], fields=list(OBJECT)
+        )
     boxes, valid = schema.boxes_of(rows)
     index = rows.field("category")
     names = [category.name for category in header.categories]
@@ -65,7 +67,10 @@ def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0) -> pa.Record
         "category": pa.DictionaryArray.from_arrays(which, pa.array(list(unique), pa.string())),
         "category_index": index,
         "category_id": pa.array([category.id for category in header.categories], pa.int64()).take(index),
-        **{name: pa.array(np.ascontiguousarray(boxes[:, i]), mask=~valid) for i, name in enumerate(coordinate_names(header.box))},
+        **{
+            name: pa.array(np.ascontiguousarray(boxes[:, i]), mask=~valid)
+            for i, name in enumerate(coordinate_names(header.box))
+        },
         **{name: rows.field(name) for name in schema.OBJECT_FIELDS if name not in (*_OWN, "id")},
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), schema=row_schema(header))

@@ -1,6 +1,7 @@
 """What a format is: a module that satisfies `Format`, and the plain data that it hands over.
 
-A format module holds `INFO`, `detect`, and `read` or `target` and `write`, or all of them; a format that only reads has no `write`, and the other way round. It says what it carries and in which
+A format module holds `INFO`, `detect`, and `read` or `target` and `write`, or all of them; a format that only reads
+has no `write`, and the other way round. It says what it carries and in which
 box format its numbers stand; it holds no arithmetic on coordinates, counts no loss and prints nothing.
 """
 
@@ -26,7 +27,9 @@ EVERYTHING = frozenset(
     + [f"object.{name}" for name in OBJECT_FIELDS]
     + ["category.id", "category.supercategory", "category.extra", "info", "licenses", "extra", "unannotated"]
 )
-"""Every field that a format can carry. `image.extra` is all extra keys, `image.extra.pose` is one. `unannotated` is the difference between an image at which nobody looked and one without boxes."""
+"""Every field that a format can carry. `image.extra` is all extra keys, `image.extra.pose` is one. `unannotated` is
+the difference between an image at which nobody looked and one without boxes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class FormatInfo:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What `detect` saw. `weight` is 0 to 1: 1 a file that says its format, 0.5 a likely shape. `parts` are the (split, path) of a folder that holds several sources of this format."""
+    """What `detect` saw. `weight` is 0 to 1: 1 a file that says its format, 0.5 a likely shape. `parts` are the
+    (split, path) of a folder that holds several sources of this format.
+    """
 
     weight: float
     evidence: str
@@ -77,7 +82,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One thing to read: a path that exists, the split that the user or the folder gave it, and the name to show in messages."""
+    """One thing to read: a path that exists, the split that the user or the folder gave it, and the name to show in
+    messages.
+    """
 
     path: Path
     split: str | None = None
@@ -90,9 +97,12 @@ class Source:
 
 
 class Progress(Protocol):
-    """Told what has been done: `done` more units (bytes for one file, images for folders) of `total`, in the stage of that name."""
+    """Told what has been done: `done` more units (bytes for one file, images for folders) of `total`, in the stage of
+    that name.
+    """
 
-    def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None: ...
+    def __call__(self, stage: str, done: int, total: int | None, unit: str, /) -> None:
+        """Count what is done."""
 
 
 def silent(stage: str, done: int, total: int | None, unit: str) -> None:
@@ -103,7 +113,8 @@ def silent(stage: str, done: int, total: int | None, unit: str) -> None:
 class ReadContext:
     """What a reader is given beside its source.
 
-    A reader that meets something it cannot read adds an error to `findings`, leaves that record out and reads on: the caller refuses the data afterwards, or sets the records aside.
+    A reader that meets something it cannot read adds an error to `findings`, leaves that record out and reads on: the
+    caller refuses the data afterwards, or sets the records aside.
     """
 
     options: Options = field(default_factory=dict)
@@ -126,7 +137,9 @@ class Target:
     """The box format that it writes; None: as it comes."""
     carries: frozenset[str]
     requires: frozenset[str] = frozenset()
-    """Fields that must not be null: of `image.file_name`, `image.width`, `image.height`, `object.category`, `object.bbox`."""
+    """Fields that must not be null: of `image.file_name`, `image.width`, `image.height`, `object.category`,
+    `object.bbox`.
+    """
     crowd: Literal["keep", "drop"] = "keep"
     """What becomes of crowd boxes where `object.iscrowd` is not carried."""
     rotated: Literal["envelope", "unrotated", "drop"] = "envelope"
@@ -135,7 +148,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """What a writer is given beside its batches. `source_box` is the box format that the numbers had in the source; the batches stand in `header.box`, which is `Target.box`."""
+    """What a writer is given beside its batches. `source_box` is the box format that the numbers had in the source;
+    the batches stand in `header.box`, which is `Target.box`.
+    """
 
     source_box: BoxFormat
     options: Options = field(default_factory=dict)
@@ -165,7 +180,9 @@ class Detects(Protocol):
     INFO: FormatInfo
 
     def detect(self, path: Path, head: bytes) -> Match | None:
-        """Whether this path is of the format. `head` is the first 64 kB of a file, decompressed; empty for a folder."""
+        """Whether this path is of the format. `head` is the first 64 kB of a file, decompressed; empty for a
+        folder.
+        """
         ...
 
 
@@ -197,9 +214,14 @@ class Writes(Detects, Protocol):
 CROWD_KEEP = Option("crowd", "keep", "crowd boxes: written as plain boxes, or left out", ("keep", "drop"))
 CROWD_DROP = Option("crowd", "drop", "crowd boxes: left out, or written as plain boxes", ("keep", "drop"))
 ROTATED = Option(
-    "rotated", "envelope", "rotated boxes: their envelope, their unrotated rectangle, or nothing", ("envelope", "unrotated", "drop")
+    "rotated",
+    "envelope",
+    "rotated boxes: their envelope, their unrotated rectangle, or nothing",
+    ("envelope", "unrotated", "drop"),
 )
-ORIGIN = Option("origin", "0", "1: boxes are 1-based inclusive pixels, as the PASCAL VOC devkit writes them", ("0", "1"))
+ORIGIN = Option(
+    "origin", "0", "1: boxes are 1-based inclusive pixels, as the PASCAL VOC devkit writes them", ("0", "1")
+)
 DECIMALS = Option("decimals", "full", "digits after the point of written coordinates", pattern="full|[0-9]|1[0-7]")
 
 

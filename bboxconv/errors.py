@@ -1,6 +1,7 @@
 """What can go wrong and how it is said: diagnostics, their collection, exceptions, exit codes.
 
-Every message has one shape: a stable kebab-case code, a message, the places where it was seen and a hint. The same code and message seen at many places is one diagnostic
+Every message has one shape: a stable kebab-case code, a message, the places where it was seen and a hint. The same
+code and message seen at many places is one diagnostic
 with a count and its first five places. `codes.py` explains each code. Imports nothing of ours.
 """
 

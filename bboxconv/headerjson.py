@@ -20,6 +20,7 @@ from bboxconv.schema import Category, Header
 
 VERSION = 1
 """The version of this document and of the columns beside it. A reader takes its own version and older ones."""
+_MAX_GAPS = 10_000  # so that one wild number does not make millions of classes
 
 
 def header_members(header: Header) -> dict[str, str]:
@@ -53,7 +54,9 @@ def header_of(parts: Mapping[str, str], where: str) -> Header:
             )
         return Header(
             box=box_of(parts["box"]),
-            categories=tuple(_category(text) for text in msgspec.json.decode(parts.get("categories", "[]"), type=list[msgspec.Raw])),
+            categories=tuple(
+                _category(text) for text in msgspec.json.decode(parts.get("categories", "[]"), type=list[msgspec.Raw])
+            ),
             info=parts.get("info"),
             licenses=parts.get("licenses"),
             extra=parts.get("extra"),
@@ -63,6 +66,23 @@ def header_of(parts: Mapping[str, str], where: str) -> Header:
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
         detail = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise DataError.of("bad-header", "header cannot be read", where=where, detail=detail) from error
+
+
+def class_names(text: str, where: str) -> tuple[str, ...]:
+    """Class names from JSON text, a list or an object by number; a gap between the numbers is named by its number.
+
+    Raises DataError for anything else.
+    """
+    try:
+        given = msgspec.json.decode(text, type=dict[int, str] | list[str])
+    except msgspec.MsgspecError as error:
+        raise DataError.of("bad-header", "class names cannot be read", where=where, detail=str(error)) from error
+    if isinstance(given, list):
+        return tuple(given)
+    if given and not 0 <= min(given) <= max(given) < len(given) + _MAX_GAPS:
+        detail = f"classes {min(given)} to {max(given)}"
+        raise DataError.of("bad-header", "class names cannot be read", where=where, detail=detail)
+    return tuple(given.get(index, str(index)) for index in range(max(given, default=-1) + 1))
 
 
 def box_text(box: BoxFormat) -> str:

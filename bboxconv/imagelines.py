@@ -234,7 +234,13 @@ def _read_rows(image: ImageLine, reading: Reading) -> None:
     if kind not in ("boxes", "segments", "obb"):
         raise _BadValueError(f"$.annotations.{kind}: only boxes, segments and obb are read")
     for index, row in enumerate(rows):
-        fits = len(row) == 5 if kind == "boxes" else len(row) == 9 if kind == "obb" else len(row) >= 7 and len(row) % 2 == 1
+        fits = (
+            len(row) == 5
+            if kind == "boxes"
+            else len(row) == 9
+            if kind == "obb"
+            else len(row) >= 7 and len(row) % 2 == 1
+        )
         if not fits or not row[0].is_integer():
             raise _BadValueError(f"$.annotations.{kind}[{index}]: a class number and {len(row) - 1} numbers")
     if kind == "boxes":
@@ -245,12 +251,16 @@ def _read_rows(image: ImageLine, reading: Reading) -> None:
     boxes = convert_boxes(extent(points, ends), "xyxyn", "cxcywhn").tolist()
     shape: Shape = "quad" if kind == "obb" else "polygon"
     image.objects = [
-        ObjectLine(category=int(row[0]), bbox=tuple(box), shape=shape, segmentation=msgspec.Raw(msgspec.json.encode([row[1:]])))
+        ObjectLine(
+            category=int(row[0]), bbox=tuple(box), shape=shape, segmentation=msgspec.Raw(msgspec.json.encode([row[1:]]))
+        )
         for row, box in zip(rows, boxes, strict=True)
     ]
 
 
-def _part(images: Sequence[ImageLine], numbers: Sequence[int], read: tuple[int, int], reading: Reading, faults: list[Fault]) -> Part:
+def _part(
+    images: Sequence[ImageLine], numbers: Sequence[int], read: tuple[int, int], reading: Reading, faults: list[Fault]
+) -> Part:
     """Images, each from the line of that number, as columns. Raises ValueError where JSON text is not UTF-8 or an
     `extra` is no object."""
     lists = [image.objects for image in images]
@@ -258,15 +268,28 @@ def _part(images: Sequence[ImageLine], numbers: Sequence[int], read: tuple[int, 
     offsets = np.cumsum([0] + [len(items) if items else 0 for items in lists], dtype=np.int64)
     annotated = np.array([items is not None or reading.background for items in lists], np.bool_)
     category, classes = _categories(objects, reading)
-    columns = {field.name: _column(objects, field) for field in schema.OBJECT if field.name not in ("category", "bbox", "shape")}
+    columns = {
+        field.name: _column(objects, field)
+        for field in schema.OBJECT
+        if field.name not in ("category", "bbox", "shape")
+    }
     columns |= {"category": category, "bbox": _boxes(objects), "shape": _shapes(objects)}
     rows = schema.object_rows(columns, len(objects))
-    batch = schema.image_batch({name: _column(images, schema.IMAGE.field(name)) for name in schema.IMAGE_FIELDS}, offsets, rows, annotated)
+    batch = schema.image_batch(
+        {name: _column(images, schema.IMAGE.field(name)) for name in schema.IMAGE_FIELDS}, offsets, rows, annotated
+    )
     unknown = pc.equal(category, -1).fill_null(False).to_numpy(zero_copy_only=False)
     if unknown.any():
         held = schema.flat(batch)
         for row, image in zip(np.flatnonzero(unknown), held.image_of()[unknown], strict=True):
-            faults.append(Fault(numbers[image], "unknown-class", "class is not one of the data set's", f"class {objects[row].category!r}"))
+            faults.append(
+                Fault(
+                    numbers[image],
+                    "unknown-class",
+                    "class is not one of the data set's",
+                    f"class {objects[row].category!r}",
+                )
+            )
         batch = schema.with_objects(batch, schema.keep_objects(held, ~unknown))
     return Part(batch, *read, tuple(faults), classes)
 
@@ -300,7 +323,9 @@ def _column(records: Sequence[msgspec.Struct], field: pa.Field) -> pa.Array:
     values = map(attrgetter(field.name), records)
     if field.name not in schema.JSON_FIELDS:
         return pa.array(list(values), field.type)
-    column = pa.array([None if value is NULL else bytes(value) for value in values], pa.string())  # raises where it is not UTF-8
+    column = pa.array(
+        [None if value is NULL else bytes(value) for value in values], pa.string()
+    )  # raises where it is not UTF-8
     null = pc.equal(column, "null")
     if pc.any(null).as_py():
         column = pc.if_else(null, pa.scalar(None, pa.string()), column)
@@ -314,10 +339,14 @@ def texts(batch: pa.RecordBatch) -> pa.StringArray:
     objects = schema.flat(batch)
     items = jsontext.objects({name: _text(objects.column(name), name) for name in schema.OBJECT_FIELDS})
     listed = pc.binary_join(pa.ListArray.from_arrays(pa.array(objects.offsets, pa.int32()), items), ",")
-    listed = pc.if_else(pa.array(objects.annotated), pc.binary_join_element_wise("[", listed, "]", ""), pa.scalar(None, pa.string()))
+    listed = pc.if_else(
+        pa.array(objects.annotated), pc.binary_join_element_wise("[", listed, "]", ""), pa.scalar(None, pa.string())
+    )
     columns = {name: _text(batch.column(name), name) for name in schema.IMAGE_FIELDS}
     file, extra = columns.pop("file_name"), columns.pop("extra")
-    whole = jsontext.objects({"type": pa.repeat('"image"', len(batch)), "file": file, **columns, "objects": listed, "extra": extra})
+    whole = jsontext.objects(
+        {"type": pa.repeat('"image"', len(batch)), "file": file, **columns, "objects": listed, "extra": extra}
+    )
     for end in "\n", "\r":  # these stand only between the tokens of JSON text
         if pc.any(pc.match_substring(whole, end)).as_py():
             whole = pc.replace_substring(whole, end, " ")
@@ -327,7 +356,10 @@ def texts(batch: pa.RecordBatch) -> pa.StringArray:
 def non_finite(batch: pa.RecordBatch) -> int:
     """How many numbers of a batch are NaN or infinite, for which JSON has no text."""
     rows = schema.flat(batch).rows
-    columns = [rows.field("bbox").flatten(), *(rows.field(field.name) for field in schema.OBJECT if pa.types.is_floating(field.type))]
+    columns = [
+        rows.field("bbox").flatten(),
+        *(rows.field(field.name) for field in schema.OBJECT if pa.types.is_floating(field.type)),
+    ]
     return sum(pc.sum(pc.invert(pc.is_finite(column))).as_py() or 0 for column in columns)
 
 

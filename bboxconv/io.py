@@ -1,4 +1,6 @@
-"""Files and folders: reading what may be compressed, names that are safe to write and to show, output that appears whole or not at all."""
+"""Files and folders: reading what may be compressed, names that are safe to write and to show, output that appears
+whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from bboxconv.errors import OutputError, UsageError
 COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 HEAD = 1 << 16
-MANIFEST = ".bboxconv.json"
+MANIFEST = ".bboxconv-manifest"
 """In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
 
 
@@ -36,9 +38,13 @@ def open_input(path: Path) -> BinaryIO:
 
 
 def open_output(path: Path) -> BinaryIO:
-    """Open a file for writing, compressed where its name ends with .gz or .zst. The same bytes in give the same bytes out."""
+    """Open a file for writing, compressed where its name ends with .gz or .zst. The same bytes in give the same bytes
+    out.
+    """
     name = COMPRESSION.get(path.suffix.lower())
-    return cast(BinaryIO, path.open("wb") if name is None else pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), name))
+    return cast(
+        BinaryIO, path.open("wb") if name is None else pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), name)
+    )
 
 
 def head(path: Path) -> bytes:
@@ -87,10 +93,12 @@ def unsafe_name(name: str) -> str | None:
 def staged(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> Iterator[Path]:
     """A path beside `dst` to write to; put in place when the block ends, removed when it raises.
 
-    A new file or folder appears by one rename. In a folder that exists, files are moved in one by one after all of them were written, those of the last run that were not written again are
+    A new file or folder appears by one rename. In a folder that exists, files are moved in one by one after all of
+    them were written, those of the last run that were not written again are
     removed, and no file that bboxconv did not write is touched.
 
-    Raises UsageError where `dst` exists and `overwrite` is not given, or where a file that bboxconv did not write is in the way; OutputError where writing fails.
+    Raises UsageError where `dst` exists and `overwrite` is not given, or where a file that bboxconv did not write is
+    in the way; OutputError where writing fails.
     """
     refuse_existing(dst, layout, overwrite=overwrite)
     parent = dst.absolute().parent
@@ -102,33 +110,41 @@ def staged(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> 
                 stage.mkdir()
             yield stage
             if layout == "file":
-                os.replace(stage, dst)
+                stage.replace(dst)
             else:
                 _place_folder(stage, dst)
     except OSError as error:
-        raise OutputError.of("write-failed", f"cannot write: {error.strerror or error}", where=str(error.filename or dst)) from error
+        raise OutputError.of(
+            "write-failed", f"cannot write: {error.strerror or error}", where=str(error.filename or dst)
+        ) from error
 
 
 def refuse_existing(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> None:
     """Raise UsageError where `dst` exists and may not be replaced."""
     if layout == "file" and dst.is_dir():
-        raise UsageError.of("output-is-folder", "the output is a folder, and this format writes one file", where=str(dst))
+        raise UsageError.of(
+            "output-is-folder", "the output is a folder, and this format writes one file", where=str(dst)
+        )
     if layout == "folder" and dst.exists() and not dst.is_dir():
         raise UsageError.of("output-is-file", "the output is a file, and this format writes a folder", where=str(dst))
     exists = dst.exists() and (layout == "file" or any(dst.iterdir()))
     if exists and not overwrite:
-        hint = "--overwrite replaces what bboxconv wrote there before" if layout == "folder" else "--overwrite replaces it"
+        hint = (
+            "--overwrite replaces what bboxconv wrote there before" if layout == "folder" else "--overwrite replaces it"
+        )
         raise UsageError.of("output-exists", "the output exists", where=str(dst), hint=hint)
 
 
 def _place_folder(stage: Path, dst: Path) -> None:
     written = sorted(str(p.relative_to(stage).as_posix()) for p in stage.rglob("*") if not p.is_dir() or p.is_symlink())
     if len(written) > 0:
-        (stage / MANIFEST).write_text(json.dumps({"bboxconv": 1, "files": written}, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        (stage / MANIFEST).write_text(
+            json.dumps({"bboxconv": 1, "files": written}, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
+        )
     if not dst.exists() or not any(dst.iterdir()):
         if dst.exists():
             dst.rmdir()
-        os.replace(stage, dst)
+        stage.replace(dst)
         return
     before = _manifest(dst)
     foreign = next((name for name in written if os.path.lexists(dst / name) and name not in before), None)
@@ -141,10 +157,10 @@ def _place_folder(stage: Path, dst: Path) -> None:
         )
     for name in written:
         (dst / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(stage / name, dst / name)
+        (stage / name).replace(dst / name)
     for name in sorted(before.difference(written)):
         _forget(dst, name)
-    os.replace(stage / MANIFEST, dst / MANIFEST)
+    (stage / MANIFEST).replace(dst / MANIFEST)
 
 
 def _manifest(folder: Path) -> frozenset[str]:
@@ -152,7 +168,9 @@ def _manifest(folder: Path) -> frozenset[str]:
     if not path.is_file():
         return frozenset()
     try:
-        return frozenset(name for name in json.loads(path.read_text(encoding="utf-8"))["files"] if unsafe_name(name) is None)
+        return frozenset(
+            name for name in json.loads(path.read_text(encoding="utf-8"))["files"] if unsafe_name(name) is None
+        )
     except (ValueError, KeyError, TypeError):
         return frozenset()
 

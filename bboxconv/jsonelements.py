@@ -268,7 +268,7 @@ def _value(field: Field, text: str, row: dict[str, object], extra: dict[str, str
         return _box(field, value, shown, row, extra)
     number = not isinstance(value, bool) and isinstance(value, int | float)
     if field.kind == "id":
-        if value is None and field.required or isinstance(value, bool | list | dict):
+        if (value is None and field.required) or isinstance(value, bool | list | dict):
             return ("bad-value", f"{field.key} is no id", shown)
         if number and value == value // 1 and -_LIMIT <= value < _LIMIT and (isinstance(value, int) or abs(value) <= 1 << 53):
             row[field.key] = int(value)

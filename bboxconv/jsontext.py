@@ -1,4 +1,5 @@
-"""JSON text in Arrow columns: numbers, strings and objects written for a whole column in a few calls, and their members read back.
+"""JSON text in Arrow columns: numbers, strings and objects written for a whole column in a few calls, and their
+members read back.
 
 JSON text is carried as it was written; it is parsed only where units change or a writer needs what is inside.
 """
@@ -33,7 +34,9 @@ def compose(parts: Mapping[str, str]) -> str | None:
 
 
 def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
-    """Each number as the shortest JSON text that reads back to the same bits (integers without a point); null stays null. JSON has no NaN and Infinity: they become `on_non_finite`."""
+    """Each number as the shortest JSON text that reads back to the same bits (integers without a point); null stays
+    null. JSON has no NaN and Infinity: they become `on_non_finite`.
+    """
     text = values.cast(pa.string())
     if not pa.types.is_floating(values.type):
         return text
@@ -58,7 +61,9 @@ def strings(values: pa.Array) -> pa.StringArray:
     quoted = pc.binary_join_element_wise('"', values, '"', "")
     if not pc.any(odd).as_py():
         return quoted
-    written = pa.array([None if s is None else json.dumps(s, ensure_ascii=False) for s in values.filter(odd).to_pylist()], pa.string())
+    written = pa.array(
+        [None if s is None else json.dumps(s, ensure_ascii=False) for s in values.filter(odd).to_pylist()], pa.string()
+    )
     return pc.replace_with_mask(quoted, odd.fill_null(False), written)
 
 
@@ -74,8 +79,13 @@ def boxes(texts: Sequence[pa.StringArray], valid: pa.Array) -> pa.StringArray:
 
 
 def objects(columns: Mapping[str, pa.StringArray], extra: pa.StringArray | None = None) -> pa.StringArray:
-    """JSON objects from columns of JSON text: a null is a key that is left out. The members of `extra` (JSON objects or null) follow. Without any member the object is `{}`."""
-    parts = [pc.binary_join_element_wise(f",{json.dumps(key, ensure_ascii=False)}:", text, "") for key, text in columns.items()]
+    """JSON objects from columns of JSON text: a null is a key that is left out. The members of `extra` (JSON objects
+    or null) follow. Without any member the object is `{}`.
+    """
+    parts = [
+        pc.binary_join_element_wise(f",{json.dumps(key, ensure_ascii=False)}:", text, "")
+        for key, text in columns.items()
+    ]
     if extra is not None:
         inside = pc.utf8_slice_codeunits(pc.if_else(pc.equal(extra, "{}"), pa.scalar(None, pa.string()), extra), 1, -1)
         parts.append(pc.binary_join_element_wise(",", inside, ""))

@@ -50,7 +50,9 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         if packed is None:
             raise
-        raise DataError.of("bad-compression", f"cannot decompress: not a whole {packed} file", where=str(path)) from error
+        raise DataError.of(
+            "bad-compression", f"cannot decompress: not a whole {packed} file", where=str(path)
+        ) from error
 
 
 def first_line(path: Path) -> tuple[bytes, int, int]:
@@ -60,7 +62,9 @@ def first_line(path: Path) -> tuple[bytes, int, int]:
     """
     data = bytearray()
     with _opened(path) as file:
-        while more := file.read(max(1 << 16, len(data))):  # doubling, so that one endless line is not searched again and again
+        while more := file.read(
+            max(1 << 16, len(data))
+        ):  # doubling, so that one endless line is not searched again and again
             data += more
             start = len(data) - len(data.removeprefix(BOM).lstrip(_SPACE))
             if data.find(b"\n", start) >= 0:

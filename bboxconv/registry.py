@@ -1,4 +1,6 @@
-"""Which formats there are: entry points of the group `bboxconv.formats`, ours and third parties' alike; detection by content, destination by name."""
+"""Which formats there are: entry points of the group `bboxconv.formats`, ours and third parties' alike; detection by
+content, destination by name.
+"""
 
 from __future__ import annotations
 
@@ -80,11 +82,15 @@ def formats() -> list[Listing]:
         loaded = _load(point)
         if twice[point.name] > 1:
             others = ", ".join(_distribution(other) for other in points if other.name == point.name)
-            found.append(Listing(point.name, _distribution(point), error=f"the name is provided more than once: {others}"))
+            found.append(
+                Listing(point.name, _distribution(point), error=f"the name is provided more than once: {others}")
+            )
         elif isinstance(loaded, str):
             found.append(Listing(point.name, _distribution(point), error=loaded))
         else:
-            found.append(Listing(point.name, _distribution(point), loaded.INFO, reads=_reads(loaded), writes=_writes(loaded)))
+            found.append(
+                Listing(point.name, _distribution(point), loaded.INFO, reads=_reads(loaded), writes=_writes(loaded))
+            )
     return found
 
 
@@ -103,7 +109,12 @@ def _find(name: str) -> Detects:
         raise UsageError.of("unknown-format", f"there is no format {name!r}", hint=hint)
     if listing.error:
         hint = "uninstall one of them, or ask its authors"
-        raise UsageError.of("broken-plugin", f"the format {listing.name!r} cannot be used: {listing.error}", where=listing.distribution, hint=hint)
+        raise UsageError.of(
+            "broken-plugin",
+            f"the format {listing.name!r} cannot be used: {listing.error}",
+            where=listing.distribution,
+            hint=hint,
+        )
     point = next(point for point in _points() if point.name == listing.name)
     return cast(Detects, _load(point))
 
@@ -145,15 +156,27 @@ def detect(source: Source) -> tuple[Reads, Match]:
         what = "folder" if source.path.is_dir() else "file"
         empty = not source.path.is_dir() and not start
         message = "the file is empty" if empty else f"no format recognises this {what}"
-        raise DataError.of("unknown-content", message, where=source.shown, hint="--from FORMAT says what it is; `bboxconv formats` lists them")
+        raise DataError.of(
+            "unknown-content",
+            message,
+            where=source.shown,
+            hint="--from FORMAT says what it is; `bboxconv formats` lists them",
+        )
     if len(found) > 1 and found[0][0].weight - found[1][0].weight < DOUBT:
         evidence = "; ".join(f"{module.INFO.name}: {match.evidence}" for match, module in found[:3])
-        raise UsageError.of("ambiguous-format", "more than one format fits", where=source.shown, detail=evidence, hint="--from FORMAT says which")
+        raise UsageError.of(
+            "ambiguous-format",
+            "more than one format fits",
+            where=source.shown,
+            detail=evidence,
+            hint="--from FORMAT says which",
+        )
     return cast(Reads, found[0][1]), found[0][0]
 
 
 def by_destination(dst: str) -> Writes:
-    """The format that the name of a destination says: by its extension, or by a word of a folder's name (`yolo/`, `street-voc`).
+    """The format that the name of a destination says: by its extension, or by a word of a folder's name (`yolo/`,
+    `street-voc`).
 
     Raises UsageError where it says none.
     """
@@ -181,8 +204,12 @@ def options_of(given: dict[str, str], known: Iterable[Option], side: str, format
     problems = []
     for key, value in given.items():
         if key not in specs:
-            hint = did_you_mean(key, specs) or (f"{format_name} has {', '.join(specs)}" if specs else f"{format_name} has no options")
-            problems.append(Diagnostic("unknown-option", f"{format_name} has no option {key!r} for --{side}", hint=hint))
+            hint = did_you_mean(key, specs) or (
+                f"{format_name} has {', '.join(specs)}" if specs else f"{format_name} has no options"
+            )
+            problems.append(
+                Diagnostic("unknown-option", f"{format_name} has no option {key!r} for --{side}", hint=hint)
+            )
         elif not specs[key].accepts(value):
             allowed = ", ".join(specs[key].choices) or specs[key].pattern
             hint = did_you_mean(value, specs[key].choices) or f"allowed: {allowed}"
@@ -190,5 +217,3 @@ def options_of(given: dict[str, str], known: Iterable[Option], side: str, format
     if problems:
         raise UsageError(problems)
     return {spec.name: given.get(spec.name, spec.default) for spec in specs.values()}
-
-

@@ -45,7 +45,8 @@ class Counts:
 class Report:
     """The account of one conversion or validation.
 
-    It sums: what was read is what was written plus what was left out (`left_out_images`, `left_out_boxes`, counted by reason).
+    It sums: what was read is what was written plus what was left out (`left_out_images`, `left_out_boxes`, counted by
+    reason).
     """
 
     command: Literal["convert", "validate"]

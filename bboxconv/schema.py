@@ -1,6 +1,7 @@
 """The data model: a header and a stream of record batches with one row per image (DESIGN.md, "What flows").
 
-All access to the objects of a batch goes through `flat` and `boxes_of`: `.values` of an Arrow list ignores slices and `.flatten()` drops nulls, and both would shift
+All access to the objects of a batch goes through `flat` and `boxes_of`: `.values` of an Arrow list ignores slices and
+`.flatten()` drops nulls, and both would shift
 boxes silently.
 """
 
@@ -116,10 +117,12 @@ class Dataset:
     def to_pandas(self) -> pd.DataFrame:
         """One tidy row per box.
 
-        Columns: image_id, file_name, width, height, split, then the object's fields with `category` as the class name (pandas categorical), `category_id` as the source's id, and the four
-        numbers of the box under the names of its format (x1 y1 x2 y2, x y w h, or cx cy w h; see `coordinate_names`). Images without boxes have no row.
+        Columns: image_id, file_name, width, height, split, then the object's fields with `category` as the class name
+        (pandas categorical), `category_id` as the source's id, and the four
+        numbers of the box under the names of its format (x1 y1 x2 y2, x y w h, or cx cy w h; see `coordinate_names`).
+        Images without boxes have no row.
         """
-        from bboxconv.frame import boxes_frame
+        from bboxconv.frame import boxes_frame  # noqa: PLC0415 - pandas is loaded where a frame is asked for
 
         return boxes_frame(self)
 
@@ -139,7 +142,8 @@ def coordinate_names(box: BoxFormat) -> tuple[str, str, str, str]:
 class Objects:
     """The objects of a batch of B images, flattened to N rows.
 
-    `offsets` (B + 1, int64, from 0) says which rows belong to which image, `annotated` (B, bool) is False where nobody looked, `rows` holds the N objects without a null among them.
+    `offsets` (B + 1, int64, from 0) says which rows belong to which image, `annotated` (B, bool) is False where
+    nobody looked, `rows` holds the N objects without a null among them.
     """
 
     offsets: NDArray[np.int64]
@@ -168,7 +172,9 @@ def flat(batch: pa.RecordBatch) -> Objects:
 
 
 def boxes_of(rows: pa.StructArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The boxes (N, 4) of flattened objects, in the header's box format, NaN where there is none, and their validity (N,)."""
+    """The boxes (N, 4) of flattened objects, in the header's box format, NaN where there is none, and their validity
+    (N,).
+    """
     boxes = rows.field("bbox")
     valid = boxes.is_valid().to_numpy(zero_copy_only=False)
     values = boxes.values.slice(boxes.offset * 4, len(boxes) * 4).to_numpy(zero_copy_only=False).reshape(-1, 4)
@@ -214,7 +220,9 @@ def image_batch(
     rows: pa.StructArray,
     annotated: NDArray[np.bool_] | None = None,
 ) -> pa.RecordBatch:
-    """A batch from the image columns that a format has (others null), the offsets (B + 1,) and the flattened objects."""
+    """A batch from the image columns that a format has (others null), the offsets (B + 1,) and the flattened
+    objects.
+    """
     length = len(offsets) - 1
     mask = None if annotated is None or annotated.all() else pa.array(~annotated)
     kind = IMAGE.field("objects").type

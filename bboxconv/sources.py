@@ -1,4 +1,6 @@
-"""What the user names as sources, as things to read: splits, standard input, detection, folders that hold several."""
+"""The sources of a run: splits, standard input, detection, folders that hold several; and all of them opened under
+one header.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,29 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bboxconv import registry
-from bboxconv.codec import Match, Reads, Source
-from bboxconv.errors import Diagnostic, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from bboxconv import classes, classfiles, registry, workers
+from bboxconv.codec import Match, Progress, ReadContext, Reads, Source, silent
+from bboxconv.errors import DataError, Diagnostic, Findings, UsageError
+from bboxconv.report import Side
+from bboxconv.request import Request
+from bboxconv.schema import Category, Dataset, Header
+from bboxconv.suggest import did_you_mean
 
 _SPLIT = re.compile(r"([A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
 
 
+OWN_OPTIONS = ("exif",)
+"""Options of `--in` that are not a format's."""
+
+
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Found:
     """A source and the format that reads it."""
 
     format: Reads
@@ -34,8 +47,9 @@ def named(text: str) -> tuple[str | None, str]:
     return (found[1], found[2]) if found and not Path(text).exists() else (None, text)
 
 
-def resolve(texts: Sequence[str], from_: str | None, given: Mapping[str, str], stack: ExitStack) -> list[Opened]:
-    """Every source with its format and options, folders of several sources taken apart. `stack` removes what standard input was copied to.
+def resolve(texts: Sequence[str], from_: str | None, given: Mapping[str, str], stack: ExitStack) -> list[Found]:
+    """Every source with its format and options, folders of several sources taken apart. `stack` removes what standard
+    input was copied to.
 
     Raises UsageError for what is missing, unknown or in doubt, DataError for content that no format knows.
     """
@@ -43,7 +57,7 @@ def resolve(texts: Sequence[str], from_: str | None, given: Mapping[str, str], s
     missing = [path for _, path in wanted if path != "-" and not Path(path).exists()]
     if missing:
         raise UsageError([Diagnostic("path-not-found", f"there is no {path}") for path in missing])
-    found: list[Opened] = []
+    found: list[Found] = []
     for split, path in wanted:
         source = Source(_stdin(from_, stack) if path == "-" else Path(path), split, "<stdin>" if path == "-" else path)
         module, match = _format(source, from_)
@@ -51,7 +65,7 @@ def resolve(texts: Sequence[str], from_: str | None, given: Mapping[str, str], s
         parts = match.parts or (("", source.path),)
         for part, file in parts:
             shown = source.shown if file == source.path else str(file)
-            found.append(Opened(module, Source(file, split or part or None, shown), match.evidence, options))
+            found.append(Found(module, Source(file, split or part or None, shown), match.evidence, options))
     _refuse_unknown(found, given)
     return found
 
@@ -66,7 +80,9 @@ def _format(source: Source, from_: str | None) -> tuple[Reads, Match]:
 
 def _stdin(from_: str | None, stack: ExitStack) -> Path:
     if from_ is None:
-        raise UsageError.of("stdin-needs-format", "standard input does not say its format", hint="--from FORMAT says it")
+        raise UsageError.of(
+            "stdin-needs-format", "standard input does not say its format", hint="--from FORMAT says it"
+        )
     module = registry.reader(from_)
     if module.INFO.layout == "folder":
         message = f"{module.INFO.name} is a folder of files, which standard input cannot be"
@@ -84,9 +100,133 @@ def _options(module: Reads, given: Mapping[str, str]) -> Mapping[str, str]:
     return registry.options_of(own, module.INFO.read_options, "in", module.INFO.name)
 
 
-def _refuse_unknown(found: Sequence[Opened], given: Mapping[str, str]) -> None:
+def _refuse_unknown(found: Sequence[Found], given: Mapping[str, str]) -> None:
     """An option must be known to one of the formats that are read."""
     specs = {spec.name: spec for opened in found for spec in opened.format.INFO.read_options}
     unknown = {key: value for key, value in given.items() if key not in specs}
     if unknown:
-        registry.options_of(unknown, specs.values(), "in", ", ".join(dict.fromkeys(opened.format.INFO.name for opened in found)))
+        registry.options_of(
+            unknown, specs.values(), "in", ", ".join(dict.fromkeys(opened.format.INFO.name for opened in found))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The sources of a run, opened: one header for all, and what each needs to be brought to it."""
+
+    header: Header
+    datasets: tuple[Dataset, ...]
+    shown: tuple[str, ...]
+    """The name of each source in messages."""
+    sides: tuple[Side, ...]
+    """The sources as the report names them."""
+    index: tuple[NDArray[np.int32], ...]
+    """For each source: the index in `header.categories` of each of its categories, -1 where the class is left out."""
+    default_class: int | None = None
+
+
+def open_sources(request: Request, findings: Findings, stack: ExitStack, progress: Progress = silent) -> Opened:
+    """Read the headers of all sources and make one of them.
+
+    Raises UsageError for what the request has wrong, DataError for a source of which nothing can be read.
+    """
+    given = {key: value for key, value in request.in_.items() if key not in OWN_OPTIONS}
+    opened = resolve(request.sources, request.from_, given, stack)
+    if request.split:
+        opened = _of_splits(opened, request.split)
+    names = classfiles.read_names(request.classes) if request.classes else ()
+    class_map = classfiles.read_map(request.class_map)
+    datasets = []
+    jobs = request.jobs or workers.available()
+    faults: list[Diagnostic] = []
+    for source in opened:
+        context = ReadContext(
+            source.options,
+            findings,
+            progress,
+            request.batch_size,
+            request.memory // len(opened),
+            jobs,
+            names,
+            request.images,
+        )
+        try:
+            datasets.append(source.format.read(source.source, context))
+        except DataError as error:  # the other sources are read too: every fault is reported in one run
+            faults.extend(error.diagnostics)
+        check_max_errors(request, findings)
+    if faults:
+        raise DataError([*findings, *faults])
+    shown = [source.source.shown for source in opened]
+    united, maps = classes.unite([dataset.header for dataset in datasets], findings, shown)
+    plan = classes.plan(
+        united, classes=names, class_map=class_map, include=request.include_class, exclude=request.exclude_class
+    )
+    categories, default = _with_default(plan.categories, request.default_class)
+    index = tuple(_through(plan.index, one) for one in maps)
+    sides = tuple(Side(o.source.shown, o.format.INFO.name, o.source.split, o.evidence) for o in opened)
+    return Opened(_header(request, datasets, opened, categories), tuple(datasets), tuple(shown), sides, index, default)
+
+
+def _through(plan: NDArray[np.int32], index: NDArray[np.int32]) -> NDArray[np.int32]:
+    return plan[index] if len(index) else index
+
+
+def _of_splits(opened: list[Found], wanted: Sequence[str]) -> list[Found]:
+    named = [o for o in opened if o.source.split is not None]
+    if len(named) < len(opened):
+        return opened  # splits stand in the data: images are chosen as they pass
+    kept = [o for o in opened if o.source.split in wanted]
+    if not kept:
+        known = sorted({str(o.source.split) for o in opened})
+        hint = did_you_mean(wanted[0], known) or f"splits: {', '.join(known)}"
+        raise UsageError.of("unknown-split", f"there is no split {wanted[0]!r}", hint=hint)
+    return kept
+
+
+def _with_default(categories: tuple[Category, ...], name: str | None) -> tuple[tuple[Category, ...], int | None]:
+    if name is None:
+        return categories, None
+    names = [category.name for category in categories]
+    return (categories, names.index(name)) if name in names else ((*categories, Category(name)), len(categories))
+
+
+def _header(
+    request: Request, datasets: Sequence[Dataset], opened: Sequence[Found], categories: tuple[Category, ...]
+) -> Header:
+    """The first source's header with everybody's categories; top-level keys that only a later source has are taken
+    from it.
+    """
+    switches: dict[str, str] = {}
+    for dataset, source in zip(datasets, opened, strict=True):
+        switches.update(dataset.header.switches)
+        switches.update({f"{source.format.INFO.name}.{key}": value for key, value in source.options.items() if value})
+    if request.on_invalid != "keep":
+        switches["on-invalid"] = request.on_invalid
+    first = datasets[0].header
+    headers = [dataset.header for dataset in datasets]
+    return replace(
+        first,
+        categories=categories,
+        info=next((header.info for header in headers if header.info is not None), None),
+        licenses=next((header.licenses for header in headers if header.licenses is not None), None),
+        extra=next((header.extra for header in headers if header.extra is not None), None),
+        switches=dict(sorted(switches.items())),
+    )
+
+
+def at_hand(dataset: Dataset) -> Opened:
+    """A data set that a program has at hand, as a source."""
+    identity = np.arange(len(dataset.header.categories), dtype=np.int32)
+    return Opened(dataset.header, (dataset,), ("data set",), (Side("data set", dataset.header.source),), (identity,))
+
+
+def check_max_errors(request: Request, findings: Findings) -> None:
+    """Raise DataError where there are more faults than the user wants to wait for."""
+    if request.max_errors is not None and findings.errors > request.max_errors:
+        raise DataError(
+            [
+                *findings,
+                Diagnostic("too-many-errors", f"stopped after more than {request.max_errors} errors (--max-errors)"),
+            ]
+        )

@@ -6,6 +6,7 @@ The file has no name from the moment that it is open, so nothing stays behind ho
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from bboxconv.errors import OutputError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Spool:
     """Batches in the order in which they were appended; read as often as wanted once `append` is over."""
 
@@ -47,6 +48,7 @@ class Spool:
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="bboxconv-")  # noqa: SIM115 - lives as long as the spool
+                weakref.finalize(self, self._file.close)
             for batch in self._held:
                 self._places.append(self._file.tell())
                 with pa.ipc.new_stream(pa.PythonFile(_Unclosed(self._file), "w"), batch.schema) as writer:
@@ -54,7 +56,10 @@ class Spool:
             self._file.flush()
         except OSError as error:
             raise OutputError.of(
-                "spill-failed", f"cannot hold data back on disk: {error.strerror or error}", where=tempfile.gettempdir(), hint="TMPDIR names another folder"
+                "spill-failed",
+                f"cannot hold data back on disk: {error.strerror or error}",
+                where=tempfile.gettempdir(),
+                hint="TMPDIR names another folder",
             ) from error
         self._held.clear()
         self._bytes = 0
@@ -69,7 +74,9 @@ class Spool:
 
 
 PARTITION = 64 << 20
-"""About how many bytes are ordered at once: a sort and a take over more would need twice that memory, and string columns of 2 GiB overflow their offsets."""
+"""About how many bytes are ordered at once: a sort and a take over more would need twice that memory, and string
+columns of 2 GiB overflow their offsets.
+"""
 
 
 @dataclass(slots=True)
@@ -116,7 +123,9 @@ class ByImage:
             self._parts[int(part[start])].append(pa.concat_batches([piece, piece.slice(0, 0)]) if len(edges) else piece)
 
     def ranges(self) -> Iterator[tuple[int, int, pa.RecordBatch | None, NDArray[np.int64]]]:
-        """For each range of images: its first and last image (exclusive), its rows in order (None where there are none) and the image number (N,) of each."""
+        """For each range of images: its first and last image (exclusive), its rows in order (None where there are
+        none) and the image number (N,) of each.
+        """
         for number, part in enumerate(self._parts):
             first = number * self._width
             last = min(self.images, first + self._width)

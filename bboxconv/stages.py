@@ -1,4 +1,4 @@
-"""The steps between a reader and a writer: functions from batch to batch, vectorised over the flattened boxes, and the counting of what they change and leave out."""
+"""The steps between a reader and a writer: functions from batch to batch, vectorised over the flattened boxes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import jsontext, schema
+from bboxconv import schema
 from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
 from bboxconv.errors import Findings
 from bboxconv.schema import Objects
@@ -23,7 +22,10 @@ ROUNDING = 2e-6
 
 def sizes_of(batch: pa.RecordBatch, image_of: NDArray[np.int64]) -> NDArray[np.float64]:
     """The size (N, 2) in pixels of the image of each object, NaN where it is unknown."""
-    columns = [batch.column(name).cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False) for name in ("width", "height")]
+    columns = [
+        batch.column(name).cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        for name in ("width", "height")
+    ]
     return np.stack(columns, axis=-1)[image_of]
 
 
@@ -32,7 +34,9 @@ def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> str:
     image = int(np.searchsorted(objects.offsets, row, side="right")) - 1
     number = row - int(objects.offsets[image])
     identity = objects.column("id")[row].as_py()
-    return f"{image_place(batch, image, shown)}, object {number}" + (f" (id {identity})" if identity is not None else "")
+    return f"{image_place(batch, image, shown)}, object {number}" + (
+        f" (id {identity})" if identity is not None else ""
+    )
 
 
 def image_place(batch: pa.RecordBatch, image: int, shown: str) -> str:
@@ -69,10 +73,22 @@ def check_boxes(
 
 
 def _report_boxes(
-    batch: pa.RecordBatch, objects: Objects, rows: Rows, code: str, message: str, on_invalid: str, findings: Findings, shown: str
+    batch: pa.RecordBatch,
+    objects: Objects,
+    rows: Rows,
+    code: str,
+    message: str,
+    on_invalid: str,
+    findings: Findings,
+    shown: str,
 ) -> None:
     bad = np.flatnonzero(rows)
-    done = {"keep": "kept", "clip": "clipped" if code == "box-outside-image" else "kept", "drop": "left out", "fail": "refused"}[on_invalid]
+    done = {
+        "keep": "kept",
+        "clip": "clipped" if code == "box-outside-image" else "kept",
+        "drop": "left out",
+        "fail": "refused",
+    }[on_invalid]
     hint = "--on-invalid clip, drop or fail treats them otherwise" if on_invalid == "keep" else ""
     for number, row in enumerate(bad[:5].tolist()):
         findings.add(
@@ -86,7 +102,9 @@ def _report_boxes(
         )
 
 
-def leave_out(batch: pa.RecordBatch, mask: Callable[[Objects], Rows], reason: str, left_out: Counter[str]) -> pa.RecordBatch:
+def leave_out(
+    batch: pa.RecordBatch, mask: Callable[[Objects], Rows], reason: str, left_out: Counter[str]
+) -> pa.RecordBatch:
     """The batch without the objects where `mask` is True, counted under `reason`."""
     objects = schema.flat(batch)
     if not len(objects.rows):
@@ -115,17 +133,25 @@ def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, changed: Counter[s
     angles = objects.column("rotation")
     if angles.null_count == len(angles):
         return batch
-    changed[f"rotated boxes written as {'their envelope' if how == 'envelope' else 'if not turned'}"] += len(angles) - angles.null_count
+    changed[f"rotated boxes written as {'their envelope' if how == 'envelope' else 'if not turned'}"] += (
+        len(angles) - angles.null_count
+    )
     columns: dict[str, pa.Array] = {"rotation": schema.null_column("rotation", len(angles))}
     if how == "envelope" and box.rotation is not None:
         values, valid = schema.boxes_of(objects.rows)
-        turned = rotated_envelope(values, angles.fill_null(0.0).to_numpy(zero_copy_only=False), box, sizes_of(batch, objects.image_of()))
+        turned = rotated_envelope(
+            values, angles.fill_null(0.0).to_numpy(zero_copy_only=False), box, sizes_of(batch, objects.image_of())
+        )
         columns["bbox"] = schema.bbox_array(turned, valid)
-    return schema.with_objects(batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns)))
+    return schema.with_objects(
+        batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns))
+    )
 
 
 def convert(batch: pa.RecordBatch, source: BoxFormat, target: BoxFormat, *, drawn: bool) -> pa.RecordBatch:
-    """The batch with its boxes in `target`; `drawn`: polygons and keypoints too, where units change. Where both formats are the same no arithmetic runs."""
+    """The batch with its boxes in `target`; `drawn`: polygons and keypoints too, where units change. Where both
+    formats are the same no arithmetic runs.
+    """
     if source == target:
         return batch
     objects = schema.flat(batch)
@@ -137,7 +163,9 @@ def convert(batch: pa.RecordBatch, source: BoxFormat, target: BoxFormat, *, draw
     if drawn and (source.scale, source.origin, source.inclusive) != (target.scale, target.origin, target.inclusive):
         columns["segmentation"] = _points(objects.column("segmentation"), _polygons, source, target, sizes)
         columns["keypoints"] = _points(objects.column("keypoints"), _keypoints, source, target, sizes)
-    return schema.with_objects(batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns)))
+    return schema.with_objects(
+        batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns))
+    )
 
 
 _POLYGONS = msgspec.json.Decoder(list[list[float]])
@@ -188,36 +216,9 @@ def _keypoints(text: str, change: Convert) -> str:
         return text
     labelled = triples[:, 2] != 0
     triples[labelled, :2] = change(triples[labelled, :2])
-    return msgspec.json.encode([int(n) if i % 3 == 2 and n == n // 1 else n for i, n in enumerate(triples.reshape(-1).tolist())]).decode()
-
-
-def count_lost(batch: pa.RecordBatch, carries: frozenset[str], lost: Counter[str]) -> None:
-    """Count every value that the batch holds and the writer does not carry, by field. A flag is lost where it is set."""
-    objects = schema.flat(batch)
-    for prefix, fields, column in (("image", schema.IMAGE_FIELDS, batch.column), ("object", schema.OBJECT_FIELDS, objects.column)):
-        for name in fields:
-            field = f"{prefix}.{name}"
-            if field in carries:
-                continue
-            values = column(name)
-            if name == "extra":
-                _count_keys(values, f"{field}.", carries, lost)
-                continue
-            if pa.types.is_boolean(values.type):
-                count = pc.sum(values).as_py() or 0
-            elif name in ("truncated", "occluded"):
-                count = pc.sum(pc.not_equal(values, 0)).as_py() or 0
-            else:
-                count = len(values) - values.null_count
-            if count:
-                lost[field] += count
-
-
-def _count_keys(texts: pa.StringArray, prefix: str, carries: frozenset[str], lost: Counter[str]) -> None:
-    for text in texts.drop_null().to_pylist():
-        for key in jsontext.members(text):
-            if prefix + key not in carries:
-                lost[prefix + key] += 1
+    return msgspec.json.encode(
+        [int(n) if i % 3 == 2 and n == n // 1 else n for i, n in enumerate(triples.reshape(-1).tolist())]
+    ).decode()
 
 
 def missing(batch: pa.RecordBatch, names: Sequence[str], *, with_objects: bool) -> NDArray[np.int64]:

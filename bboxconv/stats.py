@@ -9,13 +9,16 @@ from contextlib import ExitStack
 import numpy as np
 import pyarrow.compute as pc
 
-from bboxconv import jsontext, pipeline, schema
+from bboxconv import jsontext, schema
 from bboxconv.codec import Progress, silent
 from bboxconv.errors import Findings
+from bboxconv.flow import passing
 from bboxconv.report import Counts, Inspection
+from bboxconv.request import Request
+from bboxconv.sources import open_sources
 
 
-def inspect(request: pipeline.Request, progress: Progress = silent) -> Inspection:
+def inspect(request: Request, progress: Progress = silent) -> Inspection:
     """Read a data set once and count what is in it.
 
     Raises UsageError for what the request has wrong, DataError where a source cannot be read at all.
@@ -26,23 +29,27 @@ def inspect(request: pipeline.Request, progress: Progress = silent) -> Inspectio
     fields: Counter[str] = Counter()
     images = boxes = empty = unannotated = 0
     with ExitStack() as stack:
-        opened = pipeline.open_sources(request, findings, stack, progress)
+        opened = open_sources(request, findings, stack, progress)
         header = opened.header
         per_class = np.zeros(len(header.categories), np.int64)
-        for batch in pipeline.passing(request, opened, findings, stack):
+        for batch in passing(request, opened, findings, stack):
             objects = schema.flat(batch)
             lengths = np.diff(objects.offsets)
             images += len(batch)
             boxes += len(objects.rows)
             empty += int(((lengths == 0) & objects.annotated).sum())
             unannotated += int((~objects.annotated).sum())
-            per_class += np.bincount(objects.column("category").drop_null().to_numpy(), minlength=len(per_class)).astype(np.int64)
+            per_class += np.bincount(
+                objects.column("category").drop_null().to_numpy(), minlength=len(per_class)
+            ).astype(np.int64)
             for name in schema.IMAGE_FIELDS:
                 fields[f"image.{name}"] += len(batch) - batch.column(name).null_count
             for name in schema.OBJECT_FIELDS:
                 fields[f"object.{name}"] += len(objects.rows) - objects.column(name).null_count
             for split in pc.unique(batch.column("split")).to_pylist():
-                mask = np.asarray(pc.fill_null(pc.equal(batch.column("split"), split), split is None).to_numpy(zero_copy_only=False))
+                mask = np.asarray(
+                    pc.fill_null(pc.equal(batch.column("split"), split), split is None).to_numpy(zero_copy_only=False)
+                )
                 if split is None:
                     mask = batch.column("split").is_null().to_numpy(zero_copy_only=False)
                 counts = splits.setdefault(split or "", [0, 0])
@@ -55,7 +62,11 @@ def inspect(request: pipeline.Request, progress: Progress = silent) -> Inspectio
         sources=opened.sides,
         counts=Counts(images, boxes, categories),
         box=header.box.name,
-        splits={name: Counts(n_images, n_boxes, categories) for name, (n_images, n_boxes) in splits.items() if name or len(splits) > 1},
+        splits={
+            name: Counts(n_images, n_boxes, categories)
+            for name, (n_images, n_boxes) in splits.items()
+            if name or len(splits) > 1
+        },
         classes=tuple((c.name, c.id, int(n)) for c, n in zip(header.categories, per_class, strict=True)),
         fields=+fields,
         empty_images=empty,

@@ -1,6 +1,8 @@
-"""Many small text files at once: read and joined by the thousand, split into rows and tokens, and made numbers in a few vectorised calls.
+"""Many small text files at once: read and joined by the thousand, split into rows and tokens, and made numbers in a few
+vectorised calls.
 
-For formats of one text file per image whose rows are tokens between white space. Only faulty rows are looked at one by one.
+For formats of one text file per image whose rows are tokens between white space. Only faulty rows are looked at one by
+one.
 """
 
 from __future__ import annotations
@@ -98,7 +100,9 @@ def rows_of(joined: Joined) -> Rows:
     begins, ends = edges[::2], edges[1::2]
     offsets = np.zeros(len(begins) + 1, dtype=np.int64)
     np.cumsum(ends - begins, out=offsets[1:])
-    tokens = pa.LargeStringArray.from_buffers(len(begins), pa.py_buffer(offsets), pa.py_buffer(joined.data.translate(None, _SPACES)))
+    tokens = pa.LargeStringArray.from_buffers(
+        len(begins), pa.py_buffer(offsets), pa.py_buffer(joined.data.translate(None, _SPACES))
+    )
     first = np.flatnonzero(_begins_row(raw, begins, ends))
     place = begins[first]
     file = np.searchsorted(joined.bounds, place, side="right") - 1
@@ -162,7 +166,7 @@ def files_below(folder: str) -> Iterator[str]:
 
 
 def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
-    """The beginnings of a few text files below a folder that are not empty, and the name of the first; for detection."""
+    """The beginnings of a few text files below a folder that are not empty, and the name of the first, to detect by."""
     parts: list[bytes] = []
     first = ""
     for name in islice(files_below(folder), 20_000):

@@ -162,7 +162,7 @@ class Ticker:
         if self.task is None:
             for old in self.bar.task_ids:
                 self.bar.remove_task(old)
-            self.task = self.bar.add_task(self.stage, total=total)
+            self.task = self.bar.add_task(self.stage, total=total, amount="")
         self.bar.update(self.task, completed=self.done, total=total, amount=amount(self.done, total, unit, seconds))
 
     def close(self) -> None:

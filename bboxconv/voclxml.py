@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-import numpy as np
 from lxml import etree
 
 from bboxconv.errors import Findings
@@ -60,7 +60,12 @@ def document(root: etree._Element, place: Place, rows: Rows, findings: Findings)
     """Add what one document holds to `rows`. Objects that cannot be read are left out and reported."""
     shown = place.shown
     if root.tag != "annotation":
-        findings.add("bad-xml", "the root element is not <annotation>", where=f"{shown}:{root.sourceline}", detail=f"it is <{root.tag}>")
+        findings.add(
+            "bad-xml",
+            "the root element is not <annotation>",
+            where=f"{shown}:{root.sourceline}",
+            detail=f"it is <{root.tag}>",
+        )
         return
     filename: str | None = None
     size: dict[str, int] = {}
@@ -103,7 +108,9 @@ def _member(extra: dict[str, Json], element: etree._Element) -> None:
         add(extra, tag, value)
 
 
-def _size(element: etree._Element, size: dict[str, int], extra: dict[str, Json], shown: str, findings: Findings) -> None:
+def _size(
+    element: etree._Element, size: dict[str, int], extra: dict[str, Json], shown: str, findings: Findings
+) -> None:
     rest: dict[str, Json] = {f"@{key!s}": str(value) for key, value in element.attrib.items()}
     for child in element:
         text = text_of(child).strip()
@@ -136,7 +143,9 @@ def _object(element: etree._Element, row: int, shown: str, findings: Findings) -
             name = text_of(child)
         elif tag == "bndbox" and box is None:
             box = child
-        elif tag in ("truncated", "difficult", "occluded") and tag not in flags and (level := _level(child)) is not None:
+        elif (
+            tag in ("truncated", "difficult", "occluded") and tag not in flags and (level := _level(child)) is not None
+        ):
             flags[str(tag)] = level
         elif tag == "part":
             parts = extra.setdefault("parts", [])
@@ -155,7 +164,15 @@ def _object(element: etree._Element, row: int, shown: str, findings: Findings) -
     if numbers is None:
         return None
     difficult = bool(flags["difficult"]) if "difficult" in flags else None
-    return (row, name, *numbers, flags.get("truncated"), flags.get("occluded"), difficult, compact(extra) if extra else None)
+    return (
+        row,
+        name,
+        *numbers,
+        flags.get("truncated"),
+        flags.get("occluded"),
+        difficult,
+        compact(extra) if extra else None,
+    )
 
 
 def _level(element: etree._Element) -> float | None:
@@ -176,14 +193,16 @@ def _sides(box: etree._Element, extra: dict[str, Json], shown: str, findings: Fi
             continue
         text = text_of(child).strip()
         number = float(text) if _DECIMAL.fullmatch(text) else float("nan")
-        if not np.isfinite(number):
+        if not math.isfinite(number):
             where = f"{shown}:{child.sourceline}"
             findings.add("bad-number", "coordinate is not a finite number", where=where, detail=f"{tag} is {text!r}")
             return None
         values[tag] = number
     missing = [side for side in SIDES if side not in values]
     if missing:
-        findings.add("missing-field", "box lacks a coordinate", where=f"{shown}:{box.sourceline}", detail=f"no <{missing[0]}>")
+        findings.add(
+            "missing-field", "box lacks a coordinate", where=f"{shown}:{box.sourceline}", detail=f"no <{missing[0]}>"
+        )
         return None
     if rest:
         extra["bndbox"] = rest

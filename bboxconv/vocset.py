@@ -52,6 +52,8 @@ def list_files(source: Source, findings: Findings) -> Files:
     paths = find(source.path)
     paths = [path for path in paths if path.startswith("Annotations/") or "/Annotations/" in path] or paths
     paths = [path for path in paths if path.isascii() or _readable(path, source, findings)]
+    if not paths and (source.path / "Annotations").is_dir():  # a data set without images
+        return Files((), (), ())
     if not paths:
         raise DataError.of("no-annotations", "there is no XML file", where=source.shown)
     if source.split is not None:
@@ -60,12 +62,16 @@ def list_files(source: Source, findings: Findings) -> Files:
     known: dict[str, set[str]] = {}
     for tree, identifier in places:
         known.setdefault(tree, set()).add(identifier)
-    lists = {tree: _lists(source.path / tree / "ImageSets" / "Main", identifiers) for tree, identifiers in known.items()}
+    lists = {
+        tree: _lists(source.path / tree / "ImageSets" / "Main", identifiers) for tree, identifiers in known.items()
+    }
     if not any(lists.values()) and all(path.partition("/")[0] in FOLDERS and "/" in path for path in paths):
         return Files(tuple(paths), tuple(FOLDERS[path.partition("/")[0]] for path in paths), ((),) * len(paths))
     found = [lists[tree].pop(identifier, ()) for tree, identifier in places]
     unseen = [(tree, identifier, of) for tree, rest in lists.items() for identifier, of in sorted(rest.items())]
-    return Files(tuple(paths), tuple(of[0] if of else None for of in found), tuple(tuple(of[1:]) for of in found), unseen)
+    return Files(
+        tuple(paths), tuple(of[0] if of else None for of in found), tuple(tuple(of[1:]) for of in found), unseen
+    )
 
 
 def _readable(path: str, source: Source, findings: Findings) -> bool:
@@ -101,7 +107,9 @@ def _rank(split: str) -> tuple[int, str]:
     return (FIRST.index(split) if split in FIRST else len(FIRST), split)
 
 
-def unique_names(names: list[pa.Array], rows: list[int], files: Files, source: Source, findings: Findings) -> list[str | None] | None:
+def unique_names(
+    names: list[pa.Array], rows: list[int], files: Files, source: Source, findings: Findings
+) -> list[str | None] | None:
     """The names of all images, with folders where that makes them unique; None where all are unique as they are.
 
     In the place of an image whose name is still taken there is None, and an error among the findings.
@@ -116,7 +124,13 @@ def unique_names(names: list[pa.Array], rows: list[int], files: Files, source: S
     for name in full:
         if name in seen:
             hint = "--in name=stem takes the names of the XML files"
-            findings.add("duplicate-image", "several XML files name the same image", where=source.shown, detail=f"{name!r}", hint=hint)
+            findings.add(
+                "duplicate-image",
+                "several XML files name the same image",
+                where=source.shown,
+                detail=f"{name!r}",
+                hint=hint,
+            )
         result.append(None if name in seen else name)
         seen.add(name)
     return result
@@ -129,7 +143,9 @@ def unannotated(files: Files, source: Source, context: ReadContext) -> list[tupl
     for tree, identifier, splits in files.unseen:
         if tree not in pictures:
             pictures[tree] = _pictures(source.path / tree / "JPEGImages")
-        where = "/".join(part for part in (source.shown.rstrip("/"), tree, "ImageSets/Main", f"{splits[0]}.txt") if part)
+        where = "/".join(
+            part for part in (source.shown.rstrip("/"), tree, "ImageSets/Main", f"{splits[0]}.txt") if part
+        )
         message = "an image is listed and has no XML file"
         context.findings.add("missing-annotation", message, severity="note", where=where, detail=identifier)
         name = pictures[tree].get(identifier)

@@ -1,4 +1,4 @@
-"""Pascal VOC documents from record batches: the text of all objects of a batch in a few Arrow calls, one file per image."""
+"""Pascal VOC documents from record batches: objects as text in a few Arrow calls, one file per image."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Output:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What `extra` says as elements: by the names of those that have a place of their own, the attributes, and the rest."""
+    """What `extra` says as elements: those with a place of their own by name, the attributes, and the rest."""
 
     named: Mapping[str, str]
     attributes: str
@@ -66,7 +66,7 @@ _NOTHING = _Said({}, "", "", "", "", "", ())
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, style: Style, context: WriteContext) -> None:
-    """Write all images below `out`. Images whose name is unsafe or taken are errors among the findings, and left out."""
+    """Write all images below `out`. An image whose name is unsafe or taken is left out, an error."""
     output = _Output(str(out), context.shown or str(out), context.findings)
     _folder(output, f"{output.root}/Annotations")
     names = [escape(category.name) for category in header.categories]
@@ -74,19 +74,25 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, style: S
     bad: NDArray[np.bool_] = np.array(odd, dtype=np.bool_)
     for category in (category for category, wrong in zip(header.categories, odd, strict=True) if wrong):
         detail = repr(category.name)
-        context.findings.add("bad-value", "a class name is empty or holds a character that XML cannot", where=output.shown, detail=detail)
+        context.findings.add(
+            "bad-value", "a class name is empty or holds a character that XML cannot", where=output.shown, detail=detail
+        )
     for batch in batches:
         for at in range(0, batch.num_rows, PART):
             _write_part(batch.slice(at, PART), pa.array(names, pa.string()), bad, style, output)
 
 
-def _write_part(batch: pa.RecordBatch, names: pa.StringArray, bad: NDArray[np.bool_], style: Style, output: _Output) -> None:
+def _write_part(
+    batch: pa.RecordBatch, names: pa.StringArray, bad: NDArray[np.bool_], style: Style, output: _Output
+) -> None:
     objects = flat(batch)
     boxes, valid = boxes_of(objects.rows)
     category = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1), dtype=np.bool_)
     if not finite[valid].all():
-        output.findings.add("bad-number", "a coordinate is not a finite number", where=output.shown, count=int((valid & ~finite).sum()))
+        output.findings.add(
+            "bad-number", "a coordinate is not a finite number", where=output.shown, count=int((valid & ~finite).sum())
+        )
     keep: NDArray[np.bool_] = finite & (category >= 0)
     if bad.any():
         keep &= ~np.take(bad, category)
@@ -99,9 +105,9 @@ def _write_part(batch: pa.RecordBatch, names: pa.StringArray, bad: NDArray[np.bo
         said = _said(extra, "image", "\t")
         heads.append(_image_text(name, width, height, said))
         rows.append((name, _stem(name), [split, *said.splits] if split is not None else []))
-    documents = pc.binary_join_element_wise(pa.array(heads, pa.string()), pc.binary_join(listed, ""), "</annotation>\n", "").cast(
-        pa.binary()
-    )
+    documents = pc.binary_join_element_wise(
+        pa.array(heads, pa.string()), pc.binary_join(listed, ""), "</annotation>\n", ""
+    ).cast(pa.binary())
     lists: dict[str, list[str]] = {}
     for (name, stem, splits), data in zip(rows, documents.to_pylist(), strict=True):
         if _write_file(name, stem, data, output):
@@ -153,7 +159,8 @@ def _object_texts(objects: Objects, names: pa.StringArray, style: Style) -> pa.S
         text = jsontext.numbers(pa.array(values)) if style.digits is None else jsontext.decimals(values, style.digits)
         sides += [f"\t\t\t<{side}>", text, f"</{side}>\n"]
     attributes, inner, parts, rest = (
-        from_extra([getattr(part, key) for part in said]).fill_null("") for key in ("attributes", "box", "parts", "rest")
+        from_extra([getattr(part, key) for part in said]).fill_null("")
+        for key in ("attributes", "box", "parts", "rest")
     )
     name = names.take(objects.column("category"))
     start = ("\t<object", attributes, ">\n\t\t<name>", name, "</name>\n", *flags, "\t\t<bndbox>\n")
@@ -184,7 +191,12 @@ def _said(text: str | None, of: str, indent: str) -> _Said:
             inside[key] = "".join(written(name, child, f"{indent}\t") for name, child in value.items())
         elif key == "parts" and of == "object" and isinstance(value, list) and value:
             inside[key] = "".join(written("part", part, indent) for part in value)
-        elif key == "splits" and of == "image" and isinstance(value, list) and all(isinstance(split, str) for split in value):
+        elif (
+            key == "splits"
+            and of == "image"
+            and isinstance(value, list)
+            and all(isinstance(split, str) for split in value)
+        ):
             splits = tuple(str(split) for split in value)
         elif is_attribute(key, value):
             attributes[key] = value
@@ -196,7 +208,9 @@ def _said(text: str | None, of: str, indent: str) -> _Said:
             rest.append(written(key, value, indent))
     if bag:
         rest.append(f'{indent}<extra type="json">{escape(json.dumps(bag))}</extra>\n')
-    return _Said(named, attributes_of(attributes), inside["size"], inside["bndbox"], inside["parts"], "".join(rest), splits)
+    return _Said(
+        named, attributes_of(attributes), inside["size"], inside["bndbox"], inside["parts"], "".join(rest), splits
+    )
 
 
 def _children(members: dict[str, Json]) -> bool:
@@ -212,7 +226,9 @@ def _folder(output: _Output, folder: str) -> None:
 
 def _write_file(name: str, stem: str, data: bytes, output: _Output) -> bool:
     """Write one document; False, with an error, where its name is unsafe or another image has written that file."""
-    why = unsafe_name(name) or ("holds a control character" if not name.isprintable() and re.search(r"[\x00-\x1f]", name) else None)
+    why = unsafe_name(name) or (
+        "holds a control character" if not name.isprintable() and re.search(r"[\x00-\x1f]", name) else None
+    )
     if why is not None:
         output.findings.add("unsafe-name", f"the name of an image {why}", where=output.shown, detail=repr(name))
         return False
@@ -224,7 +240,9 @@ def _write_file(name: str, stem: str, data: bytes, output: _Output) -> bool:
         other = _FILENAME.search(load(path)) if Path(path).is_file() else None
         first = other[1].decode() if other else "another image"
         where = f"{output.shown}/Annotations/{stem}.xml"
-        output.findings.add("file-clash", "two images would write the same file", where=where, detail=f"{first} and {name}")
+        output.findings.add(
+            "file-clash", "two images would write the same file", where=where, detail=f"{first} and {name}"
+        )
         return False
     try:
         while data:

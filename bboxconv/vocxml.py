@@ -2,15 +2,17 @@
 
 The fast way cuts every object of the usual shape out of many documents with one regular expression; what is left of a
 document must then be exactly the usual frame. Whatever is unusual in a document (comment, CDATA, reference, attribute,
-part, unknown element, another encoding or a fault) leaves something else behind. Such documents are tried once more with
-the children of an object in any order, which takes longer, and what is still unusual goes through lxml.
+part, unknown element, another encoding or a fault) leaves something else behind. Such documents are tried once more
+with the children of an object in any order, which takes longer, and what is still unusual goes through lxml.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +26,15 @@ from bboxconv.schema import bbox_array, image_batch, object_rows
 from bboxconv.voclxml import COUNT, SIDES, Place, Rows, document, image_name
 from bboxconv.xmlfiles import compact, load, parse, trimmed
 
-IMAGES = pa.schema([("row", pa.int32()), ("file_name", pa.string()), ("width", pa.int32()), ("height", pa.int32()), ("extra", pa.string())])
+IMAGES = pa.schema(
+    [
+        ("row", pa.int32()),
+        ("file_name", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("extra", pa.string()),
+    ]
+)
 OBJECTS = pa.schema(
     [
         ("row", pa.int32()),
@@ -79,9 +89,11 @@ _ANY_ORDER = re.compile(
 )
 _FRAME = re.compile(
     rf"""\ufeff?(?:<\?xml version=(?:"1\.0"|'1\.0')(?: encoding=(?:"(?i:utf-8)"|'(?i:utf-8)'))? ?\?>)?{_S}"""
-    rf"""<annotation(?: verified="(?P<verified>yes|no)")?>{_S}{_maybe("folder", _TEXT)}{_maybe("filename", _TEXT)}{_maybe("path", _TEXT)}"""
+    rf"""<annotation(?: verified="(?P<verified>yes|no)")?>{_S}"""
+    rf"""{_maybe("folder", _TEXT)}{_maybe("filename", _TEXT)}{_maybe("path", _TEXT)}"""
     rf"""{_tree("source", 6)}{_tree("owner", 8)}"""
-    rf"""(?:<size>{_S}{_maybe("width", "[0-9]{1,9}")}{_maybe("height", "[0-9]{1,9}")}{_maybe("depth", COUNT)}</size>{_S})?"""
+    rf"""(?:<size>{_S}{_maybe("width", "[0-9]{1,9}")}{_maybe("height", "[0-9]{1,9}")}"""
+    rf"""{_maybe("depth", COUNT)}</size>{_S})?"""
     rf"""{_maybe("segmented", COUNT)}(?P<objects>\x01*+)</annotation>{_S}"""
 )
 _LEAVES = re.compile(r"<([^<>/]+)>([^<>]*)</")
@@ -104,7 +116,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a slice of documents holds. `category` of the batch is an index into `names`; `rows` (B,) says which path each image is from."""
+    """What a slice of documents holds.
+
+    `category` of the batch is an index into `names`; `rows` (B,) says which path each image is from.
+    """
 
     batch: pa.RecordBatch
     names: tuple[str, ...]
@@ -121,6 +136,23 @@ class Parsed:
 
 def parse_slice(task: Task, *, fast: bool = True) -> Parsed:
     """Read and parse documents; broken ones are left out and reported. `fast=False` takes all of them through lxml."""
+    with _no_collection():
+        return _parse_slice(task, fast)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A slice makes a million strings and no cycle: the collector would walk over them for a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _parse_slice(task: Task, fast: bool) -> Parsed:
     documents = [load(f"{task.root}/{path}" if path else task.root) for path in task.paths]
     findings = Findings()
     slow = Rows()
@@ -143,7 +175,9 @@ def parse_slice(task: Task, *, fast: bool = True) -> Parsed:
 
 def _table(rows: list[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    return pa.table([pa.array(list(column), kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)
+    return pa.table(
+        [pa.array(list(column), kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+    )
 
 
 def _merged(tables: Sequence[pa.Table]) -> pa.Table:
@@ -165,7 +199,10 @@ def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findin
     pictures = {name: _one(images[name]) for name in IMAGES.names[1:]}
     splits = pa.array([task.splits[row] for row in rows], pa.string())
     batch = image_batch({**pictures, "split": splits}, offsets, found)
-    size = [np.repeat(pictures[name].cast(pa.float64()).to_numpy(zero_copy_only=False), counts) for name in ("width", "height")]
+    size = [
+        np.repeat(pictures[name].cast(pa.float64()).to_numpy(zero_copy_only=False), counts)
+        for name in ("width", "height")
+    ]
     edge = bool(((boxes[:, 2] == size[0]) | (boxes[:, 3] == size[1])).any())
     low = float(boxes[:, :2].min()) if len(boxes) else np.inf
     return Parsed(
@@ -188,9 +225,14 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _usual(
-    documents: Sequence[bytes], rows: list[int], pattern: re.Pattern[str], task: Task, found: Rows, tables: list[tuple[pa.Table, pa.Table]]
+    documents: Sequence[bytes],
+    rows: list[int],
+    pattern: re.Pattern[str],
+    task: Task,
+    found: Rows,
+    tables: list[tuple[pa.Table, pa.Table]],
 ) -> list[int]:
-    """Add a table of images and one of objects for those documents of `rows` that are of the usual shape; returns the other rows."""
+    """Add tables of images and objects for those documents of `rows` that are of the usual shape; the other rows."""
     data = b"\0".join([documents[row] for row in rows])
     if b"\1" in data or data.count(b"\0") != len(rows) - 1 or b"\xef\xbf\xbe" in data or b"\xef\xbf\xbf" in data:
         return rows
@@ -202,7 +244,7 @@ def _usual(
     gaps = pieces[::width]
     columns = {name: pa.array(pieces[at::width], pa.string()) for at, name in enumerate(_FIELDS, 1)}
     if pattern is _ANY_ORDER:
-        # A leaf that stands twice would hide its first value: then there are more end tags than the columns account for.
+        # A leaf that stands twice hides its first value: then there are more end tags than the columns account for.
         leaves = sum(len(column) - column.null_count for column in columns.values())
         if text.count("</") != sum(gap.count("</") for gap in gaps) + leaves + 2 * (len(gaps) - 1):
             return rows
@@ -222,7 +264,9 @@ def _usual(
         taken = np.array(rows)
         images = _images(taken[usual].tolist(), groups, trees, task)
         tables.append((images, _objects({**columns, **boxes}, np.repeat(taken, counts), np.repeat(usual, counts))))
-        found.voc = found.voc or any(text is not None and "VOC" in json.loads(text).get("database", "") for text in trees.values())
+        found.voc = found.voc or any(
+            text is not None and "VOC" in json.loads(text).get("database", "") for text in trees.values()
+        )
     return [row for row, good in zip(rows, usual, strict=True) if not good]
 
 
@@ -234,7 +278,9 @@ def _numbers(columns: dict[str, pa.Array], counts: NDArray[np.int64]) -> tuple[N
     except pa.ArrowInvalid:
         good = np.ones(len(columns["xmin"]), dtype=np.bool_)
         for side in SIDES:
-            good &= pc.match_substring_regex(columns[side], r"^-?[0-9]{1,300}(\.[0-9]{1,20})?$").to_numpy(zero_copy_only=False)
+            good &= pc.match_substring_regex(columns[side], r"^-?[0-9]{1,300}(\.[0-9]{1,20})?$").to_numpy(
+                zero_copy_only=False
+            )
         mask = pa.array(good)
         usual[np.repeat(np.arange(len(counts)), counts)[~good]] = False
         return usual, {side: pc.if_else(mask, columns[side], "0").cast(pa.float64()) for side in SIDES}
@@ -250,10 +296,14 @@ def _known(tree: str | None, trees: dict[str | None, str | None]) -> bool:
     return True
 
 
-def _images(rows: list[int], groups: list[tuple[str | None, ...]], trees: dict[str | None, str | None], task: Task) -> pa.Table:
+def _images(
+    rows: list[int], groups: list[tuple[str | None, ...]], trees: dict[str | None, str | None], task: Task
+) -> pa.Table:
     folder, filename, path, source, owner, width, height, depth, segmented, verified = zip(*groups, strict=True)
     sizes = [pc.cast(pa.array(side, pa.string()), pa.int32()) for side in (width, height)]
-    names = [image_name(name, task.paths[row] or task.root, task.stems) for row, name in zip(rows, filename, strict=True)]
+    names = [
+        image_name(name, task.paths[row] or task.root, task.stems) for row, name in zip(rows, filename, strict=True)
+    ]
     extra = jsontext.extras(
         {
             "@verified": jsontext.strings(pa.array(verified, pa.string())),
@@ -279,7 +329,13 @@ def _objects(columns: dict[str, pa.Array], rows: NDArray[np.int64], usual: NDArr
     pose = columns["pose"].dictionary_encode()
     extra = jsontext.extras({"pose": jsontext.strings(pose.dictionary)}, len(pose.dictionary)).take(pose.indices)
     levels = {name: columns[name].cast(pa.float64()) for name in ("truncated", "occluded")}
-    columns = {**columns, **levels, "row": pa.array(rows, pa.int32()), "difficult": pc.equal(columns["difficult"], "1"), "extra": extra}
+    columns = {
+        **columns,
+        **levels,
+        "row": pa.array(rows, pa.int32()),
+        "difficult": pc.equal(columns["difficult"], "1"),
+        "extra": extra,
+    }
     return pa.table([columns[name] for name in OBJECTS.names], schema=OBJECTS)
 
 

@@ -1,4 +1,5 @@
-"""Tasks on an executor: picklable functions of one argument, run on all cores, results taken in the order of the tasks.
+"""Tasks on an executor: picklable functions of one argument, run on all cores, results taken in the order of the
+tasks.
 
 Results do not depend on the number of jobs: the tasks are the same, and so is their order.
 """
@@ -71,4 +72,6 @@ def run(function: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Iterator[R
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
-            raise OutputError.of("worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less") from error
+            raise OutputError.of(
+                "worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less"
+            ) from error

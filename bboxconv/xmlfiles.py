@@ -1,9 +1,9 @@
-"""Shared by the formats of one XML file per image: finding, loading and safely parsing the files; elements as JSON and back.
+"""Shared by the formats of one XML file per image: finding, loading and safely parsing; elements as JSON and back.
 
-XML as JSON: an element with text alone is that string; any other is an object of `@attribute`, `#text` and its children,
-where a repeated child is a list. What XML text cannot say (a number, null, an empty list from another format) is written
-as JSON into an element marked `type="json"`, so that it reads back as it was. White space around text is layout where it
-holds a line break, and is removed.
+XML as JSON: an element with text alone is that string; any other is an object of `@attribute`, `#text` and its
+children, where a repeated child is a list. What XML text cannot say (a number, null, an empty list from another format)
+is written as JSON into an element marked `type="json"`, so that it reads back as it was. White space around text is
+layout where it holds a line break, and is removed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from bboxconv.errors import Findings, OutputError
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 BLOCK = 1 << 15
+LITTER = frozenset(["__MACOSX", ".ipynb_checkpoints"])
+"""Folders of copies that nobody made on purpose; so are files called `._*`."""
 DEPTH = 100
 """How deep elements may stand in each other: beyond it a document is refused before recursion fails."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SPECIAL = re.compile('[&<>"\t\n\r]')
 
 
 def find(root: Path, depth: int = 64) -> list[str]:
     """The XML files below a folder, in code-point order of their paths relative to it (`/` between parts).
 
-    Hidden folders and files are passed over. Raises OutputError where a folder cannot be read.
+    Hidden folders of `root` and what systems leave behind are passed over. Raises OutputError where a folder cannot be read.
     """
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
@@ -49,14 +52,16 @@ def find(root: Path, depth: int = 64) -> list[str]:
             with os.scandir(root / prefix) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name.startswith((".", "__MACOSX")):
+                    if name in LITTER or name.startswith("._"):
                         continue
                     if name[-4:].lower() == ".xml" and entry.is_file():
                         found.append(prefix + name)
-                    elif level < depth and entry.is_dir():
+                    elif level < depth and (level or not name.startswith(".")) and entry.is_dir():
                         waiting.append((f"{prefix}{name}/", level + 1))
         except OSError as error:
-            raise OutputError.of("read-failed", f"cannot read: {error.strerror or error}", where=str(root / prefix)) from error
+            raise OutputError.of(
+                "read-failed", f"cannot read: {error.strerror or error}", where=str(root / prefix)
+            ) from error
     return sorted(found)
 
 
@@ -82,7 +87,7 @@ def load(path: str) -> bytes:
 
 
 def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
-    """The root of a document; None, with an error `bad-xml` among the findings, where it is broken or declares entities.
+    """The root of a document; None, and an error `bad-xml`, where it is broken or declares entities.
 
     Nothing outside the document is ever loaded.
     """
@@ -153,7 +158,7 @@ def add(members: dict[str, Json], key: str, value: Json) -> None:
 
 def compact(value: Json) -> str:
     """JSON text as bboxconv holds it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT.encode(value)
 
 
 def illegal(text: str) -> bool:
@@ -205,7 +210,11 @@ def is_attribute(key: str, value: Json) -> bool:
 
 def plain(members: Mapping[str, Json]) -> bool:
     """Whether an object is one that `to_json` makes of an element."""
-    if not members or set(members) == {"#text"} or (members.get("@type") == "json" and set(members) <= {"@type", "#text"}):
+    if (
+        not members
+        or set(members) == {"#text"}
+        or (members.get("@type") == "json" and set(members) <= {"@type", "#text"})
+    ):
         return False
     for key, value in members.items():
         if key == "#text":

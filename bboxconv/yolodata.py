@@ -1,6 +1,7 @@
 """YOLO's data.yaml: class names, splits and their paths, read without anything that YAML 1.1 makes of plain words.
 
-Every scalar is a word first: `no`, `2020-01-01` and `1:30` are class names. Tags have no effect, and an alias of anything but a scalar is
+Every scalar is a word first: `no`, `2020-01-01` and `1:30` are class names. Tags have no effect, and an alias of
+anything but a scalar is
 refused, so that no small file can become a large one.
 """
 
@@ -47,8 +48,16 @@ def find_yaml(folder: Path) -> Path | None:
     for name in ("data.yaml", "data.yml"):
         if (folder / name).is_file():
             return folder / name
-    likely = [p for p in sorted(folder.glob("*.y*ml")) if p.is_file() and looks_like_config(p.open("rb").read(1 << 16))]
+    likely = [path for path in sorted(folder.glob("*.y*ml")) if is_config(path)]
     return likely[0] if len(likely) == 1 else None
+
+
+def is_config(path: Path) -> bool:
+    """Whether a file begins as a data.yaml does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return looks_like_config(file.read(1 << 16))
 
 
 def looks_like_config(head: bytes) -> bool:
@@ -78,13 +87,21 @@ def load_config(path: Path, shown: str, findings: Findings) -> Config:
     root = document.get("path", "")
     shape = document.get("kpt_shape")
     keypoints = None
-    if isinstance(shape, list) and [s for s in shape if isinstance(s, str) and s.isdigit()] == shape and len(shape) == 2:
+    if (
+        isinstance(shape, list)
+        and [s for s in shape if isinstance(s, str) and s.isdigit()] == shape
+        and len(shape) == 2
+    ):
         keypoints = (int(str(shape[0])), int(str(shape[1])))
         if keypoints[0] < 1 or keypoints[1] not in (2, 3):
             keypoints = None
     if shape is not None and keypoints is None:
         findings.add("bad-value", "kpt_shape is not [number of keypoints, 2 or 3]", where=shown)
-    text = json.dumps({k: _typed(v) for k, v in extra.items()}, ensure_ascii=False, separators=(",", ":")) if extra else None
+    text = (
+        json.dumps({k: _typed(v) for k, v in extra.items()}, ensure_ascii=False, separators=(",", ":"))
+        if extra
+        else None
+    )
     return Config(names, root if isinstance(root, str) and not _is_null(root) else "", splits, keypoints, text)
 
 
@@ -96,14 +113,20 @@ def _load(path: Path, shown: str) -> dict[str, Plain]:
             if isinstance(event, yaml.ScalarEvent) and event.anchor:
                 scalars.add(event.anchor)
             elif isinstance(event, yaml.AliasEvent) and event.anchor not in scalars:
-                raise DataError.of("bad-yaml", "an alias of a list or mapping is not read", where=f"{shown}:{event.start_mark.line + 1}")
+                raise DataError.of(
+                    "bad-yaml",
+                    "an alias of a list or mapping is not read",
+                    where=f"{shown}:{event.start_mark.line + 1}",
+                )
         document = yaml.load(text, Loader=_LOADER)
     except UnicodeDecodeError as error:
         raise DataError.of("bad-encoding", "the file is not UTF-8", where=shown) from error
     except (yaml.YAMLError, RecursionError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{shown}:{mark.line + 1}" if mark else shown
-        raise DataError.of("bad-yaml", f"not YAML: {printable(str(getattr(error, 'problem', '') or error))}", where=where) from error
+        raise DataError.of(
+            "bad-yaml", f"not YAML: {printable(str(getattr(error, 'problem', '') or error))}", where=where
+        ) from error
     if not isinstance(document, dict):
         raise DataError.of("bad-yaml", "the document is not a mapping", where=shown)
     return document
@@ -121,7 +144,11 @@ def _names(document: Mapping[str, Plain], shown: str, findings: Findings) -> tup
         raise DataError.of("bad-yaml", "names is neither a list nor a mapping of words", where=shown)
     wrong = next((key for key in given if not (key.isdigit() and int(key) < MOST_CLASSES)), None)
     if wrong is not None:
-        raise DataError.of("bad-yaml", f"a key of names is not a class number below {MOST_CLASSES}", where=f"{shown}: {printable(wrong)}")
+        raise DataError.of(
+            "bad-yaml",
+            f"a key of names is not a class number below {MOST_CLASSES}",
+            where=f"{shown}: {printable(wrong)}",
+        )
     by_number = {int(key): str(name) for key, name in given.items()}
     if number is not None and number != len(given):
         findings.add(
@@ -154,7 +181,8 @@ def _typed(value: Plain) -> object:
 def locate(entry: str, root: Path, beside: Path, findings: Findings, shown: str) -> Path | None:
     """The folder or list that an entry of data.yaml means; None where there is none.
 
-    It is looked for below `root`; then, without leading `../` and without leading parts (another machine's folders), beside the file.
+    It is looked for below `root`; then, without leading `../` and without leading parts (another machine's folders),
+    beside the file.
     A folder of images counts as there when its folder of labels is.
     """
     plain = root / entry
@@ -171,7 +199,11 @@ def locate(entry: str, root: Path, beside: Path, findings: Findings, shown: str)
         if _there(candidate):
             message = "a path of data.yaml does not exist; looked for beside it"
             findings.add(
-                "path-not-found-looked-beside", message, severity="note", where=shown, detail=f"{printable(entry)} -> {'/'.join(rest)}"
+                "path-not-found-looked-beside",
+                message,
+                severity="note",
+                where=shown,
+                detail=f"{printable(entry)} -> {'/'.join(rest)}",
             )
             return candidate
     return None
@@ -183,7 +215,9 @@ def _there(path: Path) -> bool:
 
 
 def labels_for(folder: str) -> str:
-    """The folder of labels for a folder of images: its rightmost part `images` becomes `labels`; the folder itself where there is none."""
+    """The folder of labels for a folder of images: its rightmost part `images` becomes `labels`; the folder itself
+    where there is none.
+    """
     head, found, tail = f"{folder}/".rpartition("/images/")
     return f"{head}/labels/{tail}".rstrip("/") if found else folder
 
@@ -205,7 +239,11 @@ def read_names(folders: list[Path], findings: Findings, shown: str) -> tuple[str
             names = load_config(config, config.name, Findings()).names
             if names is not None:
                 findings.add(
-                    "class-names-from", "class names are taken from a data.yaml nearby", severity="note", where=shown, detail=config.name
+                    "class-names-from",
+                    "class names are taken from a data.yaml nearby",
+                    severity="note",
+                    where=shown,
+                    detail=config.name,
                 )
                 return names
     return None

@@ -38,9 +38,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The rows of a task: object columns of N objects that are not null, and the bounds (B + 1,) of each image's objects.
+    """The rows of a task: object columns of N objects that are not null, and the bounds (B + 1,) of each image's
+    objects.
 
-    Small, as it may come from another process: `batch_of` makes the batch. `failed` are the images whose label file could not be read,
+    Small, as it may come from another process: `batch_of` makes the batch. `failed` are the images whose label file
+    could not be read,
     `large` counts rows with a number above 2, `top` is the highest class, or -1.
     """
 
@@ -74,13 +76,21 @@ def parse(task: Task) -> Parsed:
     offsets = np.zeros(len(task.names) + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows.file[good], minlength=len(task.names)), out=offsets[1:])
     for file, why in joined.failed.items():
-        findings.add("unreadable-file", "a label file cannot be read; its image is left out", where=_shown(task, file), detail=why)
+        findings.add(
+            "unreadable-file",
+            "a label file cannot be read; its image is left out",
+            where=_shown(task, file),
+            detail=why,
+        )
     return Parsed(columns, offsets, tuple(joined.failed), tuple(findings), large, int(number.max(initial=-1)))
 
 
 def batch_of(task: Task, parsed: Parsed) -> pa.RecordBatch:
     """The batch of `schema.IMAGE` of a task and its rows."""
-    images = {"file_name": pa.array(task.names, pa.string()), "split": pa.repeat(pa.scalar(task.split, pa.string()), len(task.names))}
+    images = {
+        "file_name": pa.array(task.names, pa.string()),
+        "split": pa.repeat(pa.scalar(task.split, pa.string()), len(task.names)),
+    }
     batch = image_batch(images, parsed.offsets, object_rows(parsed.columns, parsed.rows))
     return keep_images(batch, ~np.isin(np.arange(len(task.names)), parsed.failed)) if parsed.failed else batch
 
@@ -120,7 +130,9 @@ def _check(
             tokens = range(int(rows.offsets[row]), int(rows.offsets[row + 1]))
             odd = next((t for t in tokens if np.isnan(values[t])), tokens[0])
             where = f"{_shown(task, int(rows.file[row]))}:{joined.line(int(rows.file[row]), int(rows.place[row]))}"
-            findings.add(code, message, where=where, detail=detail.format(token=rows.token(odd), count=counts[row]), hint=hint)
+            findings.add(
+                code, message, where=where, detail=detail.format(token=rows.token(odd), count=counts[row]), hint=hint
+            )
         if len(places) > FIRST_PLACES:
             findings.add(code, message, count=len(places) - FIRST_PLACES)
 
@@ -151,7 +163,11 @@ def _shown(task: Task, file: int) -> str:
 
 
 def _geometry(
-    values: NDArray[np.float64], kinds: NDArray[np.int8], begins: NDArray[np.int64], lengths: NDArray[np.int64], task: Task
+    values: NDArray[np.float64],
+    kinds: NDArray[np.int8],
+    begins: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    task: Task,
 ) -> dict[str, pa.Array]:
     """The columns of N rows, the numbers of which begin at `begins`, without the class."""
     columns: dict[str, pa.Array] = {}
@@ -168,7 +184,9 @@ def _geometry(
         boxes[drawn] = convert_boxes(extent(numbers.reshape(-1, 2), offsets // 2), "xyxyn", "cxcywhn")
         texts = _arrays(jsontext.numbers(pa.array(numbers)), offsets)
         columns["segmentation"] = _spread(pc.binary_join_element_wise("[", texts, "]", ""), drawn)
-        columns["shape"] = shape_array(np.where(kinds == QUAD, SHAPES.index("quad"), SHAPES.index("polygon")).astype(np.int8), drawn)
+        columns["shape"] = shape_array(
+            np.where(kinds == QUAD, SHAPES.index("quad"), SHAPES.index("polygon")).astype(np.int8), drawn
+        )
     points = kinds == POINTS
     if points.any():
         columns["keypoints"] = _spread(_keypoints(values, begins[points] + 4, lengths[points] - 4, task), points)
@@ -176,8 +194,12 @@ def _geometry(
     return columns
 
 
-def _keypoints(values: NDArray[np.float64], begins: NDArray[np.int64], lengths: NDArray[np.int64], task: Task) -> pa.StringArray:
-    """JSON arrays x, y, v for each keypoint. Two numbers for each have no v: 2, or 0 where a point is none (0, 0 or negative)."""
+def _keypoints(
+    values: NDArray[np.float64], begins: NDArray[np.int64], lengths: NDArray[np.int64], task: Task
+) -> pa.StringArray:
+    """JSON arrays x, y, v for each keypoint. Two numbers for each have no v: 2, or 0 where a point is none (0, 0 or
+    negative).
+    """
     size = np.where(lengths % 3 == 0, 3, 2) if task.keypoints is None else np.full(len(lengths), task.keypoints[1])
     numbers = values[ranges(begins, lengths)]
     texts = jsontext.numbers(pa.array(numbers))

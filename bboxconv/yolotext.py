@@ -66,7 +66,9 @@ def _numbers(values: NDArray[np.float64], style: Style) -> pa.StringArray:
 def _drawn(
     number: pa.StringArray, boxes: NDArray[np.float64], segmentation: pa.StringArray, style: Style, findings: Findings
 ) -> tuple[pa.StringArray, NDArray[np.int64]]:
-    """One row for each polygon of an object; the four corners of its box, or with task mixed the box, where it has none."""
+    """One row for each polygon of an object; the four corners of its box, or with task mixed the box, where it has
+    none.
+    """
     texts, owner, has_polygon = _polygons(segmentation, style, findings)
     masks = pc.starts_with(segmentation, "{").fill_null(False).to_numpy(zero_copy_only=False)
     done = np.zeros(len(boxes), dtype=np.bool_)
@@ -107,7 +109,12 @@ def _polygons(
     owner, tokens, lengths = owner[fits], tokens.filter(pa.array(fits)), lengths[fits]
     in_parts = int((np.bincount(owner, minlength=1) > 1).sum())
     if in_parts:
-        findings.add("object-in-parts", "an object of several polygons: one row is written for each", severity="warning", count=in_parts)
+        findings.add(
+            "object-in-parts",
+            "an object of several polygons: one row is written for each",
+            severity="warning",
+            count=in_parts,
+        )
     values = tokens.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _numbers(values, style))
@@ -138,11 +145,18 @@ def _keypoints(keypoints: pa.StringArray, style: Style, findings: Findings) -> p
         )
     less = int(((lengths < wanted) & ~blank).sum())
     if less:
-        findings.add("keypoints-differ", "an object has fewer keypoints than others: zeros are written", severity="warning", count=less)
+        findings.add(
+            "keypoints-differ",
+            "an object has fewer keypoints than others: zeros are written",
+            severity="warning",
+            count=less,
+        )
     numbers = np.zeros((len(keypoints), wanted), dtype=np.float64)
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     keep = inside < wanted
-    numbers[np.repeat(np.arange(len(lengths)), lengths)[keep], inside[keep]] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)[keep]
+    numbers[np.repeat(np.arange(len(lengths)), lengths)[keep], inside[keep]] = texts.cast(pa.float64()).to_numpy(
+        zero_copy_only=False
+    )[keep]
     columns = [_numbers(numbers[:, i], style) for i in range(wanted)]
     return pc.binary_join_element_wise("", *columns, " ") if columns else pa.array([""] * len(keypoints), pa.string())

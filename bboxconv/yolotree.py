@@ -17,19 +17,39 @@ from bboxconv.textfiles import files_below
 from bboxconv.yolodata import SPLITS, Config, find_yaml, labels_for, load_config, locate, read_names
 
 IMAGES = frozenset(
-    ("avif", "bmp", "dng", "gif", "heic", "heif", "jp2", "jpeg", "jpeg2000", "jpg", "mpo", "pfm", "png", "tif", "tiff", "webp")
+    (
+        "avif",
+        "bmp",
+        "dng",
+        "gif",
+        "heic",
+        "heif",
+        "jp2",
+        "jpeg",
+        "jpeg2000",
+        "jpg",
+        "mpo",
+        "pfm",
+        "png",
+        "tif",
+        "tiff",
+        "webp",
+    )
 )
 """Extensions of the images that YOLO's owner reads, and gif."""
 _SPLIT_FOLDER = re.compile(r"(train|val|valid|validation|test)(?:\d{4})?")
 _OTHER = re.compile(
-    r"^(?:[^\n]*/)?(?:classes|labels|predefined_classes|_?darknet|README[^/\n]*|((?:train|val|valid|validation|test)\d*))$", re.M | re.I
+    r"^(?:[^\n]*/)?(?:classes|labels|predefined_classes|_?darknet|README[^/\n]*|((?:train|val|valid|validation|test)\d*))$",
+    re.M | re.I,
 )
 _ASSUMED = ".jpg"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One split: its images in order. `names` are paths below `folder`; `labels` the paths of their label files, "" where there is none."""
+    """One split: its images in order. `names` are paths below `folder`; `labels` the paths of their label files, ""
+    where there is none.
+    """
 
     split: str | None
     folder: Path
@@ -39,7 +59,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """All splits, and what is said of classes and keypoints. `base` and `shown` are the folder as it is and as the user wrote it."""
+    """All splits, and what is said of classes and keypoints. `base` and `shown` are the folder as it is and as the user
+    wrote it.
+    """
 
     parts: tuple[Part, ...]
     names: tuple[str, ...] | None
@@ -51,7 +73,8 @@ class Tree:
 def find_tree(source: Source, context: ReadContext) -> Tree:
     """Find the images and labels of a data.yaml or a folder.
 
-    Raises DataError where data.yaml cannot be read, where none of its splits exists, or where a folder holds no label file.
+    Raises DataError where data.yaml cannot be read, where none of its splits exists, or where a folder holds no label
+    file.
     """
     path, findings = source.path.absolute(), context.findings
     file = find_yaml(path) if path.is_dir() else path
@@ -82,7 +105,9 @@ def _configured(config: Config, base: Path, context: ReadContext, shown: str) ->
     splits: dict[tuple[Path, ...], list[str]] = {}
     for split, entries in sorted(config.splits.items(), key=lambda item: _rank(item[0])):
         places = [locate(entry, root, base, context.findings, shown) for entry in entries]
-        missing += [f"{split}: {printable(entry)}" for entry, place in zip(entries, places, strict=True) if place is None]
+        missing += [
+            f"{split}: {printable(entry)}" for entry, place in zip(entries, places, strict=True) if place is None
+        ]
         there = tuple(dict.fromkeys(place for place in places if place is not None))
         if there:
             splits.setdefault(there, []).append(split)
@@ -96,9 +121,13 @@ def _configured(config: Config, base: Path, context: ReadContext, shown: str) ->
         parts = [_split(named, place, root, base, context) for place in there]
         found.append(parts[0] if len(parts) == 1 else _joined(parts, context.findings, shown))
     if missing and not found:
-        raise DataError.of("missing-split-folder", "no split of data.yaml exists", where=shown, hint="; ".join(missing[:5]))
+        raise DataError.of(
+            "missing-split-folder", "no split of data.yaml exists", where=shown, hint="; ".join(missing[:5])
+        )
     for entry in missing:
-        context.findings.add("missing-split-folder", "a split of data.yaml does not exist", severity="warning", where=shown, detail=entry)
+        context.findings.add(
+            "missing-split-folder", "a split of data.yaml does not exist", severity="warning", where=shown, detail=entry
+        )
     return found
 
 
@@ -106,14 +135,18 @@ def _split(split: str | None, place: Path, root: Path, base: Path, context: Read
     if place.is_file():
         return _listed(split, place, root, base, context)
     labels = labels_for(str(place))
-    if not (os.path.isdir(labels) and labels != str(place)) and ((place / "images").is_dir() or (place / "labels").is_dir()):
+    if not (os.path.isdir(labels) and labels != str(place)) and (
+        (place / "images").is_dir() or (place / "labels").is_dir()
+    ):
         place = place / "images"
         labels = labels_for(str(place))
     return _pair(split, place, Path(labels) if os.path.isdir(labels) else place, context)
 
 
 def _listed(split: str | None, file: Path, root: Path, base: Path, context: ReadContext) -> Part:
-    """The images that a text file lists: paths from the list's folder, from the root, or, with leading parts left out, beside data.yaml."""
+    """The images that a text file lists: paths from the list's folder, from the root, or, with leading parts left out,
+    beside data.yaml.
+    """
     lines = [line.strip() for line in file.read_bytes().decode("utf-8-sig", "surrogateescape").splitlines()]
     lines = [line.replace("\\", "/") for line in lines if line]
     start, drop = _prefix(lines, [file.parent, root], base)
@@ -188,7 +221,9 @@ def _split_name(folder: str) -> str:
     return SPLITS[match[1]] if match else folder
 
 
-def _pair(split: str | None, images: Path, labels: Path, context: ReadContext, skip: frozenset[str] = frozenset()) -> Part:
+def _pair(
+    split: str | None, images: Path, labels: Path, context: ReadContext, skip: frozenset[str] = frozenset()
+) -> Part:
     """All images of a folder and all label files of another, put together by their relative stems."""
     inside = list(files_below(str(images)))
     names = [name for name in inside if _is_image(name)]
@@ -268,13 +303,17 @@ def _part(split: str | None, folder: Path, names: list[str], labels: list[str], 
     if not "".join(names).isascii() and not all(map(_is_text, names)):
         for name in names:
             if not _is_text(name):
-                context.findings.add("bad-encoding", "a file name is not UTF-8: its image is left out", where=printable(name))
+                context.findings.add(
+                    "bad-encoding", "a file name is not UTF-8: its image is left out", where=printable(name)
+                )
         labels = [label for name, label in zip(names, labels, strict=True) if _is_text(name)]
         names = [name for name in names if _is_text(name)]
     without = labels.count("")
     if without:
         message = "an image has no label file: it is read as one without boxes"
-        context.findings.add("image-without-label-file", message, severity="note", where=names[labels.index("")], count=without)
+        context.findings.add(
+            "image-without-label-file", message, severity="note", where=names[labels.index("")], count=without
+        )
     return Part(split, folder, tuple(names), tuple(labels))
 
 
@@ -298,5 +337,7 @@ def _joined(parts: list[Part], findings: Findings, shown: str) -> Part:
             twice += full in rows
             rows.setdefault(full, label)
     if twice:
-        findings.add("duplicate-image", "an image is listed twice; it is read once", severity="warning", where=shown, count=twice)
+        findings.add(
+            "duplicate-image", "an image is listed twice; it is read once", severity="warning", where=shown, count=twice
+        )
     return Part(parts[0].split, Path(folder), tuple(rows), tuple(rows.values()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class _State:
     splits: dict[str | None, int] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     names: list[pa.StringArray] = field(default_factory=list)
+    used: set[int] = field(default_factory=set)
+    """The classes that have a row."""
 
     def make(self, folder: str) -> None:
         if folder not in self.folders:
@@ -58,7 +61,9 @@ def write_tree(
 ) -> None:
     """Write every label file and data.yaml below `out`. `images` is none, copy or link."""
     if images != "none" and context.images is None:
-        raise UsageError.of("images-missing", f"--out images={images} needs the folder of the images", hint="--images DIR")
+        raise UsageError.of(
+            "images-missing", f"--out images={images} needs the folder of the images", hint="--images DIR"
+        )
     state = _State(str(out), context.findings)
     state.make(f"{out}/labels")
     style = Style(task, digits, score, _declared_keypoints(header) if task == "pose" else 0)
@@ -76,7 +81,27 @@ def write_tree(
         held.clear()
     if held:
         raise UsageError.of("no-keypoints", "task=pose, and no object has keypoints", hint="--out task=detect")
+    _note_parents(header, state)
     _write_config(header, style, state)
+
+
+def _note_parents(header: Header, state: _State) -> None:
+    """Say which classes are the parent of others and have no box: exporters write such placeholders, and they shift all
+    numbers.
+    """
+    for number, category in enumerate(header.categories):
+        others = (c.supercategory for i, c in enumerate(header.categories) if i != number)
+        if number not in state.used and state.used and category.name in others:
+            message = "a class that is the parent of others has a number, and no box uses it"
+            hint = f"--exclude-class {shlex.quote(printable(category.name))} leaves it out"
+            state.findings.add(
+                "unused-parent-class",
+                message,
+                severity="note",
+                where="data.yaml",
+                detail=printable(category.name),
+                hint=hint,
+            )
 
 
 def _declared_keypoints(header: Header) -> int:
@@ -90,12 +115,19 @@ def _declared_keypoints(header: Header) -> int:
 
 
 def _write_batch(batch: pa.RecordBatch, style: Style, state: _State, context: WriteContext, images: str) -> None:
-    data, bounds = label_texts(flat(batch), style, state.findings)
+    objects = flat(batch)
+    data, bounds = label_texts(objects, style, state.findings)
+    state.used.update(pc.unique(objects.column("category")).to_pylist())
     names = batch.column("file_name")
     stems = pc.replace_substring_regex(names, r"([^/])\.[^./]*$", r"\1")
     state.names.append(names)
     rows = zip(
-        names.to_pylist(), stems.to_pylist(), batch.column("split").to_pylist(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True
+        names.to_pylist(),
+        stems.to_pylist(),
+        batch.column("split").to_pylist(),
+        bounds[:-1].tolist(),
+        bounds[1:].tolist(),
+        strict=True,
     )
     for name, stem, split, begin, end in rows:
         where = f"{split}/{name}" if split is not None else name
@@ -114,7 +146,10 @@ def _write_batch(batch: pa.RecordBatch, style: Style, state: _State, context: Wr
             if error.errno not in _CLASH:
                 raise
             state.findings.add(
-                "file-clash", "two images would write the same label file", where=_both(name, stem, state), detail=f"labels/{place}.txt"
+                "file-clash",
+                "two images would write the same label file",
+                where=_both(name, stem, state),
+                detail=f"labels/{place}.txt",
             )
             continue
         try:
@@ -124,7 +159,9 @@ def _write_batch(batch: pa.RecordBatch, style: Style, state: _State, context: Wr
             os.close(file)
         state.splits[split] = state.splits.get(split, 0) + 1
         if images != "none" and context.images is not None:
-            _place_image(context.images, split, name, f"{state.out}/images/{split + '/' if split else ''}{name}", images, state)
+            _place_image(
+                context.images, split, name, f"{state.out}/images/{split + '/' if split else ''}{name}", images, state
+            )
 
 
 def _without_images(split: str | None, stem: str, name: str, findings: Findings) -> tuple[str, str]:
@@ -141,16 +178,23 @@ def _both(name: str, stem: str, state: _State) -> str:
     """The names of both images of a clash, as far as the other can be found."""
     for names in state.names:
         like = pc.starts_with(names, f"{stem}.", ignore_case=True)
-        other = next((n for n in names.filter(like).to_pylist() if n != name and n.rpartition(".")[0].lower() == stem.lower()), None)
+        other = next(
+            (n for n in names.filter(like).to_pylist() if n != name and n.rpartition(".")[0].lower() == stem.lower()),
+            None,
+        )
         if other is not None:
             return f"{printable(other)} and {printable(name)}"
     return printable(name)
 
 
 def _place_image(folder: Path, split: str | None, name: str, target: str, how: str, state: _State) -> None:
-    source = next((p for p in ((folder / split / name) if split else folder / name, folder / name) if p.is_file()), None)
+    source = next(
+        (p for p in ((folder / split / name) if split else folder / name, folder / name) if p.is_file()), None
+    )
     if source is None:
-        state.findings.add("image-missing", "an image is not in the folder of the images", severity="warning", where=printable(name))
+        state.findings.add(
+            "image-missing", "an image is not in the folder of the images", severity="warning", where=printable(name)
+        )
         return
     state.make(target.rpartition("/")[0])
     if os.path.lexists(target):
@@ -167,13 +211,21 @@ def _write_config(header: Header, style: Style, state: _State) -> None:
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         state.findings.add(
-            "duplicate-class", "two classes have the same name", severity="warning", where="data.yaml", detail=printable(twice)
+            "duplicate-class",
+            "two classes have the same name",
+            severity="warning",
+            where="data.yaml",
+            detail=printable(twice),
         )
     document: dict[str, object] = dict(_splits(state))
     if style.task == "pose":
         document["kpt_shape"] = [style.keypoints, 3]
     if header.source == "yolo" and header.extra:
-        document |= {key: value for key, value in json.loads(header.extra).items() if key not in document and key not in _OWN_KEYS[:6]}
+        document |= {
+            key: value
+            for key, value in json.loads(header.extra).items()
+            if key not in document and key not in _OWN_KEYS[:6]
+        }
         if style.task != "pose":
             document.pop("kpt_shape", None)
     document["names"] = dict(enumerate(names))
@@ -188,11 +240,17 @@ def _splits(state: _State) -> Iterator[tuple[str, str]]:
     if None in there and len(there) > 1:
         message = "an image has no split, and others have: data.yaml does not name it"
         findings.add("images-without-split", message, severity="warning", where="data.yaml", count=there[None])
-    first = f"images/{(known + others)[0]}" if known or others else "images"
+    if not known and not others:
+        message = (
+            "the images have no split: data.yaml names all of them as train and as val, as YOLO's owner requires both"
+        )
+        findings.add("no-val-split", message, severity="note", where="data.yaml")
+        yield from (("train", "images"), ("val", "images"))
+        return
     for split, other in (("train", "val"), ("val", "train")):
-        path = f"images/{split}" if split in there else f"images/{other}" if other in there else first
+        path = f"images/{split if split in there else other if other in there else (known + others)[0]}"
         if split not in there:
-            message = f"no image is in {split}, which YOLO's owner requires: data.yaml has the images of {path} for it"
+            message = f"no image is in {split}, which YOLO's owner requires: data.yaml names {path} for it"
             findings.add(f"no-{split}-split", message, severity="note", where="data.yaml")
         yield split, path
     if "test" in there:

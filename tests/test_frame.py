@@ -18,12 +18,18 @@ def images() -> pa.RecordBatch:
     columns = {
         "id": pa.array([10, None, 12], pa.int64()),
         "category": pa.array([2, 1, None], pa.int32()),
-        "bbox": schema.bbox_array(np.array([[1, 2, 3, 4.5], [5, 6, 7, 8], [0, 0, 0, 0]]), np.array([True, True, False])),
+        "bbox": schema.bbox_array(
+            np.array([[1, 2, 3, 4.5], [5, 6, 7, 8], [0, 0, 0, 0]]), np.array([True, True, False])
+        ),
         "iscrowd": pa.array([True, None, False]),
         "segmentation": pa.array(["[[1]]", None, None]),
     }
     rows = schema.object_rows(columns, 3)
-    names = {"file_name": pa.array(["a", "b", "c", "d"]), "id": pa.array([1, 2, 3, None], pa.int64()), "split": pa.array(["train", None, None, None])}
+    names = {
+        "file_name": pa.array(["a", "b", "c", "d"]),
+        "id": pa.array([1, 2, 3, None], pa.int64()),
+        "split": pa.array(["train", None, None, None]),
+    }
     sizes = {"width": pa.array([640, 1, 1, None], pa.int32()), "height": pa.array([480, 1, 1, None], pa.int32())}
     return schema.image_batch(names | sizes, np.array([0, 2, 2, 2, 3]), rows, np.array([True, False, True, True]))
 

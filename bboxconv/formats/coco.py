@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from bboxconv import jsontext, schema
 from bboxconv.boxes import BoxFormat, convert_boxes, extent
-from bboxconv.codec import EVERYTHING, ROTATED, FormatInfo, Match, Option, Options, ReadContext, Source, Target, WriteContext, Written
 from bboxconv.cocowrite import write_coco
+from bboxconv.codec import EVERYTHING, ROTATED, FormatInfo, Match, Option, Options, ReadContext, Source, Target, WriteContext, Written
 from bboxconv.errors import DataError
 from bboxconv.jsonelements import Field, Part, columns_of, reader
 from bboxconv.jsonstream import Elements, Member, read_document

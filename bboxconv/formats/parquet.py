@@ -30,7 +30,19 @@ import pyarrow.parquet as pq
 
 from bboxconv import headerjson, jsontext, schema
 from bboxconv.boxrows import box_rows, first_rows, image_rows, row_schema, shapes
-from bboxconv.codec import EVERYTHING, FormatInfo, Match, Option, Options, ReadContext, Source, Target, WriteContext, Written, option
+from bboxconv.codec import (
+    EVERYTHING,
+    FormatInfo,
+    Match,
+    Option,
+    Options,
+    ReadContext,
+    Source,
+    Target,
+    WriteContext,
+    Written,
+    option,
+)
 from bboxconv.errors import DataError
 from bboxconv.schema import Dataset, Header, coordinate_names
 
@@ -49,7 +61,9 @@ INFO = FormatInfo(
 KEY = "bboxconv"
 MAGIC = b"PAR1"
 _JSON = schema.JSON_FIELDS | {"image_extra"}
-_FEW = frozenset({"split", "video", "width", "height", "category", "category_index", "category_id", "shape", "truncated", "occluded"})
+_FEW = frozenset(
+    {"split", "video", "width", "height", "category", "category_index", "category_id", "shape", "truncated", "occluded"}
+)
 """Columns of few values, which a dictionary makes small; the dictionary of another would be built and thrown away."""
 _REPEATED = frozenset({"file_name", "image_id", "image_extra"})
 """Columns of images that `layout=boxes` repeats for each box."""
@@ -81,7 +95,11 @@ def read(source: Source, context: ReadContext) -> Dataset:
     header, _, _ = headers[0]
     for path, (other, _, _) in zip(files, headers, strict=True):
         if (other.box, other.categories) != (header.box, header.categories):
-            raise DataError.of("header-differs", "files of one folder have different classes or box formats", where=_shown(path, source))
+            raise DataError.of(
+                "header-differs",
+                "files of one folder have different classes or box formats",
+                where=_shown(path, source),
+            )
 
     def stream() -> Iterator[pa.RecordBatch]:
         for path, (_, layout, _) in zip(files, headers, strict=True):
@@ -99,7 +117,11 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
 def _files(path: Path) -> list[Path]:
     """The Parquet files of a source, a folder's in the order of their names."""
-    return sorted(p for p in path.iterdir() if p.suffix.lower() in INFO.extensions and p.is_file()) if path.is_dir() else [path]
+    return (
+        sorted(p for p in path.iterdir() if p.suffix.lower() in INFO.extensions and p.is_file())
+        if path.is_dir()
+        else [path]
+    )
 
 
 def _shown(path: Path, source: Source) -> str:
@@ -112,7 +134,9 @@ def _readable(where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:  # those of Arrow that are not its own are ValueErrors
-        raise DataError.of("bad-parquet", "the Parquet file cannot be read", where=where, detail=str(error).partition("\n")[0]) from error
+        raise DataError.of(
+            "bad-parquet", "the Parquet file cannot be read", where=where, detail=str(error).partition("\n")[0]
+        ) from error
 
 
 def _header(path: Path, where: str) -> tuple[Header, str, int]:
@@ -132,11 +156,12 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
 
 
 def _read_images(file: pq.ParquetFile, context: ReadContext) -> Iterator[pa.RecordBatch]:
-    for batch in file.iter_batches(context.batch_size, columns=schema.IMAGE.names):
-        cast = _typed(pa.Table.from_batches([batch]), schema.IMAGE).combine_chunks().to_batches()[0]
-        objects = schema.flat(cast)
-        rows = schema.with_columns(objects.rows, {"shape": shapes(objects.column("shape"))})
-        yield schema.with_objects(cast, replace(objects, rows=rows))
+    for group in range(file.num_row_groups):  # Arrow reads no nested dictionary across the end of a row group
+        for batch in file.iter_batches(context.batch_size, row_groups=[group], columns=schema.IMAGE.names):
+            typed = _typed(pa.Table.from_batches([batch]), schema.IMAGE).combine_chunks().to_batches()[0]
+            objects = schema.flat(typed)
+            rows = schema.with_columns(objects.rows, {"shape": shapes(objects.column("shape"))})
+            yield schema.with_objects(typed, replace(objects, rows=rows))
 
 
 def _read_boxes(file: pq.ParquetFile, header: Header) -> Iterator[pa.RecordBatch]:
@@ -144,7 +169,9 @@ def _read_boxes(file: pq.ParquetFile, header: Header) -> Iterator[pa.RecordBatch
     kind = row_schema(header)
     held = kind.empty_table()
     for group in range(file.num_row_groups):
-        held = pa.concat_tables([held, _typed(file.read_row_group(group, columns=kind.names), kind)]).unify_dictionaries()
+        held = pa.concat_tables(
+            [held, _typed(file.read_row_group(group, columns=kind.names), kind)]
+        ).unify_dictionaries()
         starts = first_rows(held)
         if len(starts) > 1:
             yield image_rows(held.slice(0, int(starts[-1])), header)
@@ -160,7 +187,8 @@ def _typed(table: pa.Table, kind: pa.Schema) -> pa.Table:
     if missing:
         raise ValueError(f"column {missing[0]!r} is missing")
     try:
-        return table.select(kind.names).cast(kind)
+        chosen = table.select(kind.names)
+        return chosen if chosen.schema.equals(kind) else chosen.cast(kind)  # equal but for metadata
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"columns are not those that bboxconv writes: {error}") from error
 
@@ -171,7 +199,9 @@ def _check(batch: pa.RecordBatch, header: Header) -> None:
     batch.validate(full=True)
     bounds = pc.min_max(schema.flat(batch).column("category")).as_py()
     if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(header.categories):
-        raise ValueError(f"a category index is not one of the {len(header.categories)} of the header: {bounds['min']} to {bounds['max']}")
+        raise ValueError(
+            f"a category index is not one of the {len(header.categories)} of the header: {bounds['min']} to {bounds['max']}"
+        )
 
 
 def _cut(batch: pa.RecordBatch, source: Source, context: ReadContext) -> Iterator[pa.RecordBatch]:
@@ -191,25 +221,26 @@ def target(header: Header, options: Options) -> Target:
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
     """Write row group by row group."""
     layout = option(context.options, LAYOUT)
-    kind = _labelled(schema.IMAGE if layout == "images" else row_schema(header), header)
     document = jsontext.compose({**headerjson.header_members(header), "layout": f'"{layout}"'})
+    kind = _labelled(schema.IMAGE if layout == "images" else row_schema(header), header).with_metadata({KEY: document})
     writer = pq.ParquetWriter(
         out,
         kind,
         compression="zstd",
         compression_level=1,
-        use_dictionary=[path for path in _leaves(kind) if _name(path) in (_FEW if layout == "images" else _FEW | _REPEATED)],
+        use_dictionary=[
+            path for path in _leaves(kind) if _name(path) in (_FEW if layout == "images" else _FEW | _REPEATED)
+        ],
         write_statistics=[path for path in _leaves(kind) if _name(path) not in _JSON],
     )
     with writer:
-        writer.add_key_value_metadata({KEY: document})
         first = 0
         for group in _groups(batches, context.batch_size):
             parts = []
             for batch in group:
                 parts.append(batch if layout == "images" else box_rows(batch, header, first))
                 first += len(batch)
-            table = pa.Table.from_batches(parts).cast(kind)
+            table = pa.Table.from_batches(parts)
             writer.write_table(table, row_group_size=len(table))
     return Written()
 
@@ -231,7 +262,10 @@ def _groups(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[list[pa.Re
 
 
 def _joined(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    return batches if sum(batch.nbytes for batch in batches) > _LARGE else [pa.concat_batches(batches)]
+    if sum(batch.nbytes for batch in batches) > _LARGE:
+        return batches
+    whole: list[pa.RecordBatch] = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    return whole
 
 
 def _labelled(kind: pa.Schema, header: Header) -> pa.Schema:

@@ -9,7 +9,7 @@ and its xmax, ymax are the last pixels of the box; `origin=1` reads and writes t
   images come in the code-point order of their paths.
 - An image is called what `<filename>` says; by the XML's stem where that is missing or has no extension, or everywhere
   with `name=stem`. Where names are not unique, those in sub-folders get their folder.
-- `ImageSets/Main/*.txt` are the splits; the kit's class lists (`aeroplane_train.txt`, a name and 1, 0 or -1 in each row)
+- `ImageSets/Main/*.txt` are the splits; the kit's class lists (`aeroplane_train.txt`, rows of a name and 1, 0 or -1)
   are not. In several lists: train, val, test win, the others go to `extra.splits`. Without lists, folders called train,
   val, valid or test are splits. A list restricts nothing; what it names and has no XML file becomes an image at which
   nobody looked.
@@ -22,8 +22,8 @@ and its xmax, ymax are the last pixels of the box; `origin=1` reads and writes t
   scripts that fail without them.
 - An image without objects is an image without boxes.
 
-Not carried: ids, scores, areas, crowd and ignore flags, rotation, tracks, segmentation, keypoints, supercategories, info
-and licenses.
+Not carried: ids, scores, areas, crowd and ignore flags, rotation, tracks, segmentation, keypoints, supercategories,
+info and licenses.
 """
 
 from __future__ import annotations
@@ -71,8 +71,12 @@ from bboxconv.spool import Spool
 from bboxconv.vocxml import Task, parse_slice
 from bboxconv.xmlfiles import find, load
 
-NAME = Option("name", "filename", "image names: what <filename> says, or the name of the XML file", ("filename", "stem"))
-DEFAULTS = Option("defaults", "no", "write pose Unspecified, truncated 0 and difficult 0 where they are not known", ("no", "yes"))
+NAME = Option(
+    "name", "filename", "image names: what <filename> says, or the name of the XML file", ("filename", "stem")
+)
+DEFAULTS = Option(
+    "defaults", "no", "write pose Unspecified, truncated 0 and difficult 0 where they are not known", ("no", "yes")
+)
 
 INFO = FormatInfo(
     name="voc",
@@ -92,7 +96,9 @@ SLICE = 4096
 """Files that a task reads at most."""
 POOL_FROM = 2000
 """Files from which on a pool of processes pays."""
-_ROOT = re.compile(r"\ufeff?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>\s*)*<annotation[\s>]", re.DOTALL)
+_ROOT = re.compile(
+    r"\ufeff?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>\s*)*<annotation[\s>]", re.DOTALL
+)
 
 
 def detect(path: Path, head: bytes) -> Match | None:
@@ -106,7 +112,13 @@ def detect(path: Path, head: bytes) -> Match | None:
     if not seen or not all(weight for weight, _ in seen):
         return None
     folders = {name.rpartition("/")[0] for name in inside or paths}
-    where = f" in {min(folders)}" if len(folders) == 1 and folders != {""} else f" in {len(folders)} folders" if len(folders) > 1 else ""
+    where = (
+        f" in {min(folders)}"
+        if len(folders) == 1 and folders != {""}
+        else f" in {len(folders)} folders"
+        if len(folders) > 1
+        else ""
+    )
     count = len(inside or paths)
     return Match(max(seen)[0], f"{count} XML {'file' if count == 1 else 'files'}{where}, {max(seen)[1]}")
 
@@ -145,9 +157,15 @@ def read(source: Source, context: ReadContext) -> Dataset:
             names.append(parsed.batch.column("file_name"))
     origin = option(context.options, ORIGIN)
     if origin == "0" and (voc or (low >= 1 and edge)):
-        seen = "the files say that they are of a PASCAL VOC data set" if voc else "coordinates run from 1 to the width or height"
+        seen = (
+            "the files say that they are of a PASCAL VOC data set"
+            if voc
+            else "coordinates run from 1 to the width or height"
+        )
         hint = "--in origin=1 reads them as 1-based inclusive pixels"
-        context.findings.add("voc-origin", f"{seen}: boxes are read as written, 0-based", severity="note", where=source.shown, hint=hint)
+        context.findings.add(
+            "voc-origin", f"{seen}: boxes are read as written, 0-based", severity="note", where=source.shown, hint=hint
+        )
     unique = vocset.unique_names(names, rows, files, source, context.findings)
     classes = sorted({name for part in slices for name in part})
     header = Header(
@@ -181,19 +199,27 @@ def _box(origin: str) -> BoxFormat:
 def _tasks(files: vocset.Files, source: Source, size: int, stems: bool) -> Iterator[Task]:
     for at in range(0, len(files.paths), size):
         part = slice(at, at + size)
-        yield Task(str(source.path), source.shown.rstrip("/"), files.paths[part], files.splits[part], files.others[part], stems)
+        yield Task(
+            str(source.path), source.shown.rstrip("/"), files.paths[part], files.splits[part], files.others[part], stems
+        )
 
 
-def _final(batch: pa.RecordBatch, categories: np.ndarray[tuple[int], np.dtype[np.int32]], names: list[str | None] | None) -> pa.RecordBatch:
+def _final(
+    batch: pa.RecordBatch, categories: np.ndarray[tuple[int], np.dtype[np.int32]], names: list[str | None] | None
+) -> pa.RecordBatch:
     """A batch with the header's categories and unique names; images without one are left out."""
     objects = flat(batch)
     if len(objects.rows):
         numbers = categories[objects.column("category").to_numpy(zero_copy_only=False)]
-        objects = Objects(objects.offsets, objects.annotated, with_columns(objects.rows, {"category": pa.array(numbers)}))
+        objects = Objects(
+            objects.offsets, objects.annotated, with_columns(objects.rows, {"category": pa.array(numbers)})
+        )
     if names is None:
         return with_objects(batch, objects)
     columns = {name: batch.column(name) for name in IMAGE_FIELDS} | {"file_name": pa.array(names, pa.string())}
-    return keep_images(image_batch(columns, objects.offsets, objects.rows), np.array([name is not None for name in names]))
+    return keep_images(
+        image_batch(columns, objects.offsets, objects.rows), np.array([name is not None for name in names])
+    )
 
 
 def _unseen(images: list[tuple[str, str, str | None]]) -> pa.RecordBatch:
@@ -217,7 +243,7 @@ def target(header: Header, options: Options) -> Target:
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
-    """Write `Annotations/<name>.xml` for each image, sub-folders kept, and `ImageSets/Main/<split>.txt` for each split."""
+    """Write `Annotations/<name>.xml` for each image and `ImageSets/Main/<split>.txt` for each split."""
     digits = option(context.options, DECIMALS)
     style = vocwrite.Style(None if digits == "full" else int(digits), option(context.options, DEFAULTS) == "yes")
     vocwrite.write(header, batches, out, style, context)

@@ -1,26 +1,32 @@
 """YOLO: one text file per image with rows `class cx cy w h`, and a data.yaml with class names and splits.
 
-Specification: https://docs.ultralytics.com/datasets/detect/ (segment, pose, obb beside it); darknet's trees are read too.
+Specification: https://docs.ultralytics.com/datasets/detect/ (segment, pose, obb beside it); darknet's trees are read
+too.
 Boxes are centre and size as fractions of the image (cxcywhn). The image's size stands nowhere.
 
-- A row of 5 columns is a box, of 6 a box and its score, of an odd number from 7 up a polygon whose extent is the box; rows that fit
+- A row of 5 columns is a box, of 6 a box and its score, of an odd number from 7 up a polygon whose extent is the box;
+  rows that fit
   `kpt_shape` have keypoints. `--in task=` says otherwise.
 - An image without a label file, or with an empty one, is an image without boxes, as it is to the format's owner.
 - The extension of an image that is not there is unknown: `.jpg` is assumed.
-- Labels stand where the rightmost folder `images` of the image's path is `labels`; where there is none, beside the image.
+- Labels stand where the rightmost folder `images` of the image's path is `labels`; where there is none, beside the
+  image.
 - Rows that cannot be read are left out and reported; coordinates beyond the image stay what they are.
-- data.yaml is written without `path`: trainers then look from its own folder. `val` is required; where it has no image, it names those of
+- data.yaml is written without `path`: trainers then look from its own folder. `val` is required; where it has no image,
+  it names those of
   train, and splits that name the same folder are read once.
-- A folder `images` inside a file name is left out when writing: the owner would look for labels beside the rightmost one.
+- A folder `images` inside a file name is left out when writing: the owner would look for labels beside the rightmost
+  one.
 
-It carries the file name, the split, the class and the box; scores, polygons and keypoints by option. It cannot carry ids, sizes, flags,
+It carries the file name, the split, the class and the box; scores, polygons and keypoints by option. It cannot carry
+ids, sizes, flags,
 tracks, areas or whether anybody looked at an image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, cast
@@ -29,12 +35,24 @@ import pyarrow as pa
 
 from bboxconv import workers
 from bboxconv.boxes import BoxFormat
-from bboxconv.codec import CROWD_DROP, ROTATED, FormatInfo, Match, Option, Options, ReadContext, Source, Target, WriteContext, Written, option
-from bboxconv.errors import Findings
+from bboxconv.codec import (
+    CROWD_DROP,
+    ROTATED,
+    FormatInfo,
+    Match,
+    Option,
+    Options,
+    ReadContext,
+    Source,
+    Target,
+    WriteContext,
+    Written,
+    option,
+)
 from bboxconv.schema import Category, Dataset, Header
 from bboxconv.spool import Spool
 from bboxconv.textfiles import numbers_of, rows_of, sample
-from bboxconv.yolodata import MOST_CLASSES, find_yaml, looks_like_config
+from bboxconv.yolodata import MOST_CLASSES, find_yaml, is_config, looks_like_config
 from bboxconv.yolorows import Task, batch_of, parse
 from bboxconv.yolotree import Tree, find_tree
 from bboxconv.yolowrite import write_tree
@@ -42,13 +60,24 @@ from bboxconv.yolowrite import write_tree
 BOX = BoxFormat("cxcywh", 1.0)
 TASK_IN = Option("task", "auto", "what rows of more than 6 columns are", ("auto", "detect", "segment", "obb", "pose"))
 TASK_OUT = Option(
-    "task", "detect", "rows of boxes, polygons, corners, boxes with keypoints, or as drawn", ("detect", "segment", "obb", "pose", "mixed")
+    "task",
+    "detect",
+    "rows of boxes, polygons, corners, boxes with keypoints, or as drawn",
+    ("detect", "segment", "obb", "pose", "mixed"),
 )
 DECIMALS = Option(
-    "decimals", "auto", "digits after the point; auto: all if the source has fractions, else 6", pattern="auto|full|[0-9]|1[0-7]"
+    "decimals",
+    "auto",
+    "digits after the point; auto: all if the source has fractions, else 6",
+    pattern="auto|full|[0-9]|1[0-7]",
 )
 SCORE = Option("score", "no", "the score as a sixth column (task=detect); trainers refuse it", ("no", "yes"))
-IMAGES = Option("images", "none", "put the images of --images beside the labels: as copies, or as symbolic links", ("none", "copy", "link"))
+IMAGES = Option(
+    "images",
+    "none",
+    "put the images of --images beside the labels: as copies, or as symbolic links",
+    ("none", "copy", "link"),
+)
 CARRIES = frozenset({"image.file_name", "image.split", "object.category", "object.bbox"})
 
 INFO = FormatInfo(
@@ -76,7 +105,7 @@ def detect(path: Path, head: bytes) -> Match | None:
             return Match(0.95, "YAML with names and train or val")
         return None
     config = find_yaml(path)
-    if config is not None and looks_like_config(config.open("rb").read(1 << 16)):
+    if config is not None and is_config(config):
         return Match(0.95, f"{config.name} with names and train or val")
     joined, name = sample(str(path))
     rows = rows_of(joined)
@@ -98,21 +127,20 @@ def read(source: Source, context: ReadContext) -> Dataset:
     tasks = list(_tasks(tree, source, context, switches["task"], MOST_CLASSES if names is None else len(names)))
     images = sum(len(task.names) for task in tasks)
     held: Spool | None = None
+    seen = _Seen()
     if names is None:
         held = Spool(context.memory)
         top = -1
-        for batch, highest in _batches(tasks, images, context):
+        for batch, highest in _batches(tasks, images, context, seen):
             held.append(batch)
             top = max(top, highest)
         names = tuple(str(number) for number in range(top + 1))
-    header = Header(BOX, tuple(Category(name) for name in names), extra=tree.config.extra, source="yolo", switches=switches)
-    reported = held is not None
+    header = Header(
+        BOX, tuple(Category(name) for name in names), extra=tree.config.extra, source="yolo", switches=switches
+    )
 
     def stream() -> Iterator[pa.RecordBatch]:
-        nonlocal reported
-        again, reported = reported, True
-        quiet = replace(context, findings=Findings()) if again else context
-        for batch in held if held is not None else (batch for batch, _ in _batches(tasks, images, quiet)):
+        for batch in held if held is not None else (batch for batch, _ in _batches(tasks, images, context, seen)):
             for begin in range(0, batch.num_rows, context.batch_size):
                 yield batch.slice(begin, context.batch_size)
 
@@ -126,22 +154,42 @@ def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes:
         for begin in range(0, len(part.names), step):
             end = begin + step
             split = source.split or part.split
-            yield Task(part.names[begin:end], part.labels[begin:end], split, task, tree.config.keypoints, classes, tree.base, tree.shown)
+            yield Task(
+                part.names[begin:end],
+                part.labels[begin:end],
+                split,
+                task,
+                tree.config.keypoints,
+                classes,
+                tree.base,
+                tree.shown,
+            )
 
 
-def _batches(tasks: list[Task], images: int, context: ReadContext) -> Iterator[tuple[pa.RecordBatch, int]]:
+@dataclass(slots=True)
+class _Seen:
+    """How many tasks' findings were added: whoever iterates again must not count them twice."""
+
+    tasks: int = 0
+    finished: bool = False
+
+
+def _batches(tasks: list[Task], images: int, context: ReadContext, seen: _Seen) -> Iterator[tuple[pa.RecordBatch, int]]:
     """The batch and the highest class of each task; findings are added up."""
     done = rows = large = 0
     jobs = context.jobs if images >= _POOL_FROM else 1
-    for task, parsed in zip(tasks, workers.run(parse, tasks, jobs), strict=True):
-        context.findings.merge(parsed.diagnostics)
+    for number, (task, parsed) in enumerate(zip(tasks, workers.run(parse, tasks, jobs), strict=True), 1):
+        if number > seen.tasks:
+            context.findings.merge(parsed.diagnostics)
+            seen.tasks = number
         done, rows, large = done + len(task.names), rows + parsed.rows, large + parsed.large
         context.progress("read", done, images, "images")
         yield batch_of(task, parsed), parsed.top
-    if 2 * large > rows:
+    if 2 * large > rows and not seen.finished:
         hint = "YOLO's numbers are fractions of the image's size"
         message = "most rows hold numbers above 2: they are pixels, not fractions"
         context.findings.add("pixels-not-fractions", message, severity="warning", count=large, hint=hint)
+    seen.finished = True
 
 
 def target(header: Header, options: Options) -> Target:
@@ -181,4 +229,7 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context:
     )
     if option(context.options, IMAGES) != "none":
         return Written()
-    return Written(next_step=f"put the images under {context.shown.rstrip('/')}/images/, as data.yaml names them (--images DIR --out images=link does it)")
+    return Written(
+        next_step=f"put the images under {context.shown.rstrip('/')}/images/, as data.yaml names them "
+        "(--images DIR --out images=link does it)"
+    )

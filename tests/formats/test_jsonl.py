@@ -57,7 +57,9 @@ def everything() -> pa.RecordBatch:
         "frame": pa.array([3, None, None], pa.int32()),
         "extra": pa.array(['{"license": 1}', None, None]),
     }
-    return schema.image_batch(images, np.array([0, 2, 2, 2]), schema.object_rows(columns, 2), np.array([True, False, True]))
+    return schema.image_batch(
+        images, np.array([0, 2, 2, 2]), schema.object_rows(columns, 2), np.array([True, False, True])
+    )
 
 
 TEXT = (
@@ -80,7 +82,9 @@ def written(path: Path, header: Header, *batches: pa.RecordBatch) -> tuple[bytes
     return path.read_bytes(), context.findings
 
 
-def load(path: Path, text: str | bytes, **context: object) -> tuple[Dataset, pa.Table, list[tuple[str, tuple[str, ...]]]]:
+def load(
+    path: Path, text: str | bytes, **context: object
+) -> tuple[Dataset, pa.Table, list[tuple[str, tuple[str, ...]]]]:
     """The data set, its images and the findings of a file with this text."""
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     settings = ReadContext(**context)  # type: ignore[arg-type]
@@ -91,7 +95,10 @@ def load(path: Path, text: str | bytes, **context: object) -> tuple[Dataset, pa.
 
 def boxes(table: pa.Table) -> list[list[tuple[int | None, list[float] | None]] | None]:
     """Class index and numbers of each object of each image."""
-    return [None if row is None else [(o["category"], o["bbox"]) for o in row] for row in table.column("objects").to_pylist()]
+    return [
+        None if row is None else [(o["category"], o["bbox"]) for o in row]
+        for row in table.column("objects").to_pylist()
+    ]
 
 
 def test_text(tmp_path: Path) -> None:
@@ -118,7 +125,9 @@ def test_way_back(tmp_path: Path) -> None:
 
 def test_slices(tmp_path: Path) -> None:
     """A batch that is a slice of another is written as the images that it holds."""
-    text, _ = written(tmp_path / "a.jsonl", HEADER, everything().slice(1, 1), everything().slice(2, 1), everything().slice(0, 1))
+    text, _ = written(
+        tmp_path / "a.jsonl", HEADER, everything().slice(1, 1), everything().slice(2, 1), everything().slice(0, 1)
+    )
     head, first, second, third = TEXT.splitlines(keepends=True)
     assert text.decode() == head + second + third + first
 
@@ -203,7 +212,8 @@ def test_batch_size_and_split(tmp_path: Path) -> None:
 def test_unknown_keys(tmp_path: Path) -> None:
     """Keys that are not of the schema and ids that are no int64 go to `extra` with their text, after what stands there."""
     head = '{"type":"dataset","bboxconv":1,"box":"xywh","categories":[{"name":"cat"}]}\n'
-    image = '{"type":"image","file":"a","id":"x1","url":{"a": 1.0},"extra":{"z":0},"objects":[{"id":1.5,"category":0,"note":"\\u00e9","track_id":99999999999999999999}]}\n'
+    image = '{"type":"image","file":"a","id":"x1","url":{"a": 1.0},"extra":{"z":0},'
+    image += '"objects":[{"id":1.5,"category":0,"note":"\\u00e9","track_id":99999999999999999999}]}\n'
     _, table, found = load(tmp_path / "a.jsonl", head + image)
     assert not found
     row = table.to_pylist()[0]
@@ -225,9 +235,14 @@ def test_other_spellings(tmp_path: Path) -> None:
 
 def test_names_without_header(tmp_path: Path) -> None:
     """Without a header, class names are put in code-point order whatever block or line they stand in."""
-    text = "".join(f'{{"file":"{n}","objects":[{{"category":"{c}","bbox":[0,0,1,1]}},{{"category":"b"}}]}}\n' for n, c in enumerate("zaéB"))
+    text = "".join(
+        f'{{"file":"{n}","objects":[{{"category":"{c}","bbox":[0,0,1,1]}},{{"category":"b"}}]}}\n'
+        for n, c in enumerate("zaéB")
+    )
     dataset, table, _ = load(tmp_path / "a.jsonl", text, options={"box": "xyxy"})
-    assert dataset.header == Header(BoxFormat("xyxy"), tuple(Category(name) for name in ["B", "a", "b", "z", "é"]), source="jsonl")
+    assert dataset.header == Header(
+        BoxFormat("xyxy"), tuple(Category(name) for name in ["B", "a", "b", "z", "é"]), source="jsonl"
+    )
     assert [[category for category, _ in row or []] for row in boxes(table)] == [[3, 2], [1, 2], [4, 2], [0, 2]]
     assert table.equals(dataset.to_table())
 
@@ -246,7 +261,8 @@ def test_numbers_without_header(tmp_path: Path) -> None:
 
 ULTRALYTICS = (
     '{"type":"dataset","task":"detect","name":"Birds","class_names":{"0":"crow","2":"owl"},"version":3}\n'
-    '{"type":"image","file":"a.jpg","url":"https://x/a.jpg","width":640,"height":480,"split":"train","annotations":{"boxes":[[0,0.5,0.25,0.1,0.2],[2,1,1,0,0]]}}\n'
+    '{"type":"image","file":"a.jpg","url":"https://x/a.jpg","width":640,"height":480,"split":"train",'
+    '"annotations":{"boxes":[[0,0.5,0.25,0.1,0.2],[2,1,1,0,0]]}}\n'
     '{"type":"image","file":"b.jpg","split":"val"}\n'
     '{"type":"image","file":"c.jpg","annotations":{"segments":[[2,0.25,0.5,0.75,0.5,0.5,1]],"boxes":[[0,0,0,0,0]]}}\n'
     '{"type":"image","file":"d.jpg","annotations":{"obb":[[0,0,0.5,0.5,0,1,0.5,0.5,1]]}}\n'
@@ -260,10 +276,22 @@ def test_ultralytics(tmp_path: Path) -> None:
     assert dataset.header.box == BoxFormat("cxcywh", 1)
     assert [c.name for c in dataset.header.categories] == ["crow", "1", "owl"]
     assert dataset.header.extra == '{"task":"detect","name":"Birds","version":3}'
-    assert boxes(table) == [[(0, [0.5, 0.25, 0.1, 0.2]), (2, [1, 1, 0, 0])], [], [(2, [0.5, 0.75, 0.5, 0.5])], [(0, [0.5, 0.5, 1, 1])]]
+    assert boxes(table) == [
+        [(0, [0.5, 0.25, 0.1, 0.2]), (2, [1, 1, 0, 0])],
+        [],
+        [(2, [0.5, 0.75, 0.5, 0.5])],
+        [(0, [0.5, 0.5, 1, 1])],
+    ]
     rows = table.to_pylist()
-    assert [row["extra"] for row in rows] == ['{"url":"https://x/a.jpg"}', None, '{"annotations":{"boxes":[[0.0,0.0,0.0,0.0,0.0]]}}', None]
-    assert [(o["shape"], o["segmentation"]) for o in rows[2]["objects"]] == [("polygon", "[[0.25,0.5,0.75,0.5,0.5,1.0]]")]
+    assert [row["extra"] for row in rows] == [
+        '{"url":"https://x/a.jpg"}',
+        None,
+        '{"annotations":{"boxes":[[0.0,0.0,0.0,0.0,0.0]]}}',
+        None,
+    ]
+    assert [(o["shape"], o["segmentation"]) for o in rows[2]["objects"]] == [
+        ("polygon", "[[0.25,0.5,0.75,0.5,0.5,1.0]]")
+    ]
     assert [o["shape"] for o in rows[3]["objects"]] == ["quad"]
     headless = load(tmp_path / "b.ndjson", ULTRALYTICS.partition("\n")[2])
     assert headless[0].header.box == BoxFormat("cxcywh", 1)
@@ -287,9 +315,14 @@ def test_faults(tmp_path: Path) -> None:
     ]
     good = b'{"type":"image","file":"good"}'
     head = TEXT.splitlines()[0].encode()
-    _, table, found = load(tmp_path / "a.jsonl", b"\n".join([head, *(line for pair in zip(bad, [good] * len(bad), strict=True) for line in pair)]))
+    _, table, found = load(
+        tmp_path / "a.jsonl",
+        b"\n".join([head, *(line for pair in zip(bad, [good] * len(bad), strict=True) for line in pair)]),
+    )
     assert table.column("file_name").to_pylist() == ["good"] * len(bad)
-    places = {where.split(": ")[0]: (code, where.split(": ", 1)[1]) for code, all_places in found for where in all_places}
+    places = {
+        where.split(": ")[0]: (code, where.split(": ", 1)[1]) for code, all_places in found for where in all_places
+    }
     codes = [places.get(f"a.jsonl:{2 * n + 2}", ("beyond the first five", ""))[0] for n in range(len(bad))]
     assert codes[:5] == ["bad-json", "bad-encoding", "bad-encoding", "bad-value", "bad-value"]
     assert places["a.jsonl:14"] == ("bad-value", "$.width: Expected `int | null`, got `str`")
@@ -308,7 +341,9 @@ def test_faults_are_told_once(tmp_path: Path) -> None:
 
 def test_unknown_class(tmp_path: Path) -> None:
     """An object of a class that the header does not have is left out and reported; the others of its image stay."""
-    image = '{"file":"a","objects":[{"category":"cat"},{"category":5},{"category":-1},{"category":"cow"},{"category":1}]}'
+    image = (
+        '{"file":"a","objects":[{"category":"cat"},{"category":5},{"category":-1},{"category":"cow"},{"category":1}]}'
+    )
     _, table, found = load(tmp_path / "a.jsonl", TEXT.splitlines()[0] + "\n\n" + image)
     assert boxes(table) == [[(0, None), (1, None)]]
     assert found == [("unknown-class", ("a.jsonl:3: class 5", "a.jsonl:3: class -1", "a.jsonl:3: class 'cow'"))]
@@ -347,7 +382,9 @@ def test_any_number_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     one = load(tmp_path / "a.jsonl", text, jobs=1)
     two = load(tmp_path / "a.jsonl", text, jobs=2)
     assert one[1].equals(two[1])
-    assert one[2] == two[2] == [("bad-json", tuple(f"a.jsonl:{5 + 50 * n}: Input data was truncated" for n in range(4)))]
+    assert (
+        one[2] == two[2] == [("bad-json", tuple(f"a.jsonl:{5 + 50 * n}: Input data was truncated" for n in range(4)))]
+    )
 
 
 def test_fast_and_patient_ways_agree() -> None:

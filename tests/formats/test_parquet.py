@@ -64,7 +64,9 @@ def everything() -> pa.RecordBatch:
     return schema.image_batch(images, np.array([0, 2, 2, 2, 3, 3]), schema.object_rows(columns, 3), looked)
 
 
-def written(path: Path, *batches: pa.RecordBatch, layout: str = "images", size: int = 4096, header: Header = HEADER) -> bytes:
+def written(
+    path: Path, *batches: pa.RecordBatch, layout: str = "images", size: int = 4096, header: Header = HEADER
+) -> bytes:
     """The bytes that the writer makes of some batches."""
     parquet.write(header, batches, path, WriteContext(header.box, options={"layout": layout}, batch_size=size))
     return path.read_bytes()
@@ -91,6 +93,7 @@ def test_way_back(tmp_path: Path, layout: str, size: int) -> None:
     assert same(dataset.to_table(), everything(), everything())
     assert same(dataset.to_table(), everything(), everything())  # and again
     assert max(map(len, dataset)) <= size
+    assert same(load(tmp_path / "a.parquet", 3).to_table(), everything(), everything())
 
 
 @LAYOUTS
@@ -115,7 +118,7 @@ def test_bytes_do_not_depend_on_batches(tmp_path: Path, layout: str) -> None:
 
 
 def test_columns_of_images(tmp_path: Path) -> None:
-    """The default layout has the columns of the model; the box format stands in the field and in the footer, JSON columns are marked text."""
+    """The default layout has the columns of the model; the box format is in field and footer, JSON columns are text."""
     written(tmp_path / "a.parquet", everything())
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.schema.remove_metadata() == schema.IMAGE
@@ -125,7 +128,11 @@ def test_columns_of_images(tmp_path: Path) -> None:
     assert json.loads(table.schema.metadata[b"bboxconv"]) == {
         "bboxconv": 1,
         "box": "xywh",
-        "categories": [{"id": 7, "name": "cat", "supercategory": "pet", "extra": {"color": [1]}}, {"name": "dog"}, {"id": 9, "name": "cat"}],
+        "categories": [
+            {"id": 7, "name": "cat", "supercategory": "pet", "extra": {"color": [1]}},
+            {"name": "dog"},
+            {"id": 9, "name": "cat"},
+        ],
         "info": {"year": 2017},
         "extra": {"scene": {}},
         "source": "coco",
@@ -142,9 +149,29 @@ def test_columns_of_boxes(tmp_path: Path, kind: str, names: str) -> None:
     header = Header(BoxFormat.parse(kind), HEADER.categories)
     written(tmp_path / "a.parquet", everything(), layout="boxes", header=header)
     table = pq.read_table(tmp_path / "a.parquet")
-    first = ["image", "image_id", "file_name", "width", "height", "split", "video", "frame", "image_extra", "annotated", "object"]
+    first = [
+        "image",
+        "image_id",
+        "file_name",
+        "width",
+        "height",
+        "split",
+        "video",
+        "frame",
+        "image_extra",
+        "annotated",
+        "object",
+    ]
     rest = "shape score area iscrowd difficult ignore truncated occluded rotation track_id segmentation keypoints extra"
-    assert table.column_names == [*first, "box_id", "category", "category_index", "category_id", *names.split(), *rest.split()]
+    assert table.column_names == [
+        *first,
+        "box_id",
+        "category",
+        "category_index",
+        "category_id",
+        *names.split(),
+        *rest.split(),
+    ]
     assert table.schema.field(names.split()[0]).metadata == {b"box": kind.encode()}
     columns = ["image", "file_name", "annotated", "object", "category", "category_index", "category_id"]
     assert list(zip(*(table[name].to_pylist() for name in columns), strict=True)) == [
@@ -162,7 +189,9 @@ def test_columns_of_boxes(tmp_path: Path, kind: str, names: str) -> None:
 def test_columns_in_another_order(tmp_path: Path, layout: str) -> None:
     """Columns are found by name; other widths of text and further columns do no harm; images may pass the end of a row group."""
     written(tmp_path / "a.parquet", everything(), layout=layout)
-    table = pq.read_table(tmp_path / "a.parquet").append_column("more", pa.array([0] * (5 if layout == "images" else 6)))
+    table = pq.read_table(tmp_path / "a.parquet").append_column(
+        "more", pa.array([0] * (5 if layout == "images" else 6))
+    )
     table = table.select(table.column_names[::-1])
     place = table.column_names.index("file_name")
     table = table.set_column(place, "file_name", table["file_name"].cast(pa.large_string()))
@@ -245,7 +274,11 @@ def test_lying_footer(tmp_path: Path, layout: str) -> None:
         lie(path, good.take([0, 2, 1, 3, 4, 5]), layout)
         with pytest.raises(DataError, match="do not stand together"):
             load(path).to_table()
-        lie(path, good.set_column(good.column_names.index("category_index"), "category_index", pa.array([3] * 6)), layout)
+        lie(
+            path,
+            good.set_column(good.column_names.index("category_index"), "category_index", pa.array([3] * 6)),
+            layout,
+        )
         with pytest.raises(DataError, match="not one of the 3 of the header"):
             load(path).to_table()
 

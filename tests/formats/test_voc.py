@@ -25,7 +25,9 @@ SAMPLE = Path(__file__).parents[2] / "examples" / "sample" / "voc"
 real_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL}")
 
 OBJECT = "<object><name>{name}</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object>"
-DOCUMENT = "<annotation><filename>a.jpg</filename><size><width>10</width><height>20</height></size>{inside}</annotation>"
+DOCUMENT = (
+    "<annotation><filename>a.jpg</filename><size><width>10</width><height>20</height></size>{inside}</annotation>"
+)
 
 
 def read(path: Path, split: str | None = None, **options: str) -> tuple[Dataset, Findings]:
@@ -53,7 +55,9 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 def doc(filename: str = "", *names: str) -> str:
     """A document with an object of each name."""
-    return f"<annotation><filename>{filename}</filename>{''.join(OBJECT.format(name=name) for name in names)}</annotation>"
+    return (
+        f"<annotation><filename>{filename}</filename>{''.join(OBJECT.format(name=name) for name in names)}</annotation>"
+    )
 
 
 def faults(findings: Findings) -> list[tuple[str, str]]:
@@ -66,11 +70,25 @@ def dataset(images: list[dict], categories: tuple[str, ...] = ("cat", "dog")) ->
     found = [row for image in images for row in image.get("objects", [])]
     offsets = np.cumsum([0] + [len(image.get("objects", [])) for image in images])
     boxes = np.array([row["bbox"] for row in found], dtype=np.float64).reshape(-1, 4)
-    kinds = {"category": pa.int32(), "truncated": pa.float64(), "occluded": pa.float64(), "difficult": pa.bool_(), "extra": pa.string()}
+    kinds = {
+        "category": pa.int32(),
+        "truncated": pa.float64(),
+        "occluded": pa.float64(),
+        "difficult": pa.bool_(),
+        "extra": pa.string(),
+    }
     columns = {key: pa.array([row.get(key) for row in found], kind) for key, kind in kinds.items()}
     rows = object_rows({**columns, "bbox": bbox_array(boxes)}, len(found))
-    kinds = {"file_name": pa.string(), "width": pa.int32(), "height": pa.int32(), "split": pa.string(), "extra": pa.string()}
-    batch = image_batch({key: pa.array([image.get(key) for image in images], kind) for key, kind in kinds.items()}, offsets, rows)
+    kinds = {
+        "file_name": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "split": pa.string(),
+        "extra": pa.string(),
+    }
+    batch = image_batch(
+        {key: pa.array([image.get(key) for image in images], kind) for key, kind in kinds.items()}, offsets, rows
+    )
     header = Header(BoxFormat("xyxy"), tuple(Category(name) for name in categories), source="voc")
     return Dataset(header, lambda: iter([batch]))
 
@@ -92,7 +110,14 @@ IMAGE = {"file_name": "a.jpg", "width": 10, "height": 20}
 def test_sample_holds_what_its_page_says() -> None:
     """Every oddity V1 to V12 of examples/sample is read as its page states."""
     data, findings = read(SAMPLE)
-    assert [category.name for category in data.header.categories] == ["bench", "bicycle", "delivery van", "dog", "fruit stall", "person"]
+    assert [category.name for category in data.header.categories] == [
+        "bench",
+        "bicycle",
+        "delivery van",
+        "dog",
+        "fruit stall",
+        "person",
+    ]
     images = {image["file_name"]: image for image in data.to_table().to_pylist()}
     assert faults(findings) == []
     names = [
@@ -106,15 +131,32 @@ def test_sample_holds_what_its_page_says() -> None:
         "stall_02.jpg",
     ]
     assert list(images) == names
-    assert [images[name]["split"] for name in names] == ["train", "val", "train", "val", "train", "val", "train", "train"]
+    assert [images[name]["split"] for name in names] == [
+        "train",
+        "val",
+        "train",
+        "val",
+        "train",
+        "val",
+        "train",
+        "train",
+    ]
     assert sum(len(image["objects"]) for image in images.values()) == 14
     assert images["crossing_01.jpg"]["objects"] == []
-    assert [found["bbox"] for found in images["crossing_02.jpg"]["objects"]] == [[50, 200, 190, 330], [95, 90, 170, 310]]
+    assert [found["bbox"] for found in images["crossing_02.jpg"]["objects"]] == [
+        [50, 200, 190, 330],
+        [95, 90, 170, 310],
+    ]
     stall = images["stall_01.jpg"]
     assert json.loads(stall["extra"]) == {
         "@verified": "yes",
         "folder": "market",
-        "source": {"database": "Hill Street Market Database", "annotation": "Hill Street 2026", "image": "invented", "flickrid": "0"},
+        "source": {
+            "database": "Hill Street Market Database",
+            "annotation": "Hill Street 2026",
+            "image": "invented",
+            "flickrid": "0",
+        },
         "owner": {"flickrid": "nobody", "name": "Zoë Müller"},
         "depth": 3,
         "segmented": 1,
@@ -144,14 +186,23 @@ def test_raccoon_equals_its_csv() -> None:
     """The 200 files hold the same sizes, classes and boxes as the csv that their author published."""
     data, _ = read(REAL / "raccoon")
     got = sorted(
-        (image["file_name"], image["width"], image["height"], data.header.categories[found["category"]].name, *found["bbox"])
+        (
+            image["file_name"],
+            image["width"],
+            image["height"],
+            data.header.categories[found["category"]].name,
+            *found["bbox"],
+        )
         for image in data.to_table().to_pylist()
         for found in image["objects"]
     )
     with (REAL / "raccoon" / "raccoon_labels.csv").open() as file:
         rows = list(csv.DictReader(file))
     sides = ("xmin", "ymin", "xmax", "ymax")
-    want = sorted((r["filename"], int(r["width"]), int(r["height"]), r["class"], *(float(r[side]) for side in sides)) for r in rows)
+    want = sorted(
+        (r["filename"], int(r["width"]), int(r["height"]), r["class"], *(float(r[side]) for side in sides))
+        for r in rows
+    )
     assert len(got) == 217
     assert got == want
 
@@ -172,16 +223,36 @@ def test_bccd_is_complete() -> None:
 
 
 NUMBERS = (
-    *("1.5", "-3", " 7 ", "+4", "1e2", ".5", "5.", "0.1234567890123456789", "1.2.3", "-", "", "nan", "inf", "1,5", "0x1F", "1_0"),
+    *(
+        "1.5",
+        "-3",
+        " 7 ",
+        "+4",
+        "1e2",
+        ".5",
+        "5.",
+        "0.1234567890123456789",
+        "1.2.3",
+        "-",
+        "",
+        "nan",
+        "inf",
+        "1,5",
+        "0x1F",
+        "1_0",
+    ),
     *("9" * 30, "9" * 400),
 )
 FLAGS = ("0", "1", "0.5", "2", "-1", "yes", "", " 1 ", "nan")
 FLAGGED = OBJECT.format(name="cat").replace("<bndbox>", "<{tag}>{text}</{tag}><bndbox>")
 BACKWARDS = (
-    "<object><bndbox><ymax>4</ymax><xmax>3</xmax><ymin>2</ymin><xmin>1</xmin></bndbox><difficult>1</difficult><name>c</name></object>"
+    "<object><bndbox><ymax>4</ymax><xmax>3</xmax><ymin>2</ymin><xmin>1</xmin></bndbox>"
+    "<difficult>1</difficult><name>c</name></object>"
 )
 FOLDER = "<folder>f</folder><filename>b\\c.png</filename><path>/x/é.jpg</path>"
-SOURCE = "<source><database>The VOC2007 Database</database><image>flickr</image></source><owner><name> x </name></owner>"
+SOURCE = (
+    "<source><database>The VOC2007 Database</database><image>flickr</image></source><owner><name> x </name></owner>"
+)
 VARIANTS = [
     DOCUMENT.format(inside=OBJECT.format(name="cat")),
     DOCUMENT.format(inside=""),
@@ -198,7 +269,11 @@ VARIANTS = [
     DOCUMENT.format(inside=OBJECT.format(name="cat").replace("<xmin>1</xmin>", "<xmin>1</xmin><xmin>9</xmin>")),
     DOCUMENT.format(inside=OBJECT.format(name="cat").replace("<xmin>1</xmin>", "")),
     *(DOCUMENT.format(inside=OBJECT.format(name="cat").replace("<xmin>1<", f"<xmin>{number}<")) for number in NUMBERS),
-    *(DOCUMENT.format(inside=FLAGGED.format(tag=tag, text=text)) for tag in ("truncated", "difficult", "occluded") for text in FLAGS),
+    *(
+        DOCUMENT.format(inside=FLAGGED.format(tag=tag, text=text))
+        for tag in ("truncated", "difficult", "occluded")
+        for text in FLAGS
+    ),
     DOCUMENT.format(inside=BACKWARDS),
     DOCUMENT.format(inside="<object><name>cat</name></object>"),
     DOCUMENT.format(inside="<wrap>" + OBJECT.format(name="cat") + "</wrap>"),
@@ -241,7 +316,10 @@ def same(fast: vocxml.Parsed, slow: vocxml.Parsed) -> None:
 
     def plain(parsed: vocxml.Parsed) -> list[dict]:
         rows = parsed.batch.to_pylist()
-        return [{**row, "objects": [{**found, "category": parsed.names[found["category"]]} for found in row["objects"]]} for row in rows]
+        return [
+            {**row, "objects": [{**found, "category": parsed.names[found["category"]]} for found in row["objects"]]}
+            for row in rows
+        ]
 
     assert plain(fast) == plain(slow)
     assert fast.rows.tolist() == slow.rows.tolist()
@@ -251,7 +329,7 @@ def same(fast: vocxml.Parsed, slow: vocxml.Parsed) -> None:
 
 @pytest.mark.parametrize("number", range(len(VARIANTS)))
 def test_both_ways_agree_on_each_variant(tmp_path: Path, number: int) -> None:
-    """A document gives the same images, objects and faults through the regular expression and through lxml, between others as well."""
+    """A document gives the same through the regular expression and through lxml, between others as well."""
     usual = DOCUMENT.format(inside=OBJECT.format(name="cat") * 2)
     tree(tmp_path, {"a.xml": usual, "c.xml": usual})
     (tmp_path / "b.xml").write_bytes(VARIANTS[number].encode())
@@ -302,7 +380,9 @@ def test_utf16_and_declared_encodings_are_honoured(tmp_path: Path) -> None:
 )
 def test_entities_are_refused(tmp_path: Path, declared: str, use: str) -> None:
     """A document that declares entities is an error, whether they are used or not; nothing is expanded or fetched."""
-    images, _, findings = read_text(tmp_path, f"<!DOCTYPE annotation [{declared}]>" + DOCUMENT.format(inside=OBJECT.format(name=use)))
+    images, _, findings = read_text(
+        tmp_path, f"<!DOCTYPE annotation [{declared}]>" + DOCUMENT.format(inside=OBJECT.format(name=use))
+    )
     assert images == []
     assert faults(findings) == [("bad-xml", "src/a.xml:1")]
 
@@ -375,7 +455,11 @@ def test_folders_make_names_unique(tmp_path: Path) -> None:
     data, findings = read(tree(tmp_path, {"one/a.xml": doc("a.jpg", "dog"), "two/a.xml": doc("a.jpg", "cat")}))
     assert data.to_table()["file_name"].to_pylist() == ["one/a.jpg", "two/a.jpg"]
     assert faults(findings) == []
-    names = [data.header.categories[row["category"]].name for image in data.to_table().to_pylist() for row in image["objects"]]
+    names = [
+        data.header.categories[row["category"]].name
+        for image in data.to_table().to_pylist()
+        for row in image["objects"]
+    ]
     assert names == ["dog", "cat"]
 
 
@@ -388,7 +472,7 @@ def test_one_image_in_two_files_is_an_error(tmp_path: Path) -> None:
 
 
 def test_image_sets(tmp_path: Path) -> None:
-    """Split lists give splits, class lists do not, val wins over trainval, and a listed image without XML is one that nobody looked at."""
+    """Split lists give splits and class lists do not; val wins; a listed image without XML is unannotated."""
     data, findings = read(
         tree(
             tmp_path,
@@ -406,7 +490,9 @@ def test_image_sets(tmp_path: Path) -> None:
             },
         )
     )
-    rows = [(image["file_name"], image["split"], image["extra"], image["objects"]) for image in data.to_table().to_pylist()]
+    rows = [
+        (image["file_name"], image["split"], image["extra"], image["objects"]) for image in data.to_table().to_pylist()
+    ]
     assert rows == [
         ("a.jpg", "trainval", None, []),
         ("b.jpg", "val", '{"splits":["trainval"]}', []),
@@ -432,7 +518,9 @@ def test_split_folders_and_given_split(tmp_path: Path) -> None:
 def test_single_file(tmp_path: Path) -> None:
     """A path of one XML file is a data set of one image."""
     data, _ = read(tree(tmp_path, {"a.xml": doc("", "cat")}) / "a.xml", split="val")
-    assert [(image["file_name"], image["split"], len(image["objects"])) for image in data.to_table().to_pylist()] == [("a", "val", 1)]
+    assert [(image["file_name"], image["split"], len(image["objects"])) for image in data.to_table().to_pylist()] == [
+        ("a", "val", 1)
+    ]
 
 
 def test_no_xml_is_refused(tmp_path: Path) -> None:
@@ -441,9 +529,25 @@ def test_no_xml_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_empty_tree_is_an_empty_data_set(tmp_path: Path) -> None:
+    """A tree whose Annotations folder is empty has no images, and is what an empty data set is written as."""
+    write(dataset([]), tmp_path / "out")
+    data, findings = read(tmp_path / "out")
+    assert (data.images, data.to_table().num_rows, data.header.categories, faults(findings)) == (0, 0, (), [])
+
+
+def test_hidden_files_and_litter(tmp_path: Path) -> None:
+    """A hidden name below the top is an image's name; hidden folders at the top and copies that systems leave are none."""
+    names = ("Annotations/.a.xml", "Annotations/.b/c.xml", ".git/d.xml", "__MACOSX/e.xml", "Annotations/._f.xml")
+    data, _ = read(tree(tmp_path, dict.fromkeys((*names, "Annotations/.ipynb_checkpoints/g.xml"), doc())))
+    assert data.to_table()["file_name"].to_pylist() == [".a", "c"]
+
+
 def test_origin(tmp_path: Path) -> None:
     """A VOC database is noted once; origin=1 reads the same numbers as 1-based inclusive pixels without a note."""
-    text = DOCUMENT.format(inside="<source><database>The VOC2007 Database</database></source>" + OBJECT.format(name="cat"))
+    text = DOCUMENT.format(
+        inside="<source><database>The VOC2007 Database</database></source>" + OBJECT.format(name="cat")
+    )
     tree(tmp_path, {"a.xml": text, "b.xml": text.replace("a.jpg", "b.jpg")})
     data, findings = read(tmp_path)
     assert data.header.box == BoxFormat("xyxy")
@@ -556,7 +660,11 @@ def test_written_text_is_exact(tmp_path: Path) -> None:
     assert faults(write(full(), tmp_path / "out")) == []
     out = tmp_path / "out"
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    assert files == ["Annotations/a.xml", "Annotations/sub/a.b & c.xml", *(f"ImageSets/Main/{s}.txt" for s in ("train", "trainval", "val"))]
+    assert files == [
+        "Annotations/a.xml",
+        "Annotations/sub/a.b & c.xml",
+        *(f"ImageSets/Main/{s}.txt" for s in ("train", "trainval", "val")),
+    ]
     assert (out / files[1]).read_bytes().decode() == FULL
     assert (out / files[0]).read_bytes().decode() == (
         "<annotation>\n\t<filename>a.jpg</filename>\n\t<size>\n\t\t<width>10</width>\n\t\t<height>20</height>\n\t</size>\n</annotation>\n"
@@ -582,7 +690,9 @@ def test_written_reads_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [SAMPLE, *(REAL / name for name in ("bccd", "raccoon", "labelformat/PascalVOC"))], ids=lambda path: path.name
+    "path",
+    [SAMPLE, *(REAL / name for name in ("bccd", "raccoon", "labelformat/PascalVOC"))],
+    ids=lambda path: path.name,
 )
 def test_real_data_round_trip(tmp_path: Path, path: Path) -> None:
     """Reading, writing and reading again gives the same table and header."""
@@ -649,8 +759,10 @@ def test_class_that_xml_cannot_hold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["x", "", " x ", "a\nb", "\x00", 3, 1.5, True, None, [], ["a"], ["a", "b"], [1, [2]], {}, {"a": "b"}, {"a": ["x", "y"], "@id": "7"},
-     {"#text": "t"}, {"#text": "t", "@a": "b"}, {"no name": 1}, {"@type": "json", "#text": "3"}, {"a": {"b": None}}, {"{ns}a": "x"}, {"²": "x"}, "<&>\"'"],
+    ["x", "", " x ", "a\nb", "\x00", 3, 1.5, True, None, [], ["a"], ["a", "b"], [1, [2]], {}, {"a": "b"},
+     {"a": ["x", "y"], "@id": "7"},
+     {"#text": "t"}, {"#text": "t", "@a": "b"}, {"no name": 1}, {"@type": "json", "#text": "3"}, {"a": {"b": None}},
+     {"{ns}a": "x"}, {"²": "x"}, "<&>\"'"],
 )  # fmt: skip
 def test_any_json_survives_as_xml(value: object) -> None:
     """Every JSON value reads back from the element that is written for it."""

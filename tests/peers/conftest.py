@@ -1,4 +1,4 @@
-"""What the tests with other people's tools share: the real data, one way to call the product, and pictures for tools that want them.
+"""What the tests with other people's tools share: real data, one way to call the product, and pictures.
 
 The tools are in the extra `peers`; a test whose tool is not installed is skipped and says so.
 """
@@ -43,7 +43,7 @@ def load() -> Callable[[Path], dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def picture() -> Callable[[Path, int, int], None]:
-    """Write a black picture: a PNG of one bit a pixel, whatever the extension, which every tool here recognises by its content."""
+    """Write a black picture: a PNG whatever the extension, which every tool here knows by its content."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -48,21 +48,31 @@ def with_pictures(data_yaml: Path, split: str, images: list[dict[str, Any]], pic
         picture(folder / image["file_name"], image["width"], image["height"])
 
 
-@pytest.mark.parametrize("source", ["labelformat/COCO/train.json", "coco_mini/person_keypoints_val2017.json", "taco/annotations.json"])
+@pytest.mark.parametrize(
+    "source", ["labelformat/COCO/train.json", "coco_mini/person_keypoints_val2017.json", "taco/annotations.json"]
+)
 def test_coco(real: Path, tmp_path: Path, convert: Convert, source: str) -> None:
     """COCO that went through Parquet is to labelformat what the source is."""
     convert(real / source, tmp_path / "between.parquet")
     convert(tmp_path / "between.parquet", tmp_path / "back.json", to="coco")
-    ours, theirs = (seen(formats.COCOObjectDetectionInput(input_file=path)) for path in (tmp_path / "back.json", real / source))
+    ours, theirs = (
+        seen(formats.COCOObjectDetectionInput(input_file=path)) for path in (tmp_path / "back.json", real / source)
+    )
     assert ours == theirs
 
 
-@pytest.mark.parametrize("source", ["labelformat/COCO/train.json", "labelformat/PascalVOC", "labelformat/YOLOv8/example.yaml"])
-def test_its_own_example_as_voc(real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], source: str) -> None:
+@pytest.mark.parametrize(
+    "source", ["labelformat/COCO/train.json", "labelformat/PascalVOC", "labelformat/YOLOv8/example.yaml"]
+)
+def test_its_own_example_as_voc(
+    real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], source: str
+) -> None:
     """Its example in three formats becomes VOC that it reads with the same boxes; the names hold spaces and dots."""
     convert(real / source, tmp_path / "voc", to="voc")
     categories = ",".join(c["name"] for c in load(real / "labelformat/COCO/train.json")["categories"])
-    ours = seen(formats.PascalVOCObjectDetectionInput(input_folder=tmp_path / "voc/Annotations", category_names=categories))
+    ours = seen(
+        formats.PascalVOCObjectDetectionInput(input_folder=tmp_path / "voc/Annotations", category_names=categories)
+    )
     coco = seen(formats.COCOObjectDetectionInput(input_file=real / "labelformat/COCO/train.json"))
     if "YOLO" not in source:
         assert ours == coco
@@ -73,7 +83,9 @@ def test_its_own_example_as_voc(real: Path, tmp_path: Path, convert: Convert, lo
     assert_close({Path(name).name: rows for name, rows in ours.items()}, coco, 1.0)
 
 
-def test_its_own_example_as_yolo(real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture) -> None:
+def test_its_own_example_as_yolo(
+    real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture
+) -> None:
     """Its COCO example becomes YOLO that it reads with the same boxes to 6 decimals."""
     source = real / "labelformat/COCO/train.json"
     convert([f"train={source}"], tmp_path / "yolo", to="yolo")
@@ -82,15 +94,19 @@ def test_its_own_example_as_yolo(real: Path, tmp_path: Path, convert: Convert, l
     assert_close(ours, seen(formats.COCOObjectDetectionInput(input_file=source)), 5e-4)
 
 
-def test_coco_train_and_val_as_yolo(real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture) -> None:
-    """Both splits of one YOLO tree are read through its data.yaml with the boxes of their COCO files, without crowds."""
+def test_coco_train_and_val_as_yolo(
+    real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture
+) -> None:
+    """Both splits of a YOLO tree are read through its data.yaml with the boxes of their COCO files, without crowds."""
     sources = {split: real / f"coco_mini/instances_{split}2017.json" for split in ("train", "val")}
     convert([f"{split}={path}" for split, path in sources.items()], tmp_path / "yolo", to="yolo")
     for split, path in sources.items():
         data = load(path)
         with_pictures(tmp_path / "yolo/data.yaml", split, data["images"], picture)
         ours = seen(formats.YOLOv8ObjectDetectionInput(input_file=tmp_path / "yolo/data.yaml", input_split=split))
-        data["annotations"] = [a for a in data["annotations"] if not a["iscrowd"]]  # labelformat does not look at iscrowd
+        data["annotations"] = [
+            a for a in data["annotations"] if not a["iscrowd"]
+        ]  # labelformat does not look at iscrowd
         (tmp_path / "uncrowded.json").write_text(json.dumps(data), encoding="utf-8")
         wanted = seen(formats.COCOObjectDetectionInput(input_file=tmp_path / "uncrowded.json"))
         assert sum(len(rows) for _, _, rows in wanted.values()) == {"train": 731, "val": 619}[split]
@@ -101,6 +117,8 @@ def test_voc_as_coco(real: Path, tmp_path: Path, convert: Convert) -> None:
     """labelformat sees the same boxes in the raccoons' VOC and in the COCO made from it."""
     convert(real / "raccoon/annotations", tmp_path / "raccoon.json", to="coco")
     ours = seen(formats.COCOObjectDetectionInput(input_file=tmp_path / "raccoon.json"))
-    theirs = seen(formats.PascalVOCObjectDetectionInput(input_folder=real / "raccoon/annotations", category_names="raccoon"))
+    theirs = seen(
+        formats.PascalVOCObjectDetectionInput(input_folder=real / "raccoon/annotations", category_names="raccoon")
+    )
     assert ours == theirs
     assert len(ours) == 200

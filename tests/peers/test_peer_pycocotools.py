@@ -37,8 +37,10 @@ def read(path: Path) -> Any:  # noqa: ANN401 - pycocotools has no types
     ],
     ids=["train", "val", "train and val", "keypoints", "taco"],
 )
-def test_yolo_agrees_with_pycocotools(real: Path, tmp_path: Path, convert: Convert, sources: dict[str, str], crowds: int) -> None:
-    """COCO to YOLO: boxes to 5e-7, class = place among the sorted category ids, the file's order, crowd left out and counted."""
+def test_yolo_agrees_with_pycocotools(
+    real: Path, tmp_path: Path, convert: Convert, sources: dict[str, str], crowds: int
+) -> None:
+    """COCO to YOLO: boxes to 5e-7, class = rank of the category id, in order, crowd left out and counted."""
     report = convert([f"{split}={real / path}" for split, path in sources.items()], tmp_path / "yolo", to="yolo")
     boxes = 0
     for split, path in sources.items():
@@ -49,7 +51,7 @@ def test_yolo_agrees_with_pycocotools(real: Path, tmp_path: Path, convert: Conve
         written = {str(file.relative_to(labels)) for file in labels.rglob("*.txt")}
         assert written == {str(Path(image["file_name"]).with_suffix(".txt")) for image in images}
         for image in images:
-            # imgToAnns and not getAnnIds, which goes through ids: of TACO's repeated 309 and 4040 it gives the last one twice
+            # not getAnnIds, which goes through ids: of the two 309 and the two 4040 of TACO it gives the last one twice
             annotations = [a for a in coco.imgToAnns[image["id"]] if not a["iscrowd"]]
             text = (labels / Path(image["file_name"]).with_suffix(".txt")).read_text(encoding="utf-8")
             rows = np.array([line.split() for line in text.splitlines()], dtype=float).reshape(-1, 5)
@@ -64,14 +66,19 @@ def test_yolo_agrees_with_pycocotools(real: Path, tmp_path: Path, convert: Conve
 
 
 def test_voc_to_coco_is_read(real: Path, tmp_path: Path, convert: Convert) -> None:
-    """COCO made from the blood cells' VOC holds, for pycocotools, just the boxes of their csv, the two without area included."""
+    """COCO from the blood cells' VOC holds, for pycocotools, the boxes of their csv, the two without area included."""
     convert(real / "bccd/Annotations", tmp_path / "bccd.json", to="coco")
     coco = read(tmp_path / "bccd.json")
     names = {number: category["name"] for number, category in coco.cats.items()}
-    found = sorted((coco.imgs[a["image_id"]]["file_name"], names[a["category_id"]], *a["bbox"]) for a in coco.loadAnns(coco.getAnnIds()))
+    found = sorted(
+        (coco.imgs[a["image_id"]]["file_name"], names[a["category_id"]], *a["bbox"])
+        for a in coco.loadAnns(coco.getAnnIds())
+    )
     with (real / "bccd/test.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    corners = [(r["filename"], r["cell_type"], *(int(r[key]) for key in ("xmin", "ymin", "xmax", "ymax"))) for r in rows]
+    corners = [
+        (r["filename"], r["cell_type"], *(int(r[key]) for key in ("xmin", "ymin", "xmax", "ymax"))) for r in rows
+    ]
     assert found == sorted((name, kind, x1, y1, x2 - x1, y2 - y1) for name, kind, x1, y1, x2, y2 in corners)
     assert (len(coco.imgs), len(coco.getAnnIds()), len(coco.getAnnIds(areaRng=[0, 0]))) == (364, 4888, 0)
     assert sum(a["area"] == 0 for a in coco.anns.values()) == 2
@@ -81,14 +88,18 @@ def test_voc_to_coco_is_read(real: Path, tmp_path: Path, convert: Convert) -> No
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 @pytest.mark.parametrize("extension", ["parquet", "jsonl"])
 @pytest.mark.parametrize("source", ["instances_val2017", "person_keypoints_val2017"])
-def test_masks_and_keypoints_come_back(real: Path, tmp_path: Path, convert: Convert, source: str, extension: str) -> None:
-    """Polygons and crowd RLE that went through Parquet or JSON Lines rasterise to the same masks, and the keypoints are the same."""
+def test_masks_and_keypoints_come_back(
+    real: Path, tmp_path: Path, convert: Convert, source: str, extension: str
+) -> None:
+    """Polygons and crowd RLE that went through Parquet or JSON Lines give the same masks and keypoints."""
     convert(real / f"coco_mini/{source}.json", tmp_path / f"between.{extension}")
     convert(tmp_path / f"between.{extension}", tmp_path / "back.json", to="coco")
     ours, theirs = read(tmp_path / "back.json"), read(real / f"coco_mini/{source}.json")
     assert ours.anns.keys() == theirs.anns.keys()
     assert [n for n in theirs.anns if ours.anns[n].get("keypoints") != theirs.anns[n].get("keypoints")] == []
-    assert [n for n in theirs.anns if not np.array_equal(ours.annToMask(ours.anns[n]), theirs.annToMask(theirs.anns[n]))] == []
+    assert [
+        n for n in theirs.anns if not np.array_equal(ours.annToMask(ours.anns[n]), theirs.annToMask(theirs.anns[n]))
+    ] == []
 
 
 @pytest.mark.parametrize("source", ["raccoon/annotations", "sharks/yolov9/train/labels"])
@@ -97,7 +108,10 @@ def test_perfect_detections_score_one(real: Path, tmp_path: Path, convert: Conve
     images = {"images": real / "sharks/yolov9/train/images"} if source.startswith("sharks") else {}
     convert(real / source, tmp_path / "truth.json", to="coco", **images)
     truth = read(tmp_path / "truth.json")
-    results = [{"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 1.0} for a in truth.anns.values()]
+    results = [
+        {"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 1.0}
+        for a in truth.anns.values()
+    ]
     with contextlib.redirect_stdout(io.StringIO()):
         run = cocoeval.COCOeval(truth, truth.loadRes(results), "bbox")
         run.params.maxDets = [1, 10, 100]

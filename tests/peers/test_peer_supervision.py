@@ -29,7 +29,9 @@ Boxes = dict[str, list[tuple[str, list[float]]]]
 def seen(dataset: Any) -> Boxes:  # noqa: ANN401 - the package may be absent
     """Class name and corners of each box, by file name."""
     return {
-        Path(path).name: [(dataset.classes[number], box.tolist()) for number, box in zip(found.class_id, found.xyxy, strict=True)]
+        Path(path).name: [
+            (dataset.classes[number], box.tolist()) for number, box in zip(found.class_id, found.xyxy, strict=True)
+        ]
         if len(found)
         else []
         for path, found in dataset.annotations.items()
@@ -58,9 +60,12 @@ def assert_close(found: Boxes, wanted: Boxes) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["coco_mini/instances_val2017.json", "coco_mini/person_keypoints_val2017.json", "labelformat/COCO/train.json"]
+    "source",
+    ["coco_mini/instances_val2017.json", "coco_mini/person_keypoints_val2017.json", "labelformat/COCO/train.json"],
 )
-def test_yolo(real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture, source: str) -> None:
+def test_yolo(
+    real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture, source: str
+) -> None:
     """supervision's YOLO reader sees the boxes that the COCO file has, without its crowds, and the class names."""
     data = load(real / source)
     convert(real / source, tmp_path / "yolo", to="yolo")
@@ -78,12 +83,14 @@ def test_yolo(real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path
 def test_yolo_with_polygons(real: Path, tmp_path: Path, convert: Convert) -> None:
     """supervision sees in our copy of a YOLO set of mixed box and polygon rows what it sees in the original."""
     source = real / "sharks/yolov9"
-    convert(source / "data.yaml", tmp_path / "yolo", to="yolo", out={"task": "segment"})
+    convert(source / "data.yaml", tmp_path / "yolo", to="yolo", out={"task": "mixed"})
     splits = {"train": "train", "valid": "val", "test": "test"}
     for folder, split in splits.items():
         theirs, ours = (
             supervision.DetectionDataset.from_yolo(
-                images_directory_path=str(source / folder / "images"), annotations_directory_path=str(labels), data_yaml_path=str(data_yaml)
+                images_directory_path=str(source / folder / "images"),
+                annotations_directory_path=str(labels),
+                data_yaml_path=str(data_yaml),
             )
             for labels, data_yaml in (
                 (source / folder / "labels", source / "data.yaml"),
@@ -95,8 +102,10 @@ def test_yolo_with_polygons(real: Path, tmp_path: Path, convert: Convert) -> Non
 
 
 @pytest.mark.parametrize("origin", ["0", "1"])
-def test_voc(real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture, origin: str) -> None:
-    """supervision's VOC reader sees the COCO boxes in what `--out origin=1` writes, and by default boxes that begin one pixel earlier."""
+def test_voc(
+    real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture, origin: str
+) -> None:
+    """supervision sees the COCO boxes in VOC of `--out origin=1`, and by default boxes that begin one pixel earlier."""
     data = load(real / "coco_mini/instances_val2017.json")
     convert(real / "coco_mini/instances_val2017.json", tmp_path / "voc", to="voc", out={"origin": origin})
     for image in data["images"]:
@@ -107,7 +116,9 @@ def test_voc(real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path]
     wanted = corners_of(data, crowd=True)  # VOC has no crowd flag: crowds are plain boxes there
     if origin == "0":
         # it takes every VOC file for 1-based inclusive pixels and subtracts 1 from xmin and ymin
-        wanted = {file: [(name, [x1 - 1, y1 - 1, x2, y2]) for name, (x1, y1, x2, y2) in rows] for file, rows in wanted.items()}
+        wanted = {
+            file: [(name, [x1 - 1, y1 - 1, x2, y2]) for name, (x1, y1, x2, y2) in rows] for file, rows in wanted.items()
+        }
     assert_close(seen(dataset), wanted)
 
 
@@ -123,7 +134,10 @@ def test_coco(real: Path, tmp_path: Path, convert: Convert) -> None:
             box = [float(r[key]) for key in ("xmin", "ymin", "xmax", "ymax")]
             wanted.setdefault(r["filename"], []).append((r["cell_type"], box))
     assert sum(map(len, wanted.values())) == 4888
-    assert_close({file: sorted(rows) for file, rows in seen(dataset).items()}, {file: sorted(rows) for file, rows in wanted.items()})
+    assert_close(
+        {file: sorted(rows) for file, rows in seen(dataset).items()},
+        {file: sorted(rows) for file, rows in wanted.items()},
+    )
 
 
 def test_data_yaml_names_are_in_order(real: Path, tmp_path: Path, convert: Convert) -> None:

@@ -1,4 +1,4 @@
-"""pandas, Polars and DuckDB read both layouts of our Parquet, without a line of ours, and see the boxes of the source."""
+"""pandas, Polars and DuckDB read both layouts of our Parquet, without a line of ours, and see the source's boxes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def duckdb_rows(path: Path) -> Rows:
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-READERS = pytest.mark.parametrize("rows_of", [pandas_rows, polars_rows, duckdb_rows], ids=["pandas", "polars", "duckdb"])
+READERS = pytest.mark.parametrize(
+    "rows_of", [pandas_rows, polars_rows, duckdb_rows], ids=["pandas", "polars", "duckdb"]
+)
 
 
 def boxes_of(data: dict[str, Any]) -> Boxes:
@@ -54,8 +56,10 @@ def boxes_of(data: dict[str, Any]) -> Boxes:
 
 @READERS
 @pytest.mark.parametrize("source", SOURCES)
-def test_one_row_per_image(real: Path, tmp_path: Path, convert: Convert, load: Load, source: str, rows_of: Callable[[Path], Rows]) -> None:
-    """The default layout has a row for each image, in it a list of its boxes to the last bit, empty where there is none."""
+def test_one_row_per_image(
+    real: Path, tmp_path: Path, convert: Convert, load: Load, source: str, rows_of: Callable[[Path], Rows]
+) -> None:
+    """The default layout has a row for each image with a list of its boxes, to the last bit and possibly empty."""
     data = load(real / source)
     convert(real / source, tmp_path / "boxes.parquet")
     rows = rows_of(tmp_path / "boxes.parquet")
@@ -71,8 +75,10 @@ def test_one_row_per_image(real: Path, tmp_path: Path, convert: Convert, load: L
 
 @READERS
 @pytest.mark.parametrize("source", SOURCES)
-def test_one_row_per_box(real: Path, tmp_path: Path, convert: Convert, load: Load, source: str, rows_of: Callable[[Path], Rows]) -> None:
-    """`--out layout=boxes` has a row for each box with its numbers in columns, and one row of nulls for an image without boxes."""
+def test_one_row_per_box(
+    real: Path, tmp_path: Path, convert: Convert, load: Load, source: str, rows_of: Callable[[Path], Rows]
+) -> None:
+    """`--out layout=boxes` has a row for each box with columns of numbers, and one of nulls for an empty image."""
     data = load(real / source)
     convert(real / source, tmp_path / "boxes.parquet", out={"layout": "boxes"})
     rows = rows_of(tmp_path / "boxes.parquet")
@@ -92,13 +98,17 @@ def test_sql(real: Path, tmp_path: Path, convert: Convert, load: Load) -> None:
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (extra: peers)")
     data = load(real / "coco_mini/person_keypoints_val2017.json")
     convert(real / "coco_mini/person_keypoints_val2017.json", tmp_path / "boxes.parquet", out={"layout": "boxes"})
-    query = "select category, count(*), min(x), max(x + w), sum(area) from read_parquet(?) where x is not null group by category"
+    query = (
+        "select category, count(*), min(x), max(x + w), sum(area) from read_parquet(?) where x is not null group by 1"
+    )
     name, count, left, right, area = duckdb.execute(query, [str(tmp_path / "boxes.parquet")]).fetchone()
     boxes = [a["bbox"] for a in data["annotations"]]
     assert (name, count) == ("person", 118)
     assert (left, right) == (min(b[0] for b in boxes), max(b[0] + b[2] for b in boxes))
     assert area == pytest.approx(sum(a["area"] for a in data["annotations"]))
-    empty = duckdb.execute("select count(*) from read_parquet(?) where x is null", [str(tmp_path / "boxes.parquet")]).fetchone()
+    empty = duckdb.execute(
+        "select count(*) from read_parquet(?) where x is null", [str(tmp_path / "boxes.parquet")]
+    ).fetchone()
     assert empty == (40,)
 
 

@@ -1,7 +1,8 @@
-"""What the tests on real data share: the data, one way to call the product, and readers of its output that are not its own.
+"""What the tests on real data share: the data, one way to call the product, and readers of its output not its own.
 
-The data are other people's files, kept outside the repository: BBOXCONV_REAL_DATA names their folder, else ../shared/data.
-Where they are absent, these tests are skipped. Expected values are read from the files with the standard library, lxml and PyYAML.
+The data are other people's files, kept outside the repository: BBOXCONV_REAL_DATA names their folder, else it is
+../shared/data. Where they are absent, these tests are skipped. Expected values are read from the files with the
+standard library, lxml and PyYAML.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "bboxconv", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False)
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False
+        )
 
     return run
 
@@ -63,12 +66,17 @@ def seen() -> Callable[[Report, str], int]:
 
 @pytest.fixture(scope="session")
 def assert_same() -> Callable[[Iterable[object], Iterable[object]], None]:
-    """Compare two collections of JSON values as multisets: numbers as numbers, but never a boolean as one; shows the first that differ."""
+    """Compare collections of JSON values as multisets: numbers as numbers, booleans never; shows what differs."""
 
     def compare(got: Iterable[object], want: Iterable[object]) -> None:
         have, need = Counter(map(_canonical, got)), Counter(map(_canonical, want))
         missing, added = need - have, have - need
-        summary = {"missing": missing.total(), "added": added.total(), "first missing": [*missing][:1], "first added": [*added][:1]}
+        summary = {
+            "missing": missing.total(),
+            "added": added.total(),
+            "first missing": [*missing][:1],
+            "first added": [*added][:1],
+        }
         assert summary == {"missing": 0, "added": 0, "first missing": [], "first added": []}
 
     return compare
@@ -76,7 +84,7 @@ def assert_same() -> Callable[[Iterable[object], Iterable[object]], None]:
 
 @pytest.fixture(scope="session")
 def boxes_of() -> Callable[..., Boxes]:
-    """Read the boxes of a COCO file, a folder of VOC files or a YOLO tree, given the sizes of its images, with no code of the product's."""
+    """Read the boxes of a COCO file, of VOC files or of a YOLO tree (given image sizes) without the product's code."""
     readers: dict[str, Callable[..., Boxes]] = {"coco": _coco, "voc": _voc, "yolo": _yolo}
     return lambda name, path, *sizes: readers[name](path, *sizes)
 

@@ -1,4 +1,4 @@
-"""COCO files of the official data set, of TACO and of a labelling service, through the lossless formats and into YOLO."""
+"""COCO files of the official data set, TACO and a labelling service, through the lossless formats and into YOLO."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sizes_of(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def assert_same_coco(got: Path, want: Path, same: AssertSame) -> None:
-    """Two COCO files hold the same: annotations, images and categories as multisets, every other top-level key whole."""
+    """Two COCO files are the same: annotations, images and categories as multisets, every other top-level key whole."""
     have, need = load(got), load(want)
     assert have.keys() == need.keys()
     for key in need:
@@ -62,18 +62,24 @@ def rows_of(data_yaml: Path, path: str) -> list[tuple[int, list[float]]]:
 
 @pytest.mark.parametrize("extension", ["parquet", "jsonl"])
 @pytest.mark.parametrize("source", SOURCES)
-def test_coco_comes_back_whole(real: Path, tmp_path: Path, convert: Convert, assert_same: AssertSame, source: str, extension: str) -> None:
+def test_coco_comes_back_whole(
+    real: Path, tmp_path: Path, convert: Convert, assert_same: AssertSame, source: str, extension: str
+) -> None:
     """COCO to Parquet or JSON Lines and back gives every key and value of the source again."""
     between, back = tmp_path / f"boxes.{extension}", tmp_path / "back.json"
     there = convert(real / source, between)
     convert(between, back, to="coco")
     data = load(real / source)
-    assert (there.images, there.boxes, there.categories) == tuple(len(data[key]) for key in ("images", "annotations", "categories"))
+    assert (there.images, there.boxes, there.categories) == tuple(
+        len(data[key]) for key in ("images", "annotations", "categories")
+    )
     assert_same_coco(back, real / source, assert_same)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_coco_to_coco_is_whole(real: Path, tmp_path: Path, convert: Convert, assert_same: AssertSame, source: str) -> None:
+def test_coco_to_coco_is_whole(
+    real: Path, tmp_path: Path, convert: Convert, assert_same: AssertSame, source: str
+) -> None:
     """COCO to COCO loses and invents nothing."""
     report = convert(real / source, tmp_path / "copy.json", to="coco")
     assert report.lost == {}
@@ -107,11 +113,15 @@ def test_taco_negative_boxes_are_kept_and_counted(real: Path, tmp_path: Path, co
 
 @pytest.mark.parametrize("name", ["coco.json", "boxes.parquet", "boxes.jsonl"])
 def test_taco_repeated_ids_survive(real: Path, tmp_path: Path, convert: Convert, name: str) -> None:
-    """The two annotations that share the id 309, and the two that share 4040, are four different annotations afterwards as before."""
+    """The two annotations that share the id 309, and the two that share 4040, are four annotations afterwards as before."""
     convert(real / "taco/annotations.json", tmp_path / name)
     convert(tmp_path / name, tmp_path / "back.json", to="coco")
     found, wanted = (
-        sorted((a["id"], a["image_id"], a["category_id"], a["bbox"]) for a in load(path)["annotations"] if a["id"] in (309, 4040))
+        sorted(
+            (a["id"], a["image_id"], a["category_id"], a["bbox"])
+            for a in load(path)["annotations"]
+            if a["id"] in (309, 4040)
+        )
         for path in (tmp_path / "back.json", real / "taco/annotations.json")
     )
     assert [number for number, *_ in wanted] == [309, 309, 4040, 4040]
@@ -120,7 +130,7 @@ def test_taco_repeated_ids_survive(real: Path, tmp_path: Path, convert: Convert,
 
 @pytest.mark.parametrize("source", ["taco/annotations.json", "coco_mini/instances_val2017.json"])
 def test_coco_to_yolo_numbers(real: Path, tmp_path: Path, convert: Convert, source: str) -> None:
-    """YOLO rows are the source's boxes over the image size to 5e-7, in its order, class = rank of the category id, without crowds."""
+    """YOLO rows are the boxes over the image size to 5e-7, in order, class = rank of category id, without crowds."""
     data = load(real / source)
     report = convert(real / source, tmp_path / "yolo", to="yolo")
     rank = {number: i for i, number in enumerate(sorted(category["id"] for category in data["categories"]))}
@@ -132,7 +142,9 @@ def test_coco_to_yolo_numbers(real: Path, tmp_path: Path, convert: Convert, sour
             crowds += 1
             continue
         (width, height), (x, y, w, h) = sizes[a["image_id"]], a["bbox"]
-        wanted[a["image_id"]].append((rank[a["category_id"]], [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]))
+        wanted[a["image_id"]].append(
+            (rank[a["category_id"]], [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height])
+        )
     boxes = 0
     for image in data["images"]:
         rows = rows_of(tmp_path / "yolo/data.yaml", f"labels/{Path(image['file_name']).with_suffix('.txt')}")
@@ -153,7 +165,7 @@ def test_coco_to_yolo_numbers(real: Path, tmp_path: Path, convert: Convert, sour
 def test_coco_train_and_val_to_yolo_and_back(
     real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]], boxes_of: Callable[..., Boxes]
 ) -> None:
-    """The commonest job, COCO train and val into one YOLO tree and back, keeps categories, image sizes and boxes to 6 decimals."""
+    """The commonest job: COCO train and val into one YOLO tree and back keep categories, sizes, boxes to 6 decimals."""
     sources = {split: real / "coco_mini" / f"instances_{split}2017.json" for split in ("train", "val")}
     there = cli("convert", *(f"{split}={path}" for split, path in sources.items()), "yolo/", "--to", "yolo")
     assert (there.returncode, there.stdout) == (ExitCode.DONE, "")
@@ -162,7 +174,10 @@ def test_coco_train_and_val_to_yolo_and_back(
     assert {path.name for path in (tmp_path / "yolo/labels").iterdir()} == {"train", "val"}
 
     images = [image for path in sources.values() for image in load(path)["images"]]
-    lines = ["file_name,width,height", *(f"{image['file_name']},{image['width']},{image['height']}" for image in images)]
+    lines = [
+        "file_name,width,height",
+        *(f"{image['file_name']},{image['width']},{image['height']}" for image in images),
+    ]
     (tmp_path / "sizes.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     back = cli("convert", "yolo/data.yaml", "coco/", "--to", "coco", "--image-sizes", "sizes.csv")
     assert (back.returncode, back.stdout) == (ExitCode.DONE, "")
@@ -175,14 +190,16 @@ def test_coco_train_and_val_to_yolo_and_back(
         (tmp_path / "uncrowded.json").write_text(json.dumps(uncrowded), encoding="utf-8")
         have, need = boxes_of("coco", copy), boxes_of("coco", tmp_path / "uncrowded.json")
         for stem in need:
-            # images are 640 pixels wide at most: a centre and half a width of 6 decimals are off by 0.75e-6 * 640 at worst
+            # 640 pixels wide at most: a centre and half a width of 6 decimals are off by 0.75e-6 * 640 at worst
             assert [name for name, *_ in have[stem]] == [name for name, *_ in need[stem]]
             assert [box for _, *box in have[stem]] == [pytest.approx(box, rel=0, abs=5e-4) for _, *box in need[stem]]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("target", ["out.json", "out.parquet", "out.jsonl", "yolo/", "voc/"])
-def test_captions_are_refused(real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]], split: str, target: str) -> None:
+def test_captions_are_refused(
+    real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]], split: str, target: str
+) -> None:
     """A captions file is no detection data: exit 1, a message that says so, and nothing written."""
     to = {"out.json": "coco", "out.parquet": "parquet", "out.jsonl": "jsonl"}.get(target, target.rstrip("/"))
     run = cli("convert", real / f"coco_mini/captions_{split}2017.json", target, "--to", to)

@@ -53,8 +53,10 @@ def test_labelformat_coco_and_voc_hold_the_same_boxes(
     assert boxes_of("voc", tmp_path / "voc/Annotations") == wanted
 
 
-def test_labelformat_yolo_agrees_within_rounding(real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]) -> None:
-    """The YOLO of the same data set, sized by the images beside it, is within the half pixel that its COCO was rounded by."""
+def test_labelformat_yolo_agrees_within_rounding(
+    real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]
+) -> None:
+    """The YOLO of the same data set, sized by its images, is within the half pixel that the COCO was rounded by."""
     report = convert(real / LABELFORMAT_YOLO, tmp_path / "out.json", to="coco")
     data = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     twin = json.loads((real / "labelformat/COCO/train.json").read_text(encoding="utf-8"))
@@ -71,18 +73,25 @@ def test_labelformat_yolo_agrees_within_rounding(real: Path, tmp_path: Path, con
             assert [x2 - x1, y2 - y1] == pytest.approx([edges[2] - edges[0], edges[3] - edges[1]], rel=0, abs=0.5)
 
 
-def test_sharks_yolo_is_found_beside_its_yaml(real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]]) -> None:
-    """A data.yaml that names the folders of somebody else's machine gives the 10 images and 60 boxes that stand beside it."""
+def test_sharks_yolo_is_found_beside_its_yaml(
+    real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]]
+) -> None:
+    """A data.yaml that names folders of somebody else's machine gives the 10 images and 60 boxes beside it."""
     run = cli("convert", real / "sharks/yolov9/data.yaml", "coco/", "--to", "coco")
     assert (run.returncode, run.stdout) == (ExitCode.DONE, "")
     assert ["10 images" in run.stderr, "60 boxes" in run.stderr] == [True, True]
-    counts = {path.name: len(json.loads(path.read_text(encoding="utf-8"))["images"]) for path in (tmp_path / "coco").glob("[!.]*")}
+    counts = {
+        path.name: len(json.loads(path.read_text(encoding="utf-8"))["images"])
+        for path in (tmp_path / "coco").glob("[!.]*")
+    }
     assert counts == {f"instances_{split}.json": images for split, images in SHARKS_SPLITS.items()}
 
 
 @pytest.mark.parametrize("source", ["sharks/yolov9/data.yaml", "sharks/yolov9"])
-def test_sharks_yolo_boxes(real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes], source: str) -> None:
-    """Box rows are the boxes and polygon rows of 11 to 695 columns give their extents, in pixels of the images beside the labels."""
+def test_sharks_yolo_boxes(
+    real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes], source: str
+) -> None:
+    """Box rows are the boxes and polygon rows of 11 to 695 columns give extents, in pixels of the images beside them."""
     report = convert(real / source, tmp_path / "coco", to="coco")
     found, wanted = folder_boxes(tmp_path / "coco", "instances_*.json", boxes_of), sharks_yolo(real, boxes_of)
     assert (report.images, report.boxes, report.categories) == (10, 60, 3)
@@ -99,13 +108,19 @@ def test_sharks_polygons_survive(real: Path, tmp_path: Path, convert: Convert) -
     for path in (tmp_path / "coco").glob("[!.]*"):
         for annotation in json.loads(path.read_text(encoding="utf-8"))["annotations"]:
             lengths[sum(map(len, annotation.get("segmentation") or []))] += 1
-    rows = [line.split() for path in (real / "sharks/yolov9").glob("*/labels/*.txt") for line in path.read_text().splitlines()]
+    rows = [
+        line.split()
+        for path in (real / "sharks/yolov9").glob("*/labels/*.txt")
+        for line in path.read_text().splitlines()
+    ]
     assert lengths == Counter(0 if len(row) == 5 else len(row) - 1 for row in rows)
     assert (lengths[0], lengths.total()) == (43, 60)
 
 
-def test_sharks_coco_twin_has_the_same_boxes(real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]) -> None:
-    """The COCO folder of the sharks has the YOLO's counts and classes per image, and its boxes within half of its 256th of an image."""
+def test_sharks_coco_twin_has_the_same_boxes(
+    real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]
+) -> None:
+    """The COCO twin has the YOLO's counts and classes per image, and its boxes within half of its 256th of an image."""
     coco = convert(real / "sharks/coco", tmp_path / "coco", to="coco")
     yolo = convert(real / "sharks/yolov9/data.yaml", tmp_path / "yolo", to="coco")
     assert (coco.images, coco.boxes, yolo.images, yolo.boxes) == (10, 60, 10, 60)
@@ -118,7 +133,10 @@ def test_sharks_coco_twin_has_the_same_boxes(real: Path, tmp_path: Path, convert
     for key, rows in found.items():
         scaled = [(name, *(edge / 256 * SHARKS_SIZE for edge in edges)) for name, *edges in rows]
         for name, *edges in twin[key]:
-            assert any(name == other and edges == pytest.approx(box, rel=0, abs=0.5 / 256 * SHARKS_SIZE) for other, *box in scaled)
+            assert any(
+                name == other and edges == pytest.approx(box, rel=0, abs=0.5 / 256 * SHARKS_SIZE)
+                for other, *box in scaled
+            )
 
 
 def test_sharks_coco_box_beyond_the_edge_is_counted(
@@ -133,24 +151,30 @@ def test_sharks_coco_box_beyond_the_edge_is_counted(
 def test_sharks_placeholder_category_is_noted_and_can_be_left_out(
     real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]]
 ) -> None:
-    """The category 0 that no box uses shifts YOLO's numbers: a note names --exclude-class, which gives the numbers of the owner's YOLO."""
+    """Category 0, which no box uses, shifts YOLO's numbers: a note names --exclude-class, which gives the owner's."""
     plain = cli("convert", real / "sharks/coco", "plain/", "--to", "yolo")
     assert (plain.returncode, plain.stdout) == (ExitCode.DONE, "")
     assert "--exclude-class" in plain.stderr
     assert "sharks" in plain.stderr
     excluded = cli("convert", real / "sharks/coco", "excluded/", "--to", "yolo", "--exclude-class", "sharks")
     assert (excluded.returncode, excluded.stdout) == (ExitCode.DONE, "")
-    for folder, names in (("plain", ["sharks", "fish", "primary", "shark"]), ("excluded", ["fish", "primary", "shark"])):
+    for folder, names in (
+        ("plain", ["sharks", "fish", "primary", "shark"]),
+        ("excluded", ["fish", "primary", "shark"]),
+    ):
         found = yaml.safe_load((tmp_path / folder / "data.yaml").read_text(encoding="utf-8"))["names"]
         assert list(found.values() if isinstance(found, dict) else found) == names
-        rows = [line for path in (tmp_path / folder / "labels").rglob("*.txt") for line in path.read_text().splitlines()]
+        rows = [
+            line for path in (tmp_path / folder / "labels").rglob("*.txt") for line in path.read_text().splitlines()
+        ]
         counts = Counter(names[int(row.split()[0])] for row in rows)
         assert counts == {"fish": 10, "primary": 10, "shark": 40}
 
 
 def test_sharks_yolo_to_yolo_keeps_the_numbers(real: Path, tmp_path: Path, convert: Convert) -> None:
-    """YOLO to YOLO does no arithmetic: every row comes back number for number, boxes and polygons, with the same names."""
-    convert(real / "sharks/yolov9/data.yaml", tmp_path / "yolo", to="yolo", out={"task": "segment"})
+    """YOLO to YOLO does no arithmetic: with `--out task=mixed` every box and polygon comes back number for number."""
+    report = convert(real / "sharks/yolov9/data.yaml", tmp_path / "yolo", to="yolo", out={"task": "mixed"})
+    assert (report.images, report.boxes, report.lost) == (10, 60, {})
     assert list(yaml.safe_load((tmp_path / "yolo/data.yaml").read_text(encoding="utf-8"))["names"]) in (
         ["fish", "primary", "shark"],
         [0, 1, 2],
@@ -158,7 +182,9 @@ def test_sharks_yolo_to_yolo_keeps_the_numbers(real: Path, tmp_path: Path, conve
     folders = {"train": "train", "val": "valid", "test": "test"}
     for split, folder in folders.items():
         sources = sorted((real / "sharks/yolov9" / folder / "labels").iterdir())
-        assert [path.name for path in sources] == sorted(path.name for path in (tmp_path / "yolo/labels" / split).iterdir())
+        assert [path.name for path in sources] == sorted(
+            path.name for path in (tmp_path / "yolo/labels" / split).iterdir()
+        )
         for source in sources:
             found = (tmp_path / "yolo/labels" / split / source.name).read_text(encoding="utf-8")
             assert numbers(found) == numbers(source.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""PASCAL VOC files as two people published them: raccoons (with the same boxes as csv) and blood cells (with ImageSets)."""
+"""PASCAL VOC files as people published them: raccoons (with the same boxes as csv), blood cells (with ImageSets)."""
 
 from __future__ import annotations
 
@@ -27,19 +27,24 @@ SPLITS = {"train": 205, "val": 87, "test": 72}
 
 
 def tree_of(path: Path) -> Element:
-    """An XML file as nested tuples, in which neither the order of elements nor white space between them counts."""
+    """An XML file as nested tuples; order of elements, white space between them and the `.0` of a box do not count."""
 
     def plain(element: etree._Element) -> Element:
         children = sorted(plain(child) for child in element if isinstance(child.tag, str))
         attributes = sorted((str(key), str(value)) for key, value in element.attrib.items())
-        return str(element.tag), (element.text or "").strip(), tuple(attributes), tuple(children)
+        text = (element.text or "").strip()
+        if element.tag in ("xmin", "ymin", "xmax", "ymax"):
+            text = str(float(text))
+        return str(element.tag), text, tuple(attributes), tuple(children)
 
     return plain(etree.parse(str(path)).getroot())
 
 
 def splits_of(voc: Path) -> dict[str, list[str]]:
     """The file stems listed in each of ImageSets/Main/*.txt, sorted."""
-    return {path.stem: sorted(path.read_text(encoding="utf-8").split()) for path in (voc / "ImageSets/Main").glob("*.txt")}
+    return {
+        path.stem: sorted(path.read_text(encoding="utf-8").split()) for path in (voc / "ImageSets/Main").glob("*.txt")
+    }
 
 
 def counted(boxes: Boxes) -> tuple[int, Counter[str]]:
@@ -48,7 +53,7 @@ def counted(boxes: Boxes) -> tuple[int, Counter[str]]:
 
 
 def test_raccoon_equals_its_csv(real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]]) -> None:
-    """Raccoon's VOC files become COCO that holds just the rows of raccoon_labels.csv: 200 images, 217 boxes, one class."""
+    """Raccoon's VOC becomes COCO that holds just the rows of raccoon_labels.csv: 200 images, 217 boxes, one class."""
     run = cli("convert", real / "raccoon/annotations", "raccoon.json", "--to", "coco")
     assert (run.returncode, run.stdout) == (ExitCode.DONE, "")
     data = json.loads((tmp_path / "raccoon.json").read_text(encoding="utf-8"))
@@ -62,14 +67,16 @@ def test_raccoon_equals_its_csv(real: Path, tmp_path: Path, cli: Callable[..., C
     found = []
     for annotation in data["annotations"]:
         image, (x, y, w, h) = images[annotation["image_id"]], annotation["bbox"]
-        found.append((image["file_name"], names[annotation["category_id"]], image["width"], image["height"], x, y, x + w, y + h))
+        found.append(
+            (image["file_name"], names[annotation["category_id"]], image["width"], image["height"], x, y, x + w, y + h)
+        )
     assert sorted(found) == sorted(wanted)
     assert (len(images), len(found), len(names)) == (200, 217, 1)
     assert [word in run.stderr for word in ("200 images", "217 boxes", "voc", "coco")] == [True] * 4
 
 
 def test_voc_to_coco_fills_what_pycocotools_needs(real: Path, tmp_path: Path, convert: Convert) -> None:
-    """COCO from VOC has unique ids from 1 (0 means unmatched to pycocotools), area = width times height and iscrowd 0."""
+    """COCO from VOC has unique ids from 1 (0 is unmatched to pycocotools), area = width times height and iscrowd 0."""
     report = convert(real / "raccoon/annotations", tmp_path / "raccoon.json", to="coco")
     annotations = json.loads((tmp_path / "raccoon.json").read_text(encoding="utf-8"))["annotations"]
     assert sorted(a["id"] for a in annotations) == [*range(1, 218)]
@@ -82,7 +89,7 @@ def test_voc_to_coco_fills_what_pycocotools_needs(real: Path, tmp_path: Path, co
 def test_bccd_goes_everywhere_and_back(
     real: Path, tmp_path: Path, convert: Convert, seen: Seen, boxes_of: Callable[..., Boxes], target: str
 ) -> None:
-    """Blood cells go to each format and back: 364 images and 4,888 boxes at each step, two of them without area, reported and kept."""
+    """To each format and back: 364 images and 4,888 boxes at each step, two of them without area, reported and kept."""
     source = real / "bccd/Annotations"
     name, _, layout = target.partition(" ")
     between = tmp_path / {"coco": "boxes.json", "jsonl": "boxes.jsonl", "parquet": "boxes.parquet"}.get(name, name)
@@ -109,12 +116,16 @@ def test_bccd_goes_everywhere_and_back(
 def test_bccd_zero_area_boxes_are_named(real: Path, tmp_path: Path, convert: Convert) -> None:
     """The report says which files hold the two boxes without area."""
     report = convert(real / "bccd/Annotations", tmp_path / "boxes.json", to="coco")
-    places = " ".join(str(place) for finding in report.findings if finding.code == "box-without-area" for place in finding.where)
+    places = " ".join(
+        str(place) for finding in report.findings if finding.code == "box-without-area" for place in finding.where
+    )
     assert [stem in places for stem in BCCD_ZERO_AREA] == [True, True]
 
 
-def test_bccd_counts_stand_in_every_format(real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]) -> None:
-    """What is written between holds 364 images and 4,888 boxes of the three classes, as the standard library and pyarrow read it."""
+def test_bccd_counts_stand_in_every_format(
+    real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]
+) -> None:
+    """What is written between holds the 364 images and 4,888 boxes, as the standard library and pyarrow read it."""
     source = real / "bccd/Annotations"
     wanted = boxes_of("voc", source)
     convert(source, tmp_path / "boxes.json", to="coco")
@@ -129,7 +140,9 @@ def test_bccd_counts_stand_in_every_format(real: Path, tmp_path: Path, convert: 
     header, *lines = [json.loads(line) for line in (tmp_path / "boxes.jsonl").read_text(encoding="utf-8").splitlines()]
     assert (header["type"], header["box"], {line["type"] for line in lines}) == ("dataset", "xyxy", {"image"})
     names = [category["name"] for category in header["categories"]]
-    assert {Path(line["file"]).stem: [(names[o["category"]], *o["bbox"]) for o in line["objects"]] for line in lines} == wanted
+    assert {
+        Path(line["file"]).stem: [(names[o["category"]], *o["bbox"]) for o in line["objects"]] for line in lines
+    } == wanted
 
     convert(source, tmp_path / "images.parquet")
     rows = pq.read_table(tmp_path / "images.parquet").to_pylist()
@@ -144,7 +157,7 @@ def test_bccd_counts_stand_in_every_format(real: Path, tmp_path: Path, convert: 
 @pytest.mark.parametrize("name", ["voc", "jsonl", "parquet"])
 @pytest.mark.parametrize("source", ["raccoon/annotations", "bccd/Annotations", "labelformat/PascalVOC"])
 def test_voc_comes_back_whole(real: Path, tmp_path: Path, convert: Convert, source: str, name: str) -> None:
-    """VOC through VOC, JSON Lines and Parquet keeps every element, text and attribute, such as pose, source, path and verified."""
+    """VOC through VOC, JSON Lines and Parquet keeps every element, text and attribute: pose, path, verified."""
     between = tmp_path / {"jsonl": "boxes.jsonl", "parquet": "boxes.parquet", "voc": "voc"}[name]
     convert(real / source, between, to=name)
     convert(between, tmp_path / "back", to="voc")
@@ -155,7 +168,7 @@ def test_voc_comes_back_whole(real: Path, tmp_path: Path, convert: Convert, sour
 
 
 def test_bccd_image_sets_are_splits(real: Path, tmp_path: Path, convert: Convert) -> None:
-    """The VOCdevkit tree of the blood cells gives a COCO file for train, val and test, with the images that ImageSets lists."""
+    """The VOCdevkit tree gives COCO files for train, val and test, each with the images that ImageSets lists."""
     convert(real / "bccd", tmp_path / "coco", to="coco")
     wanted = splits_of(real / "bccd")
     assert {split: len(wanted[split]) for split in SPLITS} == SPLITS
@@ -178,7 +191,7 @@ def test_bccd_splits_come_back(real: Path, tmp_path: Path, convert: Convert, nam
 
 @pytest.mark.parametrize("name", ["voc", "jsonl", "parquet"])
 def test_bccd_trainval_comes_back(real: Path, tmp_path: Path, convert: Convert, name: str) -> None:
-    """An image of two sets keeps both where the format is lossless: trainval.txt comes back beside train.txt and val.txt."""
+    """An image of two sets keeps both where the format is lossless: trainval.txt comes back beside train and val."""
     between = tmp_path / {"jsonl": "boxes.jsonl", "parquet": "boxes.parquet"}.get(name, name)
     convert(real / "bccd", between, to=name)
     convert(between, tmp_path / "back", to="voc")

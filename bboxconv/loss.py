@@ -1,0 +1,120 @@
+"""The account of loss: what a batch holds minus what the writer carries, by field, and what `--strict` makes of
+it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bboxconv import jsontext, schema
+from bboxconv.errors import Diagnostic
+from bboxconv.schema import Header
+
+FieldClass = Literal["geometry", "label", "flag", "metadata"]
+
+CLASSES: Mapping[str, FieldClass] = {
+    "object.bbox": "geometry",
+    "object.segmentation": "geometry",
+    "object.keypoints": "geometry",
+    "object.rotation": "geometry",
+    "object.category": "label",
+    "object.score": "label",
+    "object.track_id": "label",
+    "object.iscrowd": "flag",
+    "object.difficult": "flag",
+    "object.ignore": "flag",
+    "object.truncated": "flag",
+    "object.occluded": "flag",
+}
+"""The class of each field; every other one is metadata."""
+
+ASKED_BY: Mapping[str, Collection[str]] = {
+    "task": ("object.segmentation", "object.keypoints", "object.rotation"),
+    "crowd": ("object.iscrowd",),
+    "rotated": ("object.rotation",),
+    "score": ("object.score",),
+}
+"""Fields whose loss a user asks for who gives this option of `--out`."""
+
+
+def count_batch(batch: pa.RecordBatch, carries: frozenset[str], lost: Counter[str]) -> None:
+    """Count every value that the batch holds and the writer does not carry, by field. A flag is lost where it is
+    set.
+    """
+    objects = schema.flat(batch)
+    for prefix, fields, column in (
+        ("image", schema.IMAGE_FIELDS, batch.column),
+        ("object", schema.OBJECT_FIELDS, objects.column),
+    ):
+        for name in fields:
+            field = f"{prefix}.{name}"
+            if field in carries:
+                continue
+            values = column(name)
+            if name == "extra":
+                _count_keys(values, f"{field}.", carries, lost)
+                continue
+            if pa.types.is_boolean(values.type):
+                count = pc.sum(values).as_py() or 0
+            elif name in ("truncated", "occluded"):
+                count = pc.sum(pc.not_equal(values, 0)).as_py() or 0
+            else:
+                count = len(values) - values.null_count
+            if count:
+                lost[field] += count
+
+
+def _count_keys(texts: pa.StringArray, prefix: str, carries: frozenset[str], lost: Counter[str]) -> None:
+    for text in texts.drop_null().to_pylist():
+        for key in jsontext.members(text):
+            if prefix + key not in carries:
+                lost[prefix + key] += 1
+
+
+def count_header(header: Header, carries: frozenset[str], lost: Counter[str]) -> None:
+    """Count what the target does not carry of what is said once."""
+    for name, value in (("info", header.info), ("licenses", header.licenses)):
+        if value is not None and name not in carries:
+            lost[name] += 1
+    if header.extra is not None and "extra" not in carries:
+        lost.update(f"extra.{key}" for key in jsontext.members(header.extra))
+    ids = [category.id for category in header.categories]
+    if "category.id" not in carries and ids != list(range(len(ids))):
+        lost["category.id"] += sum(number is not None for number in ids)
+    for name in ("supercategory", "extra"):
+        if f"category.{name}" not in carries:
+            lost[f"category.{name}"] += sum(getattr(category, name) is not None for category in header.categories)
+
+
+def class_of(field: str) -> FieldClass:
+    """Geometry, label, flag or metadata."""
+    return CLASSES.get(field, "metadata")
+
+
+def refused(lost: Mapping[str, int], strict: str | None, asked: Collection[str]) -> list[Diagnostic]:
+    """What `--strict` refuses of what is lost. `strict`: None; `default`, every class but metadata; `all`; or field
+    names with commas. `asked`: the options of `--out` that were given.
+    """
+    if strict is None:
+        return []
+    wanted = {field for option in asked for field in ASKED_BY.get(option, ())}
+    found = []
+    for field, count in lost.items():
+        named = strict not in ("default", "all") and any(
+            field == name or field.startswith(f"{name}.") for name in strict.split(",")
+        )
+        if strict == "all" or named or (strict == "default" and class_of(field) != "metadata" and field not in wanted):
+            found.append(
+                Diagnostic(
+                    "loss-refused",
+                    f"{field} would be lost",
+                    count=count,
+                    hint="without --strict it is left out and counted",
+                )
+            )
+    return found

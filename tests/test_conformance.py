@@ -1,0 +1,123 @@
+"""The conformance suite, run over the formats that come with bboxconv."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from bboxconv.testing import Broken, FormatConformance
+
+_COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}],
+    "categories": [{"id": 3, "name": "person"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4]},
+        {"id": 2, "image_id": 1, "category_id": 3, "bbox": [1, 2, 3]},
+        {"id": 3, "image_id": 8, "category_id": 3, "bbox": [1, 2, 3, 4]},
+        {"id": 4, "image_id": 1, "category_id": 9, "bbox": [1, 2, 3, 4]},
+    ],
+}
+
+
+def _coco(**members: object) -> bytes:
+    return json.dumps({**_COCO, **members}).encode()
+
+
+class TestCoco(FormatConformance):
+    """COCO as one file."""
+
+    format_name = "coco"
+    broken_sources = (
+        Broken({"a.json": _coco()}, "bad-value", "a.json: $.annotations[1].bbox"),
+        Broken({"a.json": _coco()}, "orphan-annotation", "a.json: $.annotations[2].image_id"),
+        Broken({"a.json": _coco()}, "orphan-annotation", "a.json: $.annotations[3].category_id"),
+        Broken({"a.json": _coco(images=[{"file_name": "a.jpg"}])}, "missing-field", "a.json: $.images[0]"),
+        Broken({"a.json": _coco()[:-40]}, "bad-json", "a.json"),
+        Broken({"a.json": b'{"images": {}}'}, "bad-value", "a.json: $.images"),
+    )
+
+
+class TestCocoFolder(FormatConformance):
+    """COCO as a folder with a file for each split."""
+
+    format_name = "coco"
+    folder = True
+    broken_sources = (Broken({"d/instances_val.json": _coco(), "d/x": b""}, "bad-value", "instances_val.json: $.annotations[1].bbox"),)
+
+
+def _voc(box: str) -> bytes:
+    return (
+        "<annotation>\n<filename>a.jpg</filename>\n<size><width>640</width><height>480</height></size>\n"
+        f"<object>\n<name>person</name>\n<bndbox>{box}</bndbox>\n</object>\n</annotation>\n"
+    ).encode()
+
+
+_SOUND = "<xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax>"
+
+
+class TestVoc(FormatConformance):
+    """Pascal VOC as a tree."""
+
+    format_name = "voc"
+    lists_classes = False
+    broken_sources = (
+        Broken({"a.xml": _voc(_SOUND.replace("3", "three"))}, "bad-number", "a.xml:6"),
+        Broken({"a.xml": _voc("<xmin>1</xmin>")}, "missing-field", "a.xml:6"),
+        Broken({"Annotations/a.xml": _voc(_SOUND), "Annotations/b.xml": _voc(_SOUND)[:-30]}, "bad-xml", "Annotations/b.xml"),
+    )
+
+
+class TestVocOrigin(FormatConformance):
+    """Pascal VOC with the pixels of its development kit."""
+
+    format_name = "voc"
+    lists_classes = False
+    options: Mapping[str, str] = {"origin": "1"}
+    read_options: Mapping[str, str] = {"origin": "1"}
+    broken_sources = TestVoc.broken_sources
+
+
+_YAML = b"train: images/train\nval: images/train\nnames: [person]\n"
+
+
+class TestYolo(FormatConformance):
+    """YOLO label files with data.yaml."""
+
+    format_name = "yolo"
+    decimals = 6
+    assumed_extension = ".jpg"
+    broken_sources = (
+        Broken({"data.yaml": _YAML, "labels/train/a.txt": b"0 .5 .5 .1 .1\n0 .5 oops .1 .1\n"}, "bad-row", "labels/train/a.txt:2"),
+        Broken({"data.yaml": _YAML, "labels/train/a.txt": b"0 .5 .5 .1\n"}, "bad-row", "labels/train/a.txt:1"),
+        Broken({"data.yaml": _YAML, "labels/train/a.txt": b"4 .5 .5 .1 .1\n"}, "unknown-class", "labels/train/a.txt:1"),
+        Broken({"data.yaml": b"names: [", "labels/train/a.txt": b""}, "bad-yaml", "data.yaml"),
+    )
+
+
+_HEADER = b'{"type":"dataset","bboxconv":1,"box":"xywh","categories":[{"id":1,"name":"cat"}]}\n'
+
+
+class TestJsonl(FormatConformance):
+    """JSON Lines."""
+
+    format_name = "jsonl"
+    broken_sources = (
+        Broken({"a.jsonl": _HEADER + b'{"type":"image","file":"a.jpg","objects":[]}\n{"type":\n'}, "bad-json", "a.jsonl:3"),
+        Broken({"a.jsonl": _HEADER + b'{"type":"image","file":"a.jpg","objects":[{"category":5,"bbox":[1,2,3,4]}]}\n'}, "unknown-class", "a.jsonl:2"),
+        Broken({"a.jsonl": b""}, "no-annotations", "a.jsonl"),
+    )
+
+
+class TestParquet(FormatConformance):
+    """Parquet with a row for each image."""
+
+    format_name = "parquet"
+    broken_sources = (Broken({"a.parquet": b"PAR1 and no more"}, "bad-parquet", "a.parquet"),)
+
+
+class TestParquetBoxes(FormatConformance):
+    """Parquet with a row for each box."""
+
+    format_name = "parquet"
+    options: Mapping[str, str] = {"layout": "boxes"}
+    broken_sources = TestParquet.broken_sources
