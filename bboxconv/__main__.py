@@ -67,9 +67,11 @@ def run(argv: Sequence[str]) -> ExitCode:
         except typer.Exit as leave:
             return ExitCode(leave.exit_code)
         except complaints as error:
-            at = getattr(error, "ctx", None)
-            params, path = (at.command.params, at.command_path) if at else ((), "bboxconv")
-            raise usage.complaint(error, list(cast("Group", command).commands), params, path) from error
+            commands = cast("Group", command).commands
+            name = next((word for word in argv if word in commands), None)
+            params = command.params if name is None else commands[name].params
+            path = "bboxconv" if name is None else f"bboxconv {name}"
+            raise usage.complaint(error, list(commands), cast("list[usage.Parameter]", params), path) from error
 
     return settle(work, usage.Look(json="--json" in argv, debug="--debug" in argv))
 

@@ -52,7 +52,7 @@ def convert(
     image_sizes: str | PathLike[str] | None = None,
     image_size: tuple[int, int] | None = None,
     batch_size: int = 4096,
-    jobs: int = 0,
+    jobs: int = 1,
     memory: int = 256 << 20,
     on_error: Literal["fail", "skip"] = "fail",
     rejects: str | PathLike[str] | None = None,

@@ -105,7 +105,8 @@ def _read_npy(path: Path) -> Iterator[Rows]:
 def _read_text(src: str, first: int) -> Iterator[Rows]:
     findings = Findings()
     shown = "stdin" if src == "-" else src
-    separator, seen, header = b"", 0, ()
+    separator, seen = b"", 0
+    header: tuple[str, ...] = ()
     with nullcontext(sys.stdin.buffer) if src == "-" else io.open_input(Path(src)) as file:
         while lines := file.readlines(BLOCK):
             numbered = [(seen + i, line.strip()) for i, line in enumerate(lines, 1)]

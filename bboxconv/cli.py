@@ -18,7 +18,7 @@ from bboxconv.errors import ExitCode, UsageError
 from bboxconv.outcome import settle
 
 if TYPE_CHECKING:
-    from bboxconv.pipeline import Request
+    from bboxconv.request import Request
 
 app = typer.Typer(
     name="bboxconv", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, add_help_option=False
@@ -96,12 +96,13 @@ def convert(
     """
     if (not sources and not dst) or _waits_for_typing(sources or [dst]):
         return _help(context)
+    usage.spare_data(report, [*(sources or ()), dst])
     look = usage.Look(
         "convert", json=json, report=report, quiet=quiet, verbose=verbose, color=usage.color(color), debug=debug
     )
 
     def request() -> Request:
-        from bboxconv.pipeline import Request
+        from bboxconv.request import Request
 
         return Request(
             sources=tuple(sources or ()),
@@ -145,8 +146,6 @@ def convert(
             raise UsageError.of(
                 "stdout-taken", "--json and DST - both want stdout", hint="--report FILE takes the account"
             )
-        if look.report is not None and str(look.report) in (*asked.sources, asked.dst):
-            raise UsageError.of("report-is-data", "--report names a source or DST", where=str(look.report))
         with ui.progress(look) as progress:
             account = pipeline.run(asked, progress)
         ui.show_report(account, look)
@@ -183,16 +182,17 @@ def inspect(
     """
     if not sources or _waits_for_typing(sources):
         return _help(context)
+    usage.spare_data(report, sources)
     look = usage.Look(
         "inspect", json=json, report=report, quiet=quiet, verbose=verbose, color=usage.color(color), debug=debug
     )
 
     def work() -> ExitCode:
-        from bboxconv import pipeline, ui
+        from bboxconv import stats, ui
 
         asked = _reading(sources, from_, in_, split, classes, images, batch_size, jobs, memory)
         with ui.progress(look) as progress:
-            seen = pipeline.inspect(asked, progress)
+            seen = stats.inspect(asked, progress)
         ui.show_inspection(seen, look)
         return ExitCode.DONE
 
@@ -227,6 +227,7 @@ def validate(
     """
     if not sources or _waits_for_typing(sources):
         return _help(context)
+    usage.spare_data(report, sources)
     look = usage.Look(
         "validate", json=json, report=report, quiet=quiet, verbose=verbose, color=usage.color(color), debug=debug
     )
@@ -379,7 +380,7 @@ def _reading(
     jobs: str,
     memory: str,
 ) -> Request:
-    from bboxconv.pipeline import Request
+    from bboxconv.request import Request
 
     return Request(
         sources=tuple(sources),

@@ -1,4 +1,9 @@
-"""Writing COCO JSON: the text of images and annotations for a batch at a time, images first, annotations held in an unnamed file until the images are through."""
+"""Writing COCO JSON: the text of images and annotations for a batch at a time, images first, annotations held in an
+unnamed file until the images are through.
+
+Ids that the source lacks are numbered from behind the largest that it has, which is known at the end alone: from the
+first batch that lacks one, the batches of that document are held.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +24,10 @@ from numpy.typing import NDArray
 from bboxconv import jsontext, schema
 from bboxconv.boxes import BoxFormat, box_area
 from bboxconv.codec import WriteContext, Written
-from bboxconv.errors import Findings
-from bboxconv.io import open_output
+from bboxconv.errors import DataError, Findings
+from bboxconv.io import open_output, unsafe_name
 from bboxconv.schema import Category, Header, Objects
+from bboxconv.spool import Spool
 
 IMAGE_KEYS = ("id", "file_name", "width", "height", "video", "frame")
 ANNOTATION_KEYS = (
@@ -37,7 +43,10 @@ ANNOTATION_KEYS = (
     "truncated",
     "occluded",
     "track_id",
+    "image_id",
+    "category_id",
 )
+ALWAYS = ("image_id", "category_id")
 
 
 def write_coco(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
@@ -46,17 +55,21 @@ def write_coco(header: Header, batches: Iterable[pa.RecordBatch], out: Path, con
     documents: dict[str | None, _Document] = {}
     category_ids = _category_ids(header.categories, filled)
     head = _head(header, category_ids)
+    written = _Kind(header.box, category_ids, filled)
     folder = out.is_dir()
     try:
         if not folder:
-            documents[None] = _Document.begin(out, head)
+            documents[None] = _Document.begin(out, head, written)
         for batch in batches:
             for split, piece in _by_split(batch) if folder else [(None, batch)]:
-                if split not in documents:
-                    documents[split] = _Document.begin(out / (f"instances_{split}.json" if split else "instances.json"), head)
-                documents[split].add(piece, header.box, category_ids, filled)
+                split = split or None
+                if split not in documents and not _refused(split, context.findings):
+                    name = f"instances_{split}.json" if split else "instances.json"
+                    documents[split] = _Document.begin(out / name, head, written)
+                if split in documents:
+                    documents[split].take(piece, context.memory // 4)
         for document in documents.values():
-            document.end(context)
+            document.end(context.findings)
     finally:
         for document in documents.values():
             document.close()
@@ -64,14 +77,20 @@ def write_coco(header: Header, batches: Iterable[pa.RecordBatch], out: Path, con
 
 
 def _head(header: Header, category_ids: pa.StringArray) -> bytes:
-    members = {"info": header.info, "licenses": header.licenses, **(jsontext.members(header.extra) if header.extra else {})}
+    members = {
+        "info": header.info,
+        "licenses": header.licenses,
+        **(jsontext.members(header.extra) if header.extra else {}),
+    }
     rows = []
     for category, number in zip(header.categories, category_ids.to_pylist(), strict=True):
         extra = jsontext.members(category.extra) if category.extra else {}
         parts = {"id": number, "name": json.dumps(category.name, ensure_ascii=False)}
         if category.supercategory is not None:
             parts["supercategory"] = json.dumps(category.supercategory, ensure_ascii=False)
-        rows.append(jsontext.compose({**parts, **{key: text for key, text in extra.items() if key not in parts}}) or "{}")
+        rows.append(
+            jsontext.compose({**parts, **{key: text for key, text in extra.items() if key not in parts}}) or "{}"
+        )
     members["categories"] = "[" + "".join(f"\n{row}," for row in rows).removesuffix(",") + "\n]"
     texts = [f"{json.dumps(key, ensure_ascii=False)}: {text},\n" for key, text in members.items() if text is not None]
     return ("{" + "".join(texts) + '"images": [').encode()
@@ -93,8 +112,64 @@ def _category_ids(categories: tuple[Category, ...], filled: Counter[str]) -> pa.
 def _by_split(batch: pa.RecordBatch) -> Iterator[tuple[str | None, pa.RecordBatch]]:
     splits = pc.unique(batch.column("split")).to_pylist()
     for split in splits:
-        mask = pc.is_null(batch.column("split")) if split is None else pc.equal(batch.column("split"), split).fill_null(False)
+        mask = (
+            pc.is_null(batch.column("split"))
+            if split is None
+            else pc.equal(batch.column("split"), split).fill_null(False)
+        )
         yield split, batch if len(splits) == 1 else batch.filter(mask)
+
+
+def _refused(split: str | None, findings: Findings) -> bool:
+    """Whether a split cannot be part of a file name."""
+    why = None if split is None else "holds a slash" if "/" in split else unsafe_name(split)
+    if why is not None:
+        findings.add("unsafe-name", f"a split cannot be part of a file name: it {why}", where=repr(split))
+    return why is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What all documents of a run share."""
+
+    box: BoxFormat
+    category_ids: pa.StringArray
+    filled: Counter[str]
+
+
+@dataclass(slots=True)
+class _Ids:
+    """The ids of one kind that a document has: the next free one, and all int64 ones."""
+
+    name: str
+    next: int = 1
+    numbers: list[NDArray[np.int64]] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    def meet(self, ids: pa.Array) -> None:
+        """Ids that the source has: what is numbered stands behind them."""
+        self.next = max(self.next, (pc.max(ids).as_py() or 0) + 1)
+
+    def texts(self, ids: pa.Array, own: NDArray[np.bool_] | None, filled: Counter[str]) -> pa.StringArray:
+        """Each id as text; rows that have none, nor one of their `own`, are numbered on.
+
+        Raises DataError where no int64 is left.
+        """
+        if not ids.null_count:
+            self.numbers.append(ids.to_numpy())
+            return jsontext.numbers(ids)
+        lacking = ids.is_null().to_numpy(zero_copy_only=False)
+        if own is not None:
+            lacking &= ~own
+        count = int(lacking.sum())
+        if self.next + count > 1 << 63:
+            raise DataError.of("bad-value", "no number is left for an id behind the largest", where=self.name)
+        filled[self.name] += count
+        values = ids.fill_null(0).to_numpy(zero_copy_only=False).copy()
+        values[lacking] = np.arange(self.next, self.next + count)
+        self.next += count
+        self.numbers.append(values if own is None else values[~own])
+        return jsontext.numbers(pa.array(values))
 
 
 @dataclass(slots=True)
@@ -104,24 +179,36 @@ class _Document:
     path: Path
     file: BinaryIO
     held: IO[bytes]
-    next_image: int = 1
-    next_annotation: int = 1
+    kind: _Kind
+    waiting: Spool | None = None
+    image_ids: _Ids = field(default_factory=lambda: _Ids("image.id"))
+    annotation_ids: _Ids = field(default_factory=lambda: _Ids("object.id"))
     images: int = 0
     annotations: int = 0
-    image_ids: list[NDArray[np.int64]] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, path: Path, head: bytes) -> _Document:
+    def begin(cls, path: Path, head: bytes, kind: _Kind) -> _Document:
         file = open_output(path)
         file.write(head)
-        return cls(path, file, tempfile.TemporaryFile(dir=path.parent))
+        return cls(path, file, tempfile.TemporaryFile(dir=path.parent), kind)
 
-    def add(self, batch: pa.RecordBatch, box: BoxFormat, category_ids: pa.StringArray, filled: Counter[str]) -> None:
+    def take(self, batch: pa.RecordBatch, memory: int) -> None:
+        """Write the images of a batch, hold its annotations; hold all of it where an id is still to be found."""
+        ids = schema.flat(batch).column("id")
+        self.image_ids.meet(batch.column("id"))
+        self.annotation_ids.meet(ids)
+        if self.waiting is None and (ids.null_count or batch.column("id").null_count):
+            self.waiting = Spool(memory)
+        if self.waiting is None:
+            self.add(batch)
+        else:
+            self.waiting.append(batch)
+
+    def add(self, batch: pa.RecordBatch) -> None:
         """Write the images of a batch, hold its annotations."""
         columns = {name: batch.column(name) for name in IMAGE_KEYS}
         own = _own_keys(batch.column("extra"), IMAGE_KEYS)
-        ids, image_ids, self.next_image = _ids(columns["id"], own.get("id"), self.next_image, filled, "image.id")
-        self.image_ids.append(ids)
+        image_ids = self.image_ids.texts(columns["id"], own.get("id"), self.kind.filled)
         texts = {
             "id": image_ids,
             "file_name": jsontext.strings(columns["file_name"]),
@@ -131,21 +218,22 @@ class _Document:
             "frame": jsontext.numbers(columns["frame"]),
         }
         self.images += _put(self.file, _hide(texts, own), batch.column("extra"), self.images)
+        if "id" in own:
+            image_ids, others = _own_ids(image_ids, batch.column("extra"), own["id"])
+            self.image_ids.others.extend(others)
         objects = schema.flat(batch)
         if len(objects.rows):
-            written = pa.array(image_ids) if own.get("id") is None else _own_ids(image_ids, batch.column("extra"), own["id"])
-            self._annotate(objects, written.take(pa.array(objects.image_of())), box, category_ids, filled)
+            self._annotate(objects, image_ids.take(pa.array(objects.image_of())))
 
-    def _annotate(self, objects: Objects, image_ids: pa.StringArray, box: BoxFormat, category_ids: pa.StringArray, filled: Counter[str]) -> None:
-        extra = objects.column("extra")
-        own = _own_keys(extra, ANNOTATION_KEYS)
-        ids, texts_of_ids, self.next_annotation = _ids(objects.column("id"), own.get("id"), self.next_annotation, filled, "object.id")
+    def _annotate(self, objects: Objects, image_ids: pa.StringArray) -> None:
+        filled = self.kind.filled
+        extra, own = _without(objects.column("extra"), _own_keys(objects.column("extra"), ANNOTATION_KEYS))
         values, valid = schema.boxes_of(objects.rows)
         area = objects.column("area")
         if area.null_count:
             lacking = pc.and_(area.is_null(), pa.array(valid & ~own.get("area", np.zeros(len(valid), np.bool_))))
             filled["object.area"] += pc.sum(lacking).as_py() or 0
-            area = pc.if_else(lacking, pa.array(box_area(values, box)), area)
+            area = pc.if_else(lacking, pa.array(box_area(values, self.kind.box)), area)
         crowd = objects.column("iscrowd")
         if crowd.null_count:
             lacking = pc.and_(crowd.is_null(), pa.array(~own.get("iscrowd", np.zeros(len(valid), np.bool_))))
@@ -153,9 +241,9 @@ class _Document:
             crowd = pc.if_else(lacking, False, crowd)
         corners = [jsontext.numbers(pa.array(np.ascontiguousarray(values[:, axis]))) for axis in range(4)]
         texts = {
-            "id": texts_of_ids,
+            "id": self.annotation_ids.texts(objects.column("id"), own.get("id"), filled),
             "image_id": image_ids,
-            "category_id": category_ids.take(objects.column("category")),
+            "category_id": self.kind.category_ids.take(objects.column("category")),
             "bbox": jsontext.boxes(corners, pa.array(valid)),
             "area": jsontext.numbers(area),
             "iscrowd": _flag(crowd),
@@ -170,14 +258,16 @@ class _Document:
         }
         self.annotations += _put(self.held, _hide(texts, own), extra, self.annotations)
 
-    def end(self, context: WriteContext) -> None:
-        """Append the annotations and close the document."""
+    def end(self, findings: Findings) -> None:
+        """Write what was held, append the annotations and close the document."""
+        for batch in self.waiting or ():
+            self.add(batch)
         self.file.write(b'\n],\n"annotations": [')
         self.held.seek(0)
         shutil.copyfileobj(self.held, self.file, 1 << 20)
         self.file.write(b"\n]}\n")
         self.file.close()
-        _refuse_duplicates(self.image_ids, self.path.name, context.findings)
+        _refuse_duplicates(self.image_ids, self.path.name, findings)
 
     def close(self) -> None:
         """Let go of the files, however the run ends."""
@@ -185,17 +275,18 @@ class _Document:
         self.file.close()
 
 
-def _refuse_duplicates(image_ids: list[NDArray[np.int64]], name: str, findings: Findings) -> None:
-    ids = np.sort(np.concatenate(image_ids)) if image_ids else np.zeros(0, np.int64)
-    repeated = np.unique(ids[1:][ids[1:] == ids[:-1]])
-    for number in repeated[:5].tolist():
+def _refuse_duplicates(image_ids: _Ids, name: str, findings: Findings) -> None:
+    ids = np.sort(np.concatenate(image_ids.numbers)) if image_ids.numbers else np.zeros(0, np.int64)
+    numbers = np.unique(ids[1:][ids[1:] == ids[:-1]]).tolist()
+    repeated = [*numbers, *(text for text, count in Counter(image_ids.others).items() if count > 1)]
+    for place, key in enumerate(repeated[:5]):
         findings.add(
             "image-id-clash",
             "two images would have the same id in one file",
             where=name,
-            detail=f"id {number}",
+            detail=f"id {key}",
             hint="name a folder as destination: every split gets a file of its own",
-            count=len(repeated) if number == repeated[0] else 0,
+            count=len(repeated) - min(4, len(repeated) - 1) if place == 0 else 1,
         )
 
 
@@ -227,31 +318,31 @@ def _own_keys(extra: pa.StringArray, keys: tuple[str, ...]) -> dict[str, NDArray
 
 
 def _hide(texts: dict[str, pa.StringArray], own: dict[str, NDArray[np.bool_]]) -> dict[str, pa.StringArray]:
-    return {key: pc.if_else(pa.array(own[key]), pa.scalar(None, pa.string()), text) if key in own else text for key, text in texts.items()}
+    return {
+        key: pc.if_else(pa.array(own[key]), pa.scalar(None, pa.string()), text) if key in own else text
+        for key, text in texts.items()
+    }
 
 
-def _ids(
-    ids: pa.Array, own: NDArray[np.bool_] | None, after: int, filled: Counter[str], name: str
-) -> tuple[NDArray[np.int64], pa.StringArray, int]:
-    """Ids as numbers (those given alone) and as text, and the next free one: what has none is numbered on."""
-    given = ids.drop_null().to_numpy()
-    if len(given):
-        after = max(after, int(given.max()) + 1)
-    if not ids.null_count:
-        return given, jsontext.numbers(ids), after
-    lacking = ids.is_null().to_numpy(zero_copy_only=False)
-    if own is not None:
-        lacking &= ~own
-    count = int(lacking.sum())
-    filled[name] += count
-    values = ids.fill_null(0).to_numpy(zero_copy_only=False).copy()
-    values[lacking] = np.arange(after, after + count)
-    return np.concatenate([given, values[lacking]]), jsontext.numbers(pa.array(values)), after + count
+def _without(
+    extra: pa.StringArray, own: dict[str, NDArray[np.bool_]]
+) -> tuple[pa.StringArray, dict[str, NDArray[np.bool_]]]:
+    """`extra` without the keys that the writer always writes, such as the null of a category that was given since."""
+    rows = np.zeros(len(extra), np.bool_)
+    for key in ALWAYS:
+        rows |= own.get(key, False)
+    if not rows.any():
+        return extra, own
+    texts = extra.to_pylist()
+    for row in np.flatnonzero(rows).tolist():
+        texts[row] = jsontext.compose({k: text for k, text in jsontext.members(texts[row]).items() if k not in ALWAYS})
+    return pa.array(texts, pa.string()), {key: at for key, at in own.items() if key not in ALWAYS}
 
 
-def _own_ids(texts: pa.StringArray, extra: pa.StringArray, own: NDArray[np.bool_]) -> pa.StringArray:
-    """The text of ids, those of the rows in `own` as `extra` has them."""
-    written = texts.to_pylist()
+def _own_ids(texts: pa.StringArray, extra: pa.StringArray, own: NDArray[np.bool_]) -> tuple[pa.StringArray, list[str]]:
+    """The text of ids, those of the rows in `own` as `extra` has them, and the latter alone."""
+    written, others = texts.to_pylist(), []
     for row in np.flatnonzero(own).tolist():
         written[row] = jsontext.members(extra[row].as_py())["id"]
-    return pa.array(written, pa.string())
+        others.append(written[row])
+    return pa.array(written, pa.string()), others

@@ -46,7 +46,9 @@ def lines(known: Mapping[str, Explanation], width: int) -> list[str]:
         found.append(code)
         for label, words in (("cause", text.cause), ("remedy", text.remedy)):
             start = f"  {label + ':':<8}"
-            found += textwrap.wrap(words, width, initial_indent=start, subsequent_indent=" " * 10, break_on_hyphens=False)
+            found += textwrap.wrap(
+                words, width, initial_indent=start, subsequent_indent=" " * 10, break_on_hyphens=False
+            )
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -31,7 +31,8 @@ def help_of(context: typer.Context) -> str:
     command = context.command
     commands = getattr(command, "commands", {})
     about = {name: (sub.help or "").split("\n\n")[0].replace("\n", " ").rstrip(".") for name, sub in commands.items()}
-    return helptext.page(context.command_path, command.help or "", command.params, about, helptext.columns())
+    params = cast("list[usage.Parameter]", command.params)
+    return helptext.page(context.command_path, command.help or "", params, about, helptext.columns())
 
 
 def show_version(wanted: bool) -> None:

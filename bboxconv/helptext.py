@@ -28,10 +28,10 @@ EXIT_CODES: Mapping[ExitCode, str] = {
 def columns() -> int:
     """The width of help: COLUMNS or the terminal's, from 40 to 80."""
     given = os.environ.get("COLUMNS", "")
-    if given.isdecimal():
+    if given.isdecimal() and int(given) > 0:
         return min(max(int(given), 40), 80)
     try:
-        return min(max(os.get_terminal_size(1).columns, 40), 80)
+        return min(max(os.get_terminal_size(1).columns or 80, 40), 80)
     except OSError:
         return 80
 

@@ -1,7 +1,9 @@
-"""JSON objects of one kind to Arrow columns: a declaration of their fields, a fast way for what is usual and a slow one that takes anything.
+"""JSON objects of one kind to Arrow columns: a declaration of their fields, a fast way for what is usual and a slow one
+that takes anything.
 
-What has no field, and what does not fit its field but can be carried (an explicit null, a text where a number is usual), goes to the `extra` column as JSON text under its own key. What cannot be read at all is a
-fault, which costs that object alone.
+What has no field, and what does not fit its field but can be carried (an explicit null, a text where a number is
+usual), goes to the `extra` column as JSON text under its own key, keys in order: which block met a key first must not
+show. What cannot be read at all is a fault, which costs that object alone.
 """
 
 from __future__ import annotations
@@ -10,9 +12,8 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from itertools import chain
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -22,45 +23,38 @@ import pyarrow.compute as pc
 from bboxconv import jsontext
 from bboxconv.errors import Findings
 from bboxconv.jsonstream import ArrayReader, Keys
+from bboxconv.jsonvalues import EXACT, Field, Kind, put
 from bboxconv.schema import BBOX, bbox_array
-
-Kind = Literal["id", "text", "float", "size", "flag", "box", "raw"]
-"""id: int64, or else its written form; text: string; float; size: int32 above 0; flag: 0 or 1, true or false; box: four numbers; raw: any JSON, kept as text."""
 
 MAX_KEYS = 64
 """Beyond this many keys without a field, objects are read one by one: no struct grows without bound."""
 
 _TYPES: Mapping[Kind, object] = {
     "id": int,
+    "key": int,
     "text": str,
     "float": float,
     "size": int,
+    "number": int,
     "flag": int,
     "box": tuple[float, float, float, float],
     "raw": msgspec.Raw,
 }
 _ARROW: Mapping[Kind, pa.DataType] = {
     "id": pa.int64(),
+    "key": pa.int64(),
     "text": pa.string(),
     "float": pa.float64(),
     "size": pa.int32(),
+    "number": pa.int32(),
     "flag": pa.bool_(),
     "box": BBOX,
     "raw": pa.string(),
 }
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NO_BOX = (math.nan,) * 4
-_LIMIT = 1 << 63
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A key and what its value is. Fields that are not `usual` cost nothing where they do not occur."""
-
-    key: str
-    kind: Kind
-    usual: bool = True
-    required: bool = False
+_ABSENT = pa.scalar(None, pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +68,15 @@ class Fault:
     detail: str = ""
 
     def report(self, findings: Findings, array: str, first: int) -> None:
-        """Add the fault to the findings; `array` is `file.json: $.annotations`, `first` the number of the block's first element."""
+        """Add the fault to the findings; `array` is `file.json: $.annotations`, `first` the number of the block's first
+        element."""
         findings.add(self.code, self.message, where=f"{array}[{first + self.element}]{self.path}", detail=self.detail)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The elements of one block: `batch` has the columns of `columns_of` for those that could be read, `count` is how many there were in all."""
+    """The elements of one block: `batch` has the columns of `columns_of` for those that could be read, `count` is how
+    many there were in all."""
 
     batch: pa.RecordBatch
     count: int
@@ -89,11 +85,12 @@ class Part:
 
 
 def columns_of(fields: Sequence[Field]) -> pa.Schema:
-    """The columns of a block: one a field, a second one (`key#`) for the written form of ids that are no int64, `element` (the number in the block) and `extra`."""
+    """The columns of a block: one a field, a second one (`key#`) for ids that are no int64 (see `id_of`), `element`
+    (the number in the block) and `extra`."""
     columns: list[pa.Field] = []
     for field in fields:
         columns.append(pa.field(field.key, _ARROW[field.kind]))
-        if field.kind == "id":
+        if field.kind in ("id", "key"):
             columns.append(pa.field(field.key + "#", pa.string()))
     return pa.schema([*columns, pa.field("element", pa.int64()), pa.field("extra", pa.string())])
 
@@ -103,7 +100,19 @@ def reader(fields: tuple[Field, ...]) -> ArrayReader[Part]:
     return ArrayReader(partial(_fast, fields), partial(_slow, fields))
 
 
-@cache
+def _skip(text: bytes, keys: Keys) -> tuple[Part, Keys]:
+    return _skip_slow(_LIST.decode(text), keys)
+
+
+def _skip_slow(elements: Sequence[object], keys: Keys) -> tuple[Part, Keys]:
+    return Part(_batch((), {}, 0), len(elements)), keys
+
+
+SKIPPED: ArrayReader[Part] = ArrayReader(_skip, _skip_slow)
+"""How an array is read of which nothing is wanted: its elements are counted."""
+
+
+@lru_cache(maxsize=256)
 def _struct(fields: tuple[Field, ...], keys: Keys) -> tuple[msgspec.json.Decoder[list[msgspec.Struct]], dict[str, str]]:
     """A decoder for objects with the usual fields and these further keys, and the attribute of each key."""
     kinds = {field.key: field.kind for field in fields}
@@ -127,47 +136,70 @@ def _fast(fields: tuple[Field, ...], text: bytes, keys: Keys) -> tuple[Part, Key
             break
         except msgspec.ValidationError as error:
             message = str(error)
-            if not message.startswith("Object contains unknown field `") or len(keys) >= MAX_KEYS:
+            key = message.removeprefix("Object contains unknown field `").rsplit("` - at `", 1)[0]
+            if key == message or not _possible(key) or len(keys) >= MAX_KEYS:
                 raise
-            keys = (*keys, message.removeprefix("Object contains unknown field `").rsplit("` - at `", 1)[0])
+            keys = (*keys, key)
+    try:
+        return _part(fields, elements, keys, names), keys
+    except (OverflowError, pa.ArrowInvalid, UnicodeError) as error:
+        raise msgspec.ValidationError(str(error)) from error
+
+
+def _possible(key: str) -> bool:
+    """Whether a struct can have a field of that name."""
+    return not any(c in '"\\' or c < " " for c in key)
+
+
+def _part(fields: tuple[Field, ...], elements: Sequence[msgspec.Struct], keys: Keys, names: Mapping[str, str]) -> Part:
     columns: dict[str, pa.Array] = {}
+    extra: dict[str, pa.Array] = {}
     for field in fields:
         if field.key in names:
             name = names[field.key]
             values = [getattr(element, name) for element in elements]
             if field.required and None in values:
                 raise msgspec.ValidationError(f"an object has no {field.key}")
-            columns[field.key] = _column(field.kind, values)
+            column = _column(field.kind, values)
+            if field.kind == "raw":
+                nothing = pc.equal(column, "null")
+                if pc.any(nothing).as_py():
+                    extra[field.key] = pc.if_else(nothing, column, _ABSENT)
+                    column = pc.if_else(nothing, _ABSENT, column)
+            columns[field.key] = column
     known = {field.key for field in fields}
-    extra = {key: _raw([getattr(element, names[key]) for element in elements]) for key in keys if key not in known}
-    columns["extra"] = jsontext.extras(extra, len(elements))
+    extra.update(
+        {key: _raw([getattr(element, names[key]) for element in elements]) for key in keys if key not in known}
+    )
+    columns["extra"] = jsontext.extras(dict(sorted(extra.items())), len(elements))
     columns["element"] = pa.array(np.arange(len(elements)))
-    return Part(_batch(fields, columns, len(elements)), len(elements), (), keys), keys
+    return Part(_batch(fields, columns, len(elements)), len(elements), (), keys)
 
 
 def _batch(fields: Sequence[Field], columns: Mapping[str, pa.Array], length: int) -> pa.RecordBatch:
     schema = columns_of(fields)
-    return pa.RecordBatch.from_arrays([columns[f.name] if f.name in columns else pa.nulls(length, f.type) for f in schema], schema=schema)
+    return pa.RecordBatch.from_arrays(
+        [columns[f.name] if f.name in columns else pa.nulls(length, f.type) for f in schema], schema=schema
+    )
 
 
 def _column(kind: Kind, values: list[object]) -> pa.Array:
-    """The values of one field; raises ValidationError where one does not fit."""
-    try:
-        if kind == "box":
-            return _boxes(values)
-        if kind == "raw":
-            return _raw(values)
-        if kind == "flag":
-            numbers = pa.array(values, pa.int8())
-            if pc.any(pc.and_kleene(pc.not_equal(numbers, 0), pc.not_equal(numbers, 1))).as_py():
-                raise msgspec.ValidationError("a flag is neither 0 nor 1")
-            return numbers.cast(pa.bool_())
-        array = pa.array(values, _ARROW[kind])
-        if kind == "size" and pc.any(pc.less(array, 1)).as_py():
-            raise msgspec.ValidationError("a size is not above 0")
-        return array
-    except (OverflowError, pa.ArrowInvalid, UnicodeError) as error:
-        raise msgspec.ValidationError(str(error)) from error
+    """The values of one field; raises ValidationError, or what Arrow raises, where one does not fit."""
+    if kind == "box":
+        return _boxes(values)
+    if kind == "raw":
+        return _raw(values)
+    if kind == "flag":
+        numbers = pa.array(values, pa.int8())
+        if pc.any(pc.and_kleene(pc.not_equal(numbers, 0), pc.not_equal(numbers, 1))).as_py():
+            raise msgspec.ValidationError("a flag is neither 0 nor 1")
+        return numbers.cast(pa.bool_())
+    array = pa.array(values, _ARROW[kind])
+    if kind in ("size", "number") and pc.any(pc.less(array, 1 if kind == "size" else 0)).as_py():
+        raise msgspec.ValidationError("a size is not above 0")
+    if kind == "float" and pc.any(pc.greater_equal(pc.abs(array), float(EXACT))).as_py():
+        raise msgspec.ValidationError("a number may have been rounded")
+    return array
 
 
 def _boxes(values: Sequence[object]) -> pa.Array:
@@ -190,24 +222,30 @@ def _raw(values: Sequence[object]) -> pa.Array:
     if not absent:
         return text
     valid = pa.array([value is not None for value in values])
-    return pc.if_else(valid, text, pa.scalar(None, pa.string()))
+    return pc.if_else(valid, text, _ABSENT)
 
 
 def _slow(fields: tuple[Field, ...], elements: Sequence[bytes], keys: Keys) -> tuple[Part, Keys]:
     rows: list[dict[str, object]] = []
     faults: list[Fault] = []
+    met = dict.fromkeys(keys)
     for number, element in enumerate(elements):
-        row = _element(fields, element, number)
+        row = _element(fields, element, number, met)
         if isinstance(row, Fault):
             faults.append(row)
         else:
             rows.append({**row, "element": number})
     columns = {
-        f.name: bbox_array(np.array([_NO_BOX if row.get(f.name) is None else row[f.name] for row in rows]).reshape(-1, 4), _present(rows, f.name))
+        f.name: bbox_array(
+            np.array([_NO_BOX if row.get(f.name) is None else row[f.name] for row in rows]).reshape(-1, 4),
+            _present(rows, f.name),
+        )
         if f.type == BBOX
         else pa.array([row.get(f.name) for row in rows], f.type)
         for f in columns_of(fields)
     }
+    usual = {field.key for field in fields if field.usual}
+    keys = tuple(key for key in met if key not in usual and _possible(key))[:MAX_KEYS]
     return Part(_batch(fields, columns, len(rows)), len(elements), tuple(faults), keys), keys
 
 
@@ -215,19 +253,31 @@ def _present(rows: Sequence[Mapping[str, object]], name: str) -> np.ndarray[tupl
     return np.fromiter((row.get(name) is not None for row in rows), np.bool_, len(rows))
 
 
-class _NonFinite(ValueError):
+class _NonFiniteError(ValueError):
     """A NaN or an Infinity, which JSON does not have."""
 
 
 def _refuse(constant: str) -> float:
-    raise _NonFinite(constant)
+    raise _NonFiniteError(constant)
 
 
-def _element(fields: tuple[Field, ...], element: bytes, number: int) -> dict[str, object] | Fault:
-    """One object, whatever it holds: a row, or why it cannot be read."""
+def _element(fields: tuple[Field, ...], element: bytes, number: int, met: dict[str, None]) -> dict[str, object] | Fault:
+    """One object, whatever it holds: a row, or why it cannot be read. Its keys are added to `met`."""
+    row: dict[str, object] = {}
+    extra: dict[str, str] = {}
     try:
         element.decode("utf-8")
         raws = {key: bytes(raw).decode() for key, raw in _OBJECT.decode(element).items()}
+        met.update(dict.fromkeys(raws))
+        for field in fields:
+            text = raws.pop(field.key, None)
+            if text is None:
+                if field.required:
+                    return Fault(number, "", "missing-field", f"an element has no {field.key}")
+                continue
+            fault = put(field, text, row, extra)
+            if fault:
+                return Fault(number, f".{field.key}", *fault)
     except UnicodeDecodeError:
         return Fault(number, "", "bad-encoding", "the text is not UTF-8")
     except msgspec.ValidationError:
@@ -235,75 +285,21 @@ def _element(fields: tuple[Field, ...], element: bytes, number: int) -> dict[str
     except RecursionError:
         return Fault(number, "", "too-deep", "a value is nested too deeply")
     except msgspec.DecodeError as error:
-        try:
-            json.loads(element, parse_constant=_refuse)
-        except _NonFinite as constant:
-            return Fault(number, "", "bad-number", "a number is not finite, which JSON does not allow", str(constant))
-        except (ValueError, RecursionError):
-            pass
-        return Fault(number, "", "bad-json", "an element is no JSON", str(error))
-    row: dict[str, object] = {}
-    extra: dict[str, str] = {}
-    for field in fields:
-        text = raws.pop(field.key, None)
-        if text is None:
-            if field.required:
-                return Fault(number, "", "missing-field", f"an element has no {field.key}")
-            continue
-        fault = _value(field, text, row, extra)
-        if fault:
-            return Fault(number, f".{field.key}", *fault)
-    row["extra"] = jsontext.compose({**extra, **raws})
+        return _malformed(element, number, str(error))
+    row["extra"] = jsontext.compose(dict(sorted({**extra, **raws}.items())))
     return row
 
 
-def _value(field: Field, text: str, row: dict[str, object], extra: dict[str, str]) -> tuple[str, str, str] | None:
-    """Put one value into its column, or into `extra` where it does not fit; a code, message and detail where it is a fault."""
-    if field.kind == "raw":
-        row[field.key] = text
-        return None
-    value = json.loads(text)
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    if field.kind == "box":
-        return _box(field, value, shown, row, extra)
-    number = not isinstance(value, bool) and isinstance(value, int | float)
-    if field.kind == "id":
-        if (value is None and field.required) or isinstance(value, bool | list | dict):
-            return ("bad-value", f"{field.key} is no id", shown)
-        if number and value == value // 1 and -_LIMIT <= value < _LIMIT and (isinstance(value, int) or abs(value) <= 1 << 53):
-            row[field.key] = int(value)
-        elif value is None:
-            extra[field.key] = text
-        else:
-            row[field.key + "#"] = text
-            if not field.required:
-                extra[field.key] = text
-    elif field.kind == "flag" and (value in (0, 1)) and not isinstance(value, float):
-        row[field.key] = bool(value)
-    elif field.kind == "float" and number and abs(value) < math.inf and float(value) == value:
-        row[field.key] = float(value)
-    elif field.kind == "size" and number and value == value // 1 and 0 < value < 1 << 31:
-        row[field.key] = int(value)
-    elif field.kind == "text" and isinstance(value, str):
-        row[field.key] = value
-    else:
-        extra[field.key] = text
-    return None
-
-
-def _box(field: Field, value: object, shown: str, row: dict[str, object], extra: dict[str, str]) -> tuple[str, str, str] | None:
-    if value is None:
-        extra[field.key] = "null"
-        return None
-    if not isinstance(value, list) or len(value) != 4:
-        return ("bad-value", f"{field.key} is not four numbers", shown)
-    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in value):
-        return ("bad-value", f"{field.key} is not four numbers", shown)
+def _malformed(element: bytes, number: int, error: str) -> Fault:
+    """What is wrong with text that the decoder refuses; the standard library reads a little more than JSON."""
     try:
-        numbers = [float(number) for number in value]
-    except OverflowError:
-        numbers = [math.inf]
-    if not all(map(math.isfinite, numbers)):
-        return ("bad-number", f"{field.key} holds a number that is too large", shown)
-    row[field.key] = numbers
-    return None
+        value = json.loads(element, parse_constant=_refuse)
+        json.dumps(value, ensure_ascii=False).encode()
+    except _NonFiniteError as constant:
+        return Fault(number, "", "bad-number", "a number is not finite, which JSON does not allow", str(constant))
+    except UnicodeEncodeError:
+        message = "a text holds half of a surrogate pair, which is no character"
+        return Fault(number, "", "bad-encoding", message)
+    except (ValueError, RecursionError):
+        pass
+    return Fault(number, "", "bad-json", "an element is no JSON", error)

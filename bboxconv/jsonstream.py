@@ -1,8 +1,10 @@
-"""Big JSON documents in blocks: the top level is walked, its long arrays are cut into blocks of whole elements, and each block is decoded on its own.
+"""Big JSON documents in blocks: the top level is walked, its long arrays are cut into blocks of whole elements, and
+each block is decoded on its own.
 
-A block is cut at a likely element boundary (`}` `,` `{`) and the decoder proves it: `[` + block + `]` parses as a list only if the cut was true, because the block began at a true boundary.
-Where the proof fails, one exact structural scan of that block finds its last boundary or the end of the array; nothing is retried, so a faulty document takes time that grows with its
-size alone. Blocks are decoded ahead of their turn on an executor and taken in order.
+A block is cut at a likely element boundary (`}` `,` `{`) and the decoder proves it: `[` + block + `]` parses as a list
+only if the cut was true, because the block began at a true boundary. Where the proof fails, one exact structural scan
+of that block finds its last boundary or the end of the array; nothing is retried, so a faulty document takes time that
+grows with its size alone. Blocks are decoded ahead of their turn on an executor and taken in order.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -24,7 +27,8 @@ from numpy.typing import NDArray
 
 from bboxconv.codec import Progress, silent
 from bboxconv.errors import DataError, OutputError
-from bboxconv.io import compression_of, open_input
+from bboxconv.io import compression_of
+from bboxconv.jsonbytes import PackedText, PlainText
 from bboxconv.workers import Here
 
 T = TypeVar("T")
@@ -40,10 +44,11 @@ _RAW = msgspec.json.Decoder(msgspec.Raw)
 
 @dataclass(frozen=True, slots=True)
 class ArrayReader(Generic[T]):
-    """How the elements of one top-level array are read. Both functions are top-level ones, so that another process can run them.
+    """How the elements of one top-level array are read, by top-level functions, which another process can run.
 
-    `fast(text, keys)` takes the JSON text of a list and the element keys that were met before beyond those it knows; it returns the value and the keys met by now, and raises msgspec's
-    DecodeError or ValidationError where anything is unusual. `slow(elements, keys)` takes the text of each element, which may be anything, and never raises.
+    `fast(text, keys)` takes the JSON text of a list and the element keys that were met before beyond those it knows; it
+    returns the value and the keys met by now, and raises msgspec's DecodeError or ValidationError where anything is
+    unusual. `slow(elements, keys)` takes the text of each element, which may be anything, and never raises.
     """
 
     fast: Callable[[bytes, Keys], tuple[T, Keys]]
@@ -90,7 +95,7 @@ class _Task(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Result(Generic[T]):
-    """What a block turned out to be: `consumed` bytes of whole elements, and whether the array ends there. No value: not one whole element, a longer block is needed."""
+    """What a block turned out to be: `consumed` bytes of whole elements. No value: none, it must be longer."""
 
     value: T | None
     keys: Keys
@@ -100,7 +105,8 @@ class _Result(Generic[T]):
 
 
 def structure(block: bytes) -> tuple[NDArray[np.int64], int]:
-    """The exact structure of text that begins between two elements of a list: the positions of the commas between its elements, and the position of the bracket that ends the list, or -1."""
+    """The exact structure of text that begins between two elements of a list: the positions of the commas between its
+    elements, and the position of the bracket that ends the list, or -1."""
     codes = np.frombuffer(block, dtype=np.uint8)
     quotes = codes == ord('"')
     slashes = np.flatnonzero(codes == ord("\\"))
@@ -121,7 +127,7 @@ def structure(block: bytes) -> tuple[NDArray[np.int64], int]:
 
 def _split(block: bytes, commas: NDArray[np.int64], stop: int) -> list[bytes]:
     edges = [-1, *commas[commas < stop].tolist(), stop]
-    elements = [block[a + 1 : b].strip(_SPACE) for a, b in zip(edges, edges[1:], strict=False)]
+    elements = [block[a + 1 : b].strip(_SPACE) for a, b in pairwise(edges)]
     return [] if elements == [b""] else elements
 
 
@@ -163,62 +169,11 @@ def _proves(block: bytes) -> bool:
     return True
 
 
-class _File:
-    """A plain file: workers read their ranges themselves."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file: BinaryIO = path.open("rb")
-        self.size: int | None = os.fstat(self.file.fileno()).st_size
-
-    def read(self, start: int, stop: int) -> bytes:
-        return os.pread(self.file.fileno(), stop - start, start)
-
-    def data(self, start: int, stop: int) -> bytes | None:
-        return None
-
-    def release(self, before: int) -> None:
-        """Nothing is held."""
-
-    def close(self) -> None:
-        self.file.close()
-
-
-class _Stream:
-    """Decompressed text, held from the first byte that may be asked for again."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file = open_input(path)
-        self.size: int | None = None
-        self.held = bytearray()
-        self.base = 0
-
-    def read(self, start: int, stop: int) -> bytes:
-        while self.base + len(self.held) < stop:
-            more = self.file.read(max(1 << 20, stop - self.base - len(self.held)))
-            if not more:
-                break
-            self.held += more
-        return bytes(self.held[start - self.base : stop - self.base])
-
-    def data(self, start: int, stop: int) -> bytes | None:
-        return self.read(start, stop)
-
-    def release(self, before: int) -> None:
-        if before - self.base > BLOCK:
-            del self.held[: before - self.base]
-            self.base = before
-
-    def close(self) -> None:
-        self.file.close()
-
-
 @dataclass(slots=True)
 class _Walk:
     """The walk over one document."""
 
-    text: _File | _Stream
+    text: PlainText | PackedText
     shown: str
     block: int
     executor: Executor
@@ -226,9 +181,12 @@ class _Walk:
     progress: Progress
 
     def fail(self, code: str, message: str, position: int, hint: str = "") -> DataError:
-        line = self.text.read(0, position).count(b"\n") + 1 if isinstance(self.text, _File) and position < 64 << 20 else 0
+        countable = isinstance(self.text, PlainText) and position < 64 << 20
+        line = self.text.read(0, position).count(b"\n") + 1 if countable else 0
         where = f"{self.shown}:{line}" if line > 1 else self.shown
-        return DataError([*DataError.of(code, message, where=where, detail=f"byte {position:,}", hint=hint).diagnostics])
+        return DataError(
+            [*DataError.of(code, message, where=where, detail=f"byte {position:,}", hint=hint).diagnostics]
+        )
 
     def space(self, position: int) -> int:
         """The position of the next byte that is no white space."""
@@ -253,11 +211,16 @@ class _Walk:
             if stops:
                 return position + len(chunk[: min(stops)].rstrip(_SPACE))
             if len(chunk) < size:
-                raise self.fail("truncated-json", "the file ends inside a value", position + len(chunk), "it was cut off: fetch or export it again")
+                raise self.fail(
+                    "truncated-json",
+                    "the file ends inside a value",
+                    position + len(chunk),
+                    "it was cut off: fetch or export it again",
+                )
             size *= 4
 
     def cut(self, start: int, size: int) -> tuple[int, int | None]:
-        """A likely end of whole elements near `start + size`, and where the next block begins; None where the text ends first."""
+        """A likely end of whole elements near `start + size`, and where the next begins; None where the text ends."""
         while True:
             stop = start + size
             near = max(start, stop - (1 << 16))
@@ -265,11 +228,9 @@ class _Walk:
                 chunk = self.text.read(low, stop)
                 if low + len(chunk) < stop:
                     return low + len(chunk), None
-                found = None
-                for found in _BOUNDARY.finditer(chunk):
-                    pass
-                if found is not None:
-                    return low + found.start() + 1, low + found.end()
+                last = deque(_BOUNDARY.finditer(chunk), maxlen=1)
+                if last:
+                    return low + last[0].start() + 1, low + last[0].end()
             size *= 2
 
     def array(self, key: str, start: int, reader: ArrayReader[T]) -> Generator[Elements[T], None, int]:
@@ -281,7 +242,9 @@ class _Walk:
         while True:
             while following is not None and len(waiting) < self.ahead:
                 stop, then = self.cut(following, size)
-                task = _Task(str(self.text.path), following, stop, self.text.data(following, stop), then is None, keys, reader)
+                task = _Task(
+                    str(self.text.path), following, stop, self.text.data(following, stop), then is None, keys, reader
+                )
                 waiting.append((following, stop, then, self.executor.submit(_read, task)))
                 following = then
             begin, stop, _, future = waiting.popleft()
@@ -296,7 +259,12 @@ class _Walk:
             self.progress("reading", result.consumed, self.text.size, "bytes")
             if result.truncated:
                 name = f"$.{key}" if key else "$"
-                raise self.fail("truncated-json", f"the file ends inside the array {name}", done, "it was cut off: fetch or export it again")
+                raise self.fail(
+                    "truncated-json",
+                    f"the file ends inside the array {name}",
+                    done,
+                    "it was cut off: fetch or export it again",
+                )
             if result.ended:
                 _drop(waiting)
                 return done + 1
@@ -306,10 +274,14 @@ class _Walk:
             self.text.release(done)
 
     def document(self, readers: Mapping[str, ArrayReader[T]]) -> Iterator[Member | Elements[T]]:
-        """Every member of the top level in its order."""
         start = self.text.read(0, 4)
         if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
-            raise self.fail("bad-encoding", "the file is not UTF-8: JSON is", 0, "convert it, for example with iconv -f UTF-16 -t UTF-8")
+            raise self.fail(
+                "bad-encoding",
+                "the file is not UTF-8: JSON is",
+                0,
+                "convert it, for example with iconv -f UTF-16 -t UTF-8",
+            )
         position = self.space(3 if start.startswith(b"\xef\xbb\xbf") else 0)
         first = self.byte(position)
         if first == b"[" and "" in readers:
@@ -323,7 +295,9 @@ class _Walk:
         if self.byte(position):
             raise self.fail("bad-json", "there is something after the end of the document", position)
 
-    def _members(self, position: int, readers: Mapping[str, ArrayReader[T]]) -> Generator[Member | Elements[T], None, int]:
+    def _members(
+        self, position: int, readers: Mapping[str, ArrayReader[T]]
+    ) -> Generator[Member | Elements[T], None, int]:
         seen: set[str] = set()
         position = self.space(position)
         if self.byte(position) == b"}":
@@ -331,7 +305,9 @@ class _Walk:
         while True:
             key, position = self._key(position)
             if key in seen:
-                raise self.fail("duplicate-key", f'the key "{printable_key(key)}" stands twice at the top level', position)
+                raise self.fail(
+                    "duplicate-key", f'the key "{printable_key(key)}" stands twice at the top level', position
+                )
             seen.add(key)
             if key in readers and self.byte(position) == b"[":
                 position = yield from self.array(key, position + 1, readers[key])
@@ -353,9 +329,14 @@ class _Walk:
         chunk = self.text.read(position, position + (1 << 16))
         found = re.match(rb'"(?:[^"\\]|\\.)*"', chunk, re.DOTALL)
         if not found:
-            raise self.fail("bad-json" if chunk else "truncated-json", "expected a key in quotes" if chunk else "the file ends early", position)
+            raise self.fail(
+                "bad-json" if chunk else "truncated-json",
+                "expected a key in quotes" if chunk else "the file ends early",
+                position,
+            )
         try:
-            key = json.loads(found[0])
+            key: str = json.loads(found[0])
+            key.encode()
         except ValueError as error:
             raise self.fail("bad-json", f"a key cannot be read: {error}", position) from error
         position = self.space(position + len(found[0]))
@@ -393,21 +374,26 @@ def read_document(
     progress: Progress = silent,
     block: int = BLOCK,
 ) -> Iterator[Member | Elements[T]]:
-    """Walk a JSON document, plain or compressed: the elements of the arrays named in `readers` (`""`: the document itself) block by block, every other member as text.
+    """Walk a JSON document, plain or compressed: the elements of the arrays named in `readers` (`""`: the document
+    itself) block by block, every other member as text.
 
-    Raises DataError where the text is broken outside of an element (with line or byte), where it ends early, is not UTF-8 or has a top-level key twice.
+    Raises DataError where the text is broken outside of an element (with line or byte), where it ends early, is not
+    UTF-8 or has a top-level key twice.
     """
-    text = _File(path) if compression_of(path) is None else _Stream(path)
+    text = PlainText(path) if compression_of(path) is None else PackedText(path, BLOCK)
     parallel = executor is not None and not isinstance(executor, Here)
     walk = _Walk(text, shown or str(path), block, executor or Here(), jobs + 2 if parallel else 1, progress)
     try:
         yield from walk.document(readers)
     except BrokenProcessPool as error:
-        raise OutputError.of("worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less") from error
+        raise OutputError.of(
+            "worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less"
+        ) from error
     except OSError as error:
         if text.size is None:
-            raise DataError.of("bad-compression", f"the compressed file cannot be read: {error}", where=walk.shown) from error
+            raise DataError.of(
+                "bad-compression", f"the compressed file cannot be read: {error}", where=walk.shown
+            ) from error
         raise
     finally:
         text.close()
-

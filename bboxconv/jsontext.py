@@ -82,14 +82,29 @@ def objects(columns: Mapping[str, pa.StringArray], extra: pa.StringArray | None 
     """JSON objects from columns of JSON text: a null is a key that is left out. The members of `extra` (JSON objects
     or null) follow. Without any member the object is `{}`.
     """
-    parts = [
-        pc.binary_join_element_wise(f",{json.dumps(key, ensure_ascii=False)}:", text, "")
-        for key, text in columns.items()
-    ]
-    if extra is not None:
+    held = {key: text for key, text in columns.items() if text.null_count < len(text)}
+    # commas stand on the outer sides of a key that all rows have: then one join makes the whole text
+    anchor = next((key for key, text in held.items() if not text.null_count), None)
+    parts: list[str | pa.StringArray] = []
+    before = anchor is not None
+    for key, text in held.items():
+        name = f"{json.dumps(key, ensure_ascii=False)}:"
+        if key == anchor:
+            parts += [name, text]
+            before = False
+        elif before:
+            parts.append(pc.binary_join_element_wise(name, text, ",", ""))
+        else:
+            parts.append(pc.binary_join_element_wise(f",{name}", text, ""))
+    if extra is not None and extra.null_count < len(extra):
         inside = pc.utf8_slice_codeunits(pc.if_else(pc.equal(extra, "{}"), pa.scalar(None, pa.string()), extra), 1, -1)
         parts.append(pc.binary_join_element_wise(",", inside, ""))
-    body = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="")
+    first = next(iter(columns.values()), extra)
+    assert first is not None
+    if anchor is not None:
+        return pc.binary_join_element_wise("{", *parts, "}", "", null_handling="replace", null_replacement="")
+    none = pa.repeat("", len(first))
+    body = pc.binary_join_element_wise(none, *parts, "", null_handling="replace", null_replacement="")
     return pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(body, 1), "}", "")
 
 

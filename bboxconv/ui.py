@@ -70,8 +70,8 @@ def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
 
 def as_json(document: Mapping[str, object], *, pretty: bool) -> str:
     """A document as JSON text with a line end. Unprintable characters are escaped: they could drive a terminal."""
-    layout = {"indent": 2} if pretty else {"separators": (",", ":")}
-    text = json.dumps(document, ensure_ascii=False, **layout)  # type: ignore[arg-type]
+    separators = None if pretty else (",", ":")
+    text = json.dumps(document, ensure_ascii=False, indent=2 if pretty else None, separators=separators)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
 
 

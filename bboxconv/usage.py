@@ -104,6 +104,13 @@ def pairs(flag: str, values: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def spare_data(report: Path | None, paths: Sequence[str]) -> None:
+    """Raise UsageError where `--report` would write over a source or the destination."""
+    words = [*paths, *(path.partition("=")[2] for path in paths)]
+    if report is not None and report.resolve() in {Path(word).resolve() for word in words if word}:
+        raise UsageError.of("report-is-data", "--report names a source or DST", where=str(report))
+
+
 def arguments(argv: Sequence[str]) -> list[str]:
     """The arguments, with the optional value of `--strict` made explicit: the parser has no such flag."""
     end = argv.index("--") if "--" in argv else len(argv)
@@ -130,7 +137,7 @@ def complaint(error: Exception, commands: Sequence[str], params: Sequence[Parame
     if unknown:
         word = unknown[1]
         return UsageError.of("unknown-command", f"no command {word}", hint=did_you_mean(word, commands) or hint)
-    extra = re.match(r"Got unexpected extra arguments? \((.*)\)", text)
+    extra = re.match(r"Got unexpected extra argument\S* \((.*)\)", text)
     if extra:
         return UsageError.of("extra-argument", f"too many arguments: {extra[1]}", hint=hint)
     return UsageError.of("bad-command-line", text.rstrip("."), hint=hint)

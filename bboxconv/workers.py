@@ -22,6 +22,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+PRELOAD = ("bboxconv.schema", "bboxconv.jsonelements", "pyarrow.compute")
+"""What every worker needs."""
+
+
 class Here(Executor):
     """An executor that runs each task in this process when it is submitted."""
 
@@ -35,6 +39,10 @@ class Here(Executor):
         return future
 
 
+def _method() -> str:
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
 def available() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -46,7 +54,10 @@ def pool(jobs: int) -> Iterator[Executor]:
     if jobs <= 1:
         yield Here()
         return
-    executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver"))
+    context = multiprocessing.get_context(_method())
+    # loaded once in the server that workers are forked from: they start at once and share its memory
+    context.set_forkserver_preload([*PRELOAD])
+    executor = ProcessPoolExecutor(jobs, mp_context=context)
     try:
         yield executor
     finally:

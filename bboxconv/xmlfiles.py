@@ -37,7 +37,8 @@ _SPECIAL = re.compile('[&<>"\t\n\r]')
 def find(root: Path, depth: int = 64) -> list[str]:
     """The XML files below a folder, in code-point order of their paths relative to it (`/` between parts).
 
-    Hidden folders of `root` and what systems leave behind are passed over. Raises OutputError where a folder cannot be read.
+    Hidden folders of `root` and what systems leave behind are passed over.
+    Raises OutputError where a folder cannot be read.
     """
     found: list[str] = []
     seen: set[tuple[int, int]] = set()

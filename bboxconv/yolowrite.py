@@ -89,9 +89,9 @@ def _note_parents(header: Header, state: _State) -> None:
     """Say which classes are the parent of others and have no box: exporters write such placeholders, and they shift all
     numbers.
     """
+    parents = {category.supercategory for category in header.categories if category.supercategory != category.name}
     for number, category in enumerate(header.categories):
-        others = (c.supercategory for i, c in enumerate(header.categories) if i != number)
-        if number not in state.used and state.used and category.name in others:
+        if state.used and number not in state.used and category.name in parents:
             message = "a class that is the parent of others has a number, and no box uses it"
             hint = f"--exclude-class {shlex.quote(printable(category.name))} leaves it out"
             state.findings.add(

@@ -32,7 +32,7 @@ class TestCoco(FormatConformance):
         Broken({"a.json": _coco()}, "orphan-annotation", "a.json: $.annotations[2].image_id"),
         Broken({"a.json": _coco()}, "orphan-annotation", "a.json: $.annotations[3].category_id"),
         Broken({"a.json": _coco(images=[{"file_name": "a.jpg"}])}, "missing-field", "a.json: $.images[0]"),
-        Broken({"a.json": _coco()[:-40]}, "bad-json", "a.json"),
+        Broken({"a.json": _coco()[:-40]}, "truncated-json", "a.json"),
         Broken({"a.json": b'{"images": {}}'}, "bad-value", "a.json: $.images"),
     )
 
@@ -42,7 +42,7 @@ class TestCocoFolder(FormatConformance):
 
     format_name = "coco"
     folder = True
-    broken_sources = (Broken({"d/instances_val.json": _coco(), "d/x": b""}, "bad-value", "instances_val.json: $.annotations[1].bbox"),)
+    broken_sources = (Broken({"instances_val.json": _coco(), "instances_train.json": _coco()}, "bad-value", "instances_val.json: $.annotations[1].bbox"),)
 
 
 def _voc(box: str) -> bytes:
@@ -87,7 +87,7 @@ class TestYolo(FormatConformance):
     decimals = 6
     assumed_extension = ".jpg"
     broken_sources = (
-        Broken({"data.yaml": _YAML, "labels/train/a.txt": b"0 .5 .5 .1 .1\n0 .5 oops .1 .1\n"}, "bad-row", "labels/train/a.txt:2"),
+        Broken({"data.yaml": _YAML, "labels/train/a.txt": b"0 .5 .5 .1 .1\n0 .5 oops .1 .1\n"}, "bad-number", "labels/train/a.txt:2"),
         Broken({"data.yaml": _YAML, "labels/train/a.txt": b"0 .5 .5 .1\n"}, "bad-row", "labels/train/a.txt:1"),
         Broken({"data.yaml": _YAML, "labels/train/a.txt": b"4 .5 .5 .1 .1\n"}, "unknown-class", "labels/train/a.txt:1"),
         Broken({"data.yaml": b"names: [", "labels/train/a.txt": b""}, "bad-yaml", "data.yaml"),

@@ -35,7 +35,7 @@ def images() -> pa.RecordBatch:
 
 
 def test_frame() -> None:
-    """One row for each box, image columns repeated, ids as nullable integers, classes as categories of the header's names."""
+    """One row for each box, ids as nullable integers, classes as categories of the header's names."""
     frame = Dataset(HEADER, lambda: iter([images()])).to_pandas()
     wanted = pd.DataFrame(
         {

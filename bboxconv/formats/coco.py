@@ -1,13 +1,18 @@
 """COCO JSON: instances, person_keypoints, lists of annotations or results.
 
-Spec: https://cocodataset.org/#format-data and #format-results. Boxes are `[x, y, width, height]` in pixels, continuous, origin 0.
+Spec: https://cocodataset.org/#format-data and #format-results. Boxes are `[x, y, width, height]` in pixels, continuous,
+origin 0.
 
-- Every key at every level survives: those without a column are carried as JSON text in `extra`. Inside an element the last of two equal keys wins; at the top level it is an error.
+- Every key at every level survives: those without a column are carried as JSON text in `extra`. Inside an element the
+  last of two equal keys wins; at the top level it is an error.
 - Categories are put in the order of their ids, which is the order of the class index that trainers use.
-- Ids that are no int64 are carried as written; ids are joined by value where they are int64, else by their written form.
-- An annotation without a bbox whose polygons are known gets their extent as bbox, and shape `polygon`.
+- Ids that are no int64 are carried as written; ids are joined by value where they are int64 (1.0 is 1), else by their
+  written form.
+- An annotation without a bbox whose polygons are known gets their extent as bbox, and shape `polygon`; one with a mask
+  or keypoints alone is kept without a bbox.
 - A document without `annotations` has images at which nobody looked.
-- Written files have `id`, `area` (w times h) and `iscrowd` (0) filled in where the source has none: pycocotools needs them, and takes annotation id 0 for "unmatched".
+- Written files have `id` (behind the largest), `area` (w times h) and `iscrowd` (0) filled in where the source has
+  none: pycocotools needs them, and takes annotation id 0 for "unmatched".
 - VOC's difficult, truncated and occluded, scores and track ids are written as keys of the annotation, and read back.
 
 Cannot carry: the difference between images at which nobody looked and images without boxes, rotations.
@@ -15,7 +20,6 @@ Cannot carry: the difference between images at which nobody looked and images wi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,12 +33,28 @@ from numpy.typing import NDArray
 
 from bboxconv import jsontext, schema
 from bboxconv.boxes import BoxFormat, convert_boxes, extent
+from bboxconv.cococategories import Id, name_categories, read_categories
+from bboxconv.cocoimages import IMAGE_FIELDS, Images, Numbers, images_named
 from bboxconv.cocowrite import write_coco
-from bboxconv.codec import EVERYTHING, ROTATED, FormatInfo, Match, Option, Options, ReadContext, Source, Target, WriteContext, Written
-from bboxconv.errors import DataError
-from bboxconv.jsonelements import Field, Part, columns_of, reader
-from bboxconv.jsonstream import Elements, Member, read_document
-from bboxconv.schema import Category, Dataset, Header
+from bboxconv.codec import (
+    EVERYTHING,
+    ROTATED,
+    FormatInfo,
+    Match,
+    Option,
+    Options,
+    ReadContext,
+    Source,
+    Target,
+    WriteContext,
+    Written,
+)
+from bboxconv.errors import DataError, UsageError
+from bboxconv.io import base_suffix
+from bboxconv.jsonelements import SKIPPED, Part, reader
+from bboxconv.jsonstream import ArrayReader, Elements, Member, read_document
+from bboxconv.jsonvalues import Field
+from bboxconv.schema import Dataset, Header
 from bboxconv.spool import ByImage, Spool
 from bboxconv.workers import pool
 
@@ -54,18 +74,10 @@ INFO = FormatInfo(
     write_options=(ROTATED,),
 )
 
-IMAGE_FIELDS = (
-    Field("id", "id", required=True),
-    Field("file_name", "text"),
-    Field("width", "size"),
-    Field("height", "size"),
-    Field("video", "text", usual=False),
-    Field("frame", "size", usual=False),
-)
 ANNOTATION_FIELDS = (
     Field("id", "id"),
-    Field("image_id", "id", required=True),
-    Field("category_id", "id"),
+    Field("image_id", "key", required=True),
+    Field("category_id", "key"),
     Field("bbox", "box"),
     Field("area", "float"),
     Field("iscrowd", "flag"),
@@ -79,21 +91,30 @@ ANNOTATION_FIELDS = (
     Field("track_id", "id", usual=False),
 )
 READERS = {"images": reader(IMAGE_FIELDS), "annotations": reader(ANNOTATION_FIELDS), "": reader(ANNOTATION_FIELDS)}
-SPLITS = re.compile(r"(train|val|valid|validation|test)(?=$|[^a-z])")
+SPLITS = re.compile(r"^(train|val|valid|validation|test)[-_]?(\d{4})?$")
+"""Names of splits, with the year that those of COCO have; any other name stands as it is."""
+POLYGONS = msgspec.json.Decoder(list[list[float]])
+LARGEST = 1e150
+"""Beyond this the width or area of an extent would be infinite."""
 SMALL = 16 << 20
 """Files below this are read in this process: a pool takes longer to start."""
 
 
 def detect(path: Path, head: bytes) -> Match | None:
-    """A document with `images` or `annotations`, a list of objects with `image_id`, or a folder of `instances_*.json` or `*/_annotations.coco.json`."""
+    """A document with `images` or `annotations`, a list of objects with `image_id`, or a folder of `instances_*.json`
+    or `*/_annotations.coco.json`."""
     if path.is_dir():
         return _detect_folder(path)
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if text.startswith(b"[") and re.match(rb'\[\s*\{[^{}]*"image_id"\s*:', text):
+    if re.match(rb"\[\s*\{", text) and re.search(rb'"image_id"\s*:', text):
         return Match(0.9, "a list of objects with image_id")
     if not text.startswith(b"{"):
         return None
-    found = [key for key in ("images", "annotations", "categories", "licenses", "info") if re.search(rb'"%s"\s*:\s*[\[{]' % key.encode(), text)]
+    found = [
+        key
+        for key in ("images", "annotations", "categories", "licenses", "info")
+        if re.search(rb'"%s"\s*:\s*[\[{]' % key.encode(), text)
+    ]
     inside = re.search(rb'"(image_id|file_name|supercategory|coco_url|category_id)"\s*:', text)
     if {"images", "annotations"} & set(found) and (inside or len(found) > 1):
         return Match(0.95, f"top-level keys {', '.join(found)}")
@@ -101,18 +122,29 @@ def detect(path: Path, head: bytes) -> Match | None:
 
 
 def _detect_folder(path: Path) -> Match | None:
-    for pattern, where in (("instances_*.json*", path), ("instances_*.json*", path / "annotations"), ("*/_annotations.coco.json", path)):
-        parts = tuple((_split_of(pattern, file), file) for file in sorted(where.glob(pattern)))
-        if parts:
+    for pattern, where in (
+        ("instances_*.json*", path),
+        ("instances_*.json*", path / "annotations"),
+        ("*/_annotations.coco.json", path),
+    ):
+        files = [file for file in sorted(where.glob(pattern)) if base_suffix(file) == ".json"]
+        rest = [("", file) for file in sorted(where.glob("instances.json*")) if base_suffix(file) == ".json"]
+        if files or rest:
+            names = [_split_of(pattern, file) for file in files]
+            splits = [SPLITS.sub(_usual, name) for name in names]
+            splits = splits if len({*splits}) == len(splits) else names
+            parts = (*zip(splits, files, strict=True), *rest)
             return Match(0.9, f"{len(parts)} files {pattern}", parts)
     single = path / "_annotations.coco.json"
     return Match(0.9, single.name, (("", single),)) if single.is_file() else None
 
 
 def _split_of(pattern: str, file: Path) -> str:
-    name = file.parent.name if pattern.startswith("*/") else file.name.split(".")[0].removeprefix("instances_")
-    found = SPLITS.match(name)
-    return {"valid": "val", "validation": "val"}.get(found[1], found[1]) if found else name
+    return file.parent.name if pattern.startswith("*/") else file.name.split(".json")[0].removeprefix("instances_")
+
+
+def _usual(name: re.Match[str]) -> str:
+    return {"valid": "val", "validation": "val"}.get(name[1], name[1])
 
 
 @dataclass(slots=True)
@@ -123,51 +155,71 @@ class _Document:
     annotations: Spool | None = None
     members: dict[str, str] = field(default_factory=dict)
     boxes: int = 0
-    captions: bool = False
+    captions: list[tuple[pa.RecordBatch, str]] = field(default_factory=list)
+    """Captions before the first box: passed over, unless boxes follow."""
     results: bool = False
 
 
 def read(source: Source, context: ReadContext) -> Dataset:
     """Read a COCO file: one pass over the text, then annotations in the order of their images.
 
-    Raises DataError for text that is broken outside of an element, for documents that are no COCO, and for captions, which have no boxes.
+    Raises DataError for text that is broken outside of an element, for documents that are no COCO, and for captions,
+    which have no boxes; UsageError where `header` names no file.
     """
     document = _first_pass(source, context)
-    if document.captions and not document.boxes:
+    if document.captions:
         raise DataError.of(
-            "no-boxes", "a captions file: its annotations have a caption and no bbox", where=source.shown, hint="the instances_* file of the same images has the boxes"
+            "no-boxes",
+            "a captions file: its annotations have a caption and no bbox",
+            where=source.shown,
+            hint="the instances_* file of the same images has the boxes",
         )
     header_file = context.options.get("header", "")
     if document.results and header_file:
-        known = _first_pass(Source(Path(header_file)), context, only=("images",))
+        known = _header_pass(Path(header_file), context)
         document.images, document.members = known.images, known.members
-    categories, category_of = _categories(document.members.pop("categories", None), source, context)
+    categories, category_of = read_categories(
+        document.members.pop("categories", "[]"), f"{source.shown}: $.categories", context
+    )
     if document.results and not document.images:
-        document.images = [_images_named(document)]
+        document.images = [images_named(_annotation_batches(document))]
     if document.results and not categories:
-        categories, category_of = _categories_named(document, context)
-    images = _Images.of(document.images, f"{source.shown}: $.images", context)
+        categories, category_of = name_categories(_annotation_batches(document), context.classes)
+    images = Images.of(document.images, f"{source.shown}: $.images", context)
     annotated = document.annotations is not None
     grouped = _group(document, images, category_of, source, context)
     info, licenses = document.members.pop("info", None), document.members.pop("licenses", None)
     header = Header(XYWH, categories, info, licenses, jsontext.compose(document.members), "coco")
-    return Dataset(header, lambda: _batches(images, grouped, source.split, annotated, context.batch_size), images.table.num_rows)
+    return Dataset(
+        header, lambda: _batches(images, grouped, source.split, annotated, context.batch_size), images.table.num_rows
+    )
 
 
-def _first_pass(source: Source, context: ReadContext, only: tuple[str, ...] = ("images", "annotations", "")) -> _Document:
+def _header_pass(path: Path, context: ReadContext) -> _Document:
+    """The document that `--in header` names: all of it but its annotations."""
+    if not path.is_file():
+        raise UsageError.of(
+            "path-not-found", f"there is no file {path}", hint="--in header names a COCO file of the images"
+        )
+    return _first_pass(Source(path), context, {"images": READERS["images"], "annotations": SKIPPED})
+
+
+def _first_pass(source: Source, context: ReadContext, readers: Mapping[str, ArrayReader[Part]] = READERS) -> _Document:
     found = _Document()
     counted = {"images": 0, "annotations": 0, "": 0}
     jobs = context.jobs if source.path.stat().st_size > SMALL else 1
     with pool(jobs) as executor:
-        readers = {key: READERS[key] for key in only}
-        for item in read_document(source.path, readers, shown=source.shown, executor=executor, jobs=jobs, progress=context.progress):
+        for item in read_document(
+            source.path, readers, shown=source.shown, executor=executor, jobs=jobs, progress=context.progress
+        ):
             if isinstance(item, Member):
                 found.members[item.key] = item.text
                 continue
             array = f"{source.shown}: $.{item.key}" if item.key else f"{source.shown}: $"
-            _take(found, item, counted[item.key], array, context)
+            if readers[item.key] is not SKIPPED:
+                _take(found, item, counted[item.key], array, context)
             counted[item.key] += item.value.count
-    for key in only:
+    for key in readers:
         if key in found.members:
             raise DataError.of("bad-value", f"{key} is not an array", where=f"{source.shown}: $.{key}")
     if not found.images and found.annotations is None:
@@ -185,17 +237,19 @@ def _take(found: _Document, item: Elements[Part], first: int, array: str, contex
         found.images.append(batch)
         return
     found.results |= item.key == ""
-    found.captions |= "caption" in part.keys
     found.boxes += len(batch) - batch.column("bbox").null_count
     if found.annotations is None:
         found.annotations = Spool(context.memory // 4)
-    if found.captions and not found.boxes:
-        return
-    found.annotations.append(_complete(batch, array, context))
+    found.captions.append((batch, array))
+    if found.boxes or "caption" not in part.keys:
+        for held, place in found.captions:
+            found.annotations.append(_complete(held, place, context))
+        found.captions.clear()
 
 
 def _complete(batch: pa.RecordBatch, array: str, context: ReadContext) -> pa.RecordBatch:
-    """Annotations without a bbox get the extent of their polygons; those that have neither are faults. Adds the column `shape`."""
+    """Annotations without a bbox get the extent of their polygons; those that nothing places are faults. Adds the
+    column `shape`."""
     boxes = batch.column("bbox")
     if not boxes.null_count:
         return batch.append_column("shape", schema.null_column("shape", len(batch)))
@@ -207,10 +261,10 @@ def _complete(batch: pa.RecordBatch, array: str, context: ReadContext) -> pa.Rec
         if points is not None:
             values[row] = convert_boxes(extent(points, [0, len(points)]), "xyxy", XYWH)
             drawn[row] = True
-        elif not batch.column("keypoints")[row].is_valid:
+        elif not batch.column("keypoints")[row].is_valid and not _is_mask(batch.column("segmentation")[row].as_py()):
             keep[row] = False
             where = f"{array}[{batch.column('element')[row].as_py()}]"
-            context.findings.add("missing-field", "an annotation has no bbox and no polygon to take it from", where=where)
+            context.findings.add("missing-field", "an annotation has no bbox, polygon, mask or keypoints", where=where)
     batch = batch.set_column(batch.schema.get_field_index("bbox"), "bbox", schema.bbox_array(values, drawn))
     polygon = np.full(len(batch), schema.SHAPES.index("polygon"), np.int8)
     batch = batch.append_column("shape", schema.shape_array(polygon, drawn & ~valid))
@@ -218,158 +272,58 @@ def _complete(batch: pa.RecordBatch, array: str, context: ReadContext) -> pa.Rec
 
 
 def _polygon_points(text: str | None) -> NDArray[np.float64] | None:
+    """The points (N, 2) of polygons; None where the text is something else."""
     try:
-        polygons = json.loads(text or "null")
-        flat = [number for polygon in polygons for number in polygon] if isinstance(polygons, list) else []
-        points = np.array(flat, np.float64)
-    except (TypeError, ValueError):
+        polygons = POLYGONS.decode(text or "null")
+    except (msgspec.DecodeError, RecursionError):
         return None
-    return points.reshape(-1, 2) if len(points) >= 2 and len(points) % 2 == 0 else None
+    points = np.array([number for polygon in polygons for number in polygon])
+    even = all(len(polygon) % 2 == 0 for polygon in polygons)
+    return points.reshape(-1, 2) if even and len(points) and bool((abs(points) < LARGEST).all()) else None
 
 
-def _written(number: object) -> str:
-    return str(number) if isinstance(number, int) and not isinstance(number, bool) and -(1 << 63) <= number < 1 << 63 else json.dumps(number)
-
-
-def _categories(text: str | None, source: Source, context: ReadContext) -> tuple[tuple[Category, ...], dict[str, int]]:
-    """The categories in the order of their ids, and the index of each id by its written form."""
-    where = f"{source.shown}: $.categories"
-    try:
-        rows = msgspec.json.decode(text or "[]", type=list[dict[str, msgspec.Raw]])
-    except msgspec.DecodeError as error:
-        raise DataError.of("bad-value", "categories is not an array of objects", where=where, detail=str(error)) from error
-    found: list[tuple[int | float | str, Category]] = []
-    for number, row in enumerate(rows):
-        texts = {key: bytes(raw).decode("utf-8", "replace") for key, raw in row.items()}
-        values = {key: json.loads(texts.pop(key, "null")) for key in ("id", "name")}
-        if values["id"] is None or isinstance(values["id"], bool | list | dict):
-            context.findings.add("missing-field", "a category has no id", where=f"{where}[{number}]")
-            continue
-        name = values["name"] if isinstance(values["name"], str) else str(values["id"])
-        if not isinstance(values["name"], str):
-            context.findings.add("category-without-name", "a category has no name: its id stands for it", severity="warning", where=f"{where}[{number}]")
-        parent = texts.get("supercategory", "")
-        if parent.startswith('"'):
-            parent = json.loads(texts.pop("supercategory"))
-        key = values["id"]
-        plain = isinstance(key, int) and -(1 << 63) <= key < 1 << 63
-        extra = texts if plain else {"id": json.dumps(key), **texts}
-        found.append((key, Category(name, key if plain else None, parent if "supercategory" not in texts and parent else None, jsontext.compose(extra))))
-    found.sort(key=lambda pair: (0, pair[0], "") if isinstance(pair[0], int | float) else (1, 0, str(pair[0])))
-    index: dict[str, int] = {}
-    for position, (key, category) in enumerate(found):
-        if _written(key) in index:
-            context.findings.add("duplicate-category-id", "two categories have the same id", where=where, detail=f"id {key}: {category.name}")
-        index.setdefault(_written(key), position)
-    names = [category.name for _, category in found]
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        context.findings.add("duplicate-category-name", "two categories have the same name; both are kept", severity="warning", where=where, detail=name)
-    return tuple(category for _, category in found), index
+def _is_mask(text: str | None) -> bool:
+    """Whether a segmentation is run-length encoded."""
+    return text is not None and text.startswith("{")
 
 
 def _annotation_batches(document: _Document) -> Iterator[pa.RecordBatch]:
     return iter(document.annotations or ())
 
 
-def _images_named(document: _Document) -> pa.RecordBatch:
-    """The images that results speak of, in the order in which they are first named."""
-    schema_ = columns_of(IMAGE_FIELDS)
-    seen: dict[tuple[int | None, str | None], None] = {}
-    for batch in _annotation_batches(document):
-        pairs = pa.table([batch.column("image_id"), batch.column("image_id#")], names=["a", "b"]).group_by(["a", "b"], use_threads=False).aggregate([])
-        seen.update(dict.fromkeys(zip(pairs["a"].to_pylist(), pairs["b"].to_pylist(), strict=True)))
-    columns: dict[str, list[object]] = {"id": [a for a, _ in seen], "id#": [b for _, b in seen], "element": list(range(len(seen)))}
-    columns["extra"] = [None if text is None else f'{{"id":{text}}}' for text in columns["id#"]]
-    return pa.RecordBatch.from_arrays([pa.array(columns.get(f.name, [None] * len(seen)), f.type) for f in schema_], schema=schema_)
-
-
-def _categories_named(document: _Document, context: ReadContext) -> tuple[tuple[Category, ...], dict[str, int]]:
-    """The categories that results speak of: their ids are their names, unless `--classes` has as many."""
-    ids: set[int] = set()
-    for batch in _annotation_batches(document):
-        ids.update(pc.unique(batch.column("category_id").drop_null()).to_pylist())
-    ordered = sorted(ids)
-    named = len(context.classes) == len(ordered)
-    categories = tuple(Category(context.classes[i] if named else str(number), number) for i, number in enumerate(ordered))
-    return categories, {str(number): i for i, number in enumerate(ordered)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Images:
-    """The images of a document and how to find the number of one by its id."""
-
-    table: pa.Table
-    ids: NDArray[np.int64]
-    """Ids that are int64, in order."""
-    numbers: NDArray[np.int64]
-    """The number of the image of each."""
-    written: Mapping[str, int]
-    """The number of the image of each other id."""
-
-    @classmethod
-    def of(cls, batches: list[pa.RecordBatch], where: str, context: ReadContext) -> _Images:
-        """Put the images together; entries that repeat an id are faults, those that repeat an image are left out."""
-        table = pa.Table.from_batches(batches, schema=columns_of(IMAGE_FIELDS)).combine_chunks()
-        keys = pc.coalesce(table["id"].cast(pa.string()), table["id#"]).combine_chunks()
-        if pc.count_distinct(keys).as_py() != len(keys):
-            table = table.filter(pa.array(_first_entries(table, keys.to_pylist(), where, context)))
-        valid = table["id"].is_valid().to_numpy()
-        rows = np.flatnonzero(valid)
-        ids = table["id"].drop_null().to_numpy()
-        order = np.argsort(ids, kind="stable")
-        others = {table["id#"][row].as_py(): row for row in np.flatnonzero(~valid).tolist()}
-        return cls(table, ids[order], rows[order], others)
-
-    def number_of(self, ids: pa.Array, written: pa.Array) -> NDArray[np.int64]:
-        """The number (N,) of the image of each id, -1 where there is none."""
-        return _find(ids, written, self.ids, self.numbers, self.written)
-
-
-def _find(ids: pa.Array, written: pa.Array, known: NDArray[np.int64], numbers: NDArray[np.int64], others: Mapping[str, int]) -> NDArray[np.int64]:
-    values = ids.fill_null(0).to_numpy(zero_copy_only=False)
-    found = np.full(len(values), -1, np.int64)
-    if len(known):
-        places = np.minimum(np.searchsorted(known, values), len(known) - 1)
-        found = np.where(known[places] == values, numbers[places], -1)
-    if ids.null_count:
-        for row in np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False)).tolist():
-            found[row] = others.get(written[row].as_py(), -1)
-    return found
-
-
-def _first_entries(table: pa.Table, keys: list[str], where: str, context: ReadContext) -> list[bool]:
-    first: dict[str, str | None] = {}
-    keep: list[bool] = []
-    for key, name, element in zip(keys, table["file_name"].to_pylist(), table["element"].to_pylist(), strict=True):
-        keep.append(key not in first)
-        if key not in first:
-            first[key] = name
-        elif first[key] == name:
-            context.findings.add("duplicate-image", "an image is listed twice; the first entry is kept", severity="warning", where=f"{where}[{element}]", detail=f"id {key}")
-        else:
-            detail = f"id {key}: {first[key]} and {name}"
-            context.findings.add("duplicate-image-id", "two images have the same id", where=f"{where}[{element}]", detail=detail)
-    return keep
-
-
-def _group(document: _Document, images: _Images, category_of: Mapping[str, int], source: Source, context: ReadContext) -> ByImage:
+def _group(
+    document: _Document, images: Images, category_of: Mapping[Id, int], source: Source, context: ReadContext
+) -> ByImage:
     """The annotations by image; those whose image or category does not exist are faults."""
     where = f"{source.shown}: $" if document.results else f"{source.shown}: $.annotations"
-    numeric = sorted((int(key), index) for key, index in category_of.items() if key.lstrip("-").isdigit() and abs(int(key)) < 1 << 63)
-    known = np.array([key for key, _ in numeric], np.int64)
-    indices = np.array([index for _, index in numeric], np.int64)
-    grouped = ByImage(images.table.num_rows, document.annotations.size if document.annotations else 0, context.memory // 2, context.batch_size)
+    plain = {key: index for key, index in category_of.items() if isinstance(key, int)}
+    others = {key: index for key, index in category_of.items() if isinstance(key, str)}
+    categories = Numbers.of(np.array([*plain], np.int64), np.array([*plain.values()], np.int64), others)
+    grouped = ByImage(
+        images.table.num_rows,
+        document.annotations.size if document.annotations else 0,
+        context.memory // 2,
+        context.batch_size,
+    )
     ids: list[NDArray[np.int64]] = []
     for batch in _annotation_batches(document):
-        number = images.number_of(batch.column("image_id"), batch.column("image_id#"))
-        category = _find(batch.column("category_id"), batch.column("category_id#"), known, indices, category_of)
-        given = pc.or_(batch.column("category_id").is_valid(), batch.column("category_id#").is_valid()).to_numpy(zero_copy_only=False)
+        number = images.numbers.find(batch, "image_id")
+        category = categories.find(batch, "category_id")
+        given = pc.or_(batch.column("category_id").is_valid(), batch.column("category_id#").is_valid()).to_numpy(
+            zero_copy_only=False
+        )
         keep = (number >= 0) & ((category >= 0) | ~given)
         for row in np.flatnonzero(~keep).tolist():
             what = "image" if number[row] < 0 else "category"
-            key = batch.column(f"{what}_id")[row].as_py() or batch.column(f"{what}_id#")[row].as_py()
+            key = batch.column(f"{what}_id")[row]
+            key = key if key.is_valid else batch.column(f"{what}_id#")[row]
             place = f"{where}[{batch.column('element')[row].as_py()}].{what}_id"
-            context.findings.add("orphan-annotation", f"an annotation names a {what} that does not exist", where=place, detail=f"{what}_id {key}")
+            context.findings.add(
+                "orphan-annotation",
+                f"an annotation names a {what} that does not exist",
+                where=place,
+                detail=f"{what}_id {key}",
+            )
         rows = _objects(batch, category, given)
         ids.append(batch.column("id").drop_null().to_numpy())
         flat = pa.RecordBatch.from_struct_array(rows)
@@ -383,7 +337,9 @@ def _count_duplicates(ids: list[NDArray[np.int64]], where: str, context: ReadCon
     together = np.sort(np.concatenate(ids)) if ids else np.zeros(0, np.int64)
     for repeated in np.unique(together[1:][together[1:] == together[:-1]]).tolist():
         message = "an annotation id occurs more than once; all are kept"
-        context.findings.add("duplicate-annotation-id", message, severity="warning", where=where, detail=f"id {repeated}")
+        context.findings.add(
+            "duplicate-annotation-id", message, severity="warning", where=where, detail=f"id {repeated}"
+        )
 
 
 def _objects(batch: pa.RecordBatch, category: NDArray[np.int64], given: NDArray[np.bool_]) -> pa.StructArray:
@@ -392,14 +348,20 @@ def _objects(batch: pa.RecordBatch, category: NDArray[np.int64], given: NDArray[
     return schema.object_rows(columns, len(batch))
 
 
-def _batches(images: _Images, grouped: ByImage, split: str | None, annotated: bool, size: int) -> Iterator[pa.RecordBatch]:
+def _batches(
+    images: Images, grouped: ByImage, split: str | None, annotated: bool, size: int
+) -> Iterator[pa.RecordBatch]:
     empty = pa.RecordBatch.from_struct_array(schema.object_rows({}, 0))
     for first, last, rows, number in grouped.ranges():
         objects = (rows if rows is not None else empty).to_struct_array()
         for start in range(first, last, size):
             stop = min(last, start + size)
             offsets = np.searchsorted(number, np.arange(start, stop + 1))
-            columns = {name: images.table[name].slice(start, stop - start).combine_chunks() for name in schema.IMAGE_FIELDS if name in images.table.column_names}
+            columns = {
+                name: images.table[name].slice(start, stop - start).combine_chunks()
+                for name in schema.IMAGE_FIELDS
+                if name in images.table.column_names
+            }
             if split is not None:
                 columns["split"] = pa.array([split] * (stop - start), pa.string())
             piece = objects.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))

@@ -4,7 +4,8 @@ Spec: https://parquet.apache.org/docs/file-format/. Box convention: any. The foo
 JSON (see `headerjson`) and the layout; it is authoritative. The box format stands in the metadata of the box columns
 too. Policies:
 
-- `layout=images`: one row for each image, the columns are those of schema.IMAGE.
+- `layout=images`: one row for each image, the columns are those of schema.IMAGE. An object without a bbox has four
+  nulls in it.
 - `layout=boxes`: one row for each box, with the columns of its image beside it; the numbers stand under the names of
   their format (x y w h, x1 y1 x2 y2, cx cy w h). An image without objects keeps one row, in which `object` is false.
   `image` numbers the images from 0, and the rows of one stand together. `category` is the class name, `category_index`
@@ -160,8 +161,27 @@ def _read_images(file: pq.ParquetFile, context: ReadContext) -> Iterator[pa.Reco
         for batch in file.iter_batches(context.batch_size, row_groups=[group], columns=schema.IMAGE.names):
             typed = _typed(pa.Table.from_batches([batch]), schema.IMAGE).combine_chunks().to_batches()[0]
             objects = schema.flat(typed)
-            rows = schema.with_columns(objects.rows, {"shape": shapes(objects.column("shape"))})
+            columns = {"shape": shapes(objects.column("shape")), "bbox": _null_boxes(objects.rows)}
+            rows = schema.with_columns(objects.rows, columns)
             yield schema.with_objects(typed, replace(objects, rows=rows))
+
+
+def _null_boxes(rows: pa.StructArray) -> pa.FixedSizeListArray:
+    """The bbox column with null for four nulls; the inverse of `_four_nulls`."""
+    boxes, valid = schema.boxes_of(rows)
+    column = rows.field("bbox")
+    given = column.values.slice(column.offset * 4, len(column) * 4).is_valid().to_numpy(zero_copy_only=False)
+    return schema.bbox_array(boxes, valid & given.reshape(-1, 4).any(axis=1))
+
+
+def _four_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The images with four nulls for a null bbox: Arrow up to 21 reads no null lists of fixed size from Parquet."""
+    objects = schema.flat(batch)
+    if not objects.column("bbox").null_count:
+        return batch
+    boxes, valid = schema.boxes_of(objects.rows)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(boxes.ravel(), mask=~valid.repeat(4)), type=schema.BBOX)
+    return schema.with_objects(batch, replace(objects, rows=schema.with_columns(objects.rows, {"bbox": column})))
 
 
 def _read_boxes(file: pq.ParquetFile, header: Header) -> Iterator[pa.RecordBatch]:
@@ -194,14 +214,12 @@ def _typed(table: pa.Table, kind: pa.Schema) -> pa.Table:
 
 
 def _check(batch: pa.RecordBatch, header: Header) -> None:
-    """Raises ValueError where a file says what cannot be: text that is not UTF-8, a class that the header does not
-    have."""
+    """Raises ValueError for what no good file holds: text that is not UTF-8, a class that the header does not have."""
     batch.validate(full=True)
     bounds = pc.min_max(schema.flat(batch).column("category")).as_py()
     if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(header.categories):
-        raise ValueError(
-            f"a category index is not one of the {len(header.categories)} of the header: {bounds['min']} to {bounds['max']}"
-        )
+        where = f"{bounds['min']} to {bounds['max']}"
+        raise ValueError(f"a category index is not one of the {len(header.categories)} of the header: {where}")
 
 
 def _cut(batch: pa.RecordBatch, source: Source, context: ReadContext) -> Iterator[pa.RecordBatch]:
@@ -238,7 +256,7 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context:
         for group in _groups(batches, context.batch_size):
             parts = []
             for batch in group:
-                parts.append(batch if layout == "images" else box_rows(batch, header, first))
+                parts.append(_four_nulls(batch) if layout == "images" else box_rows(batch, header, first))
                 first += len(batch)
             table = pa.Table.from_batches(parts)
             writer.write_table(table, row_group_size=len(table))

@@ -109,6 +109,8 @@ def detect(path: Path, head: bytes) -> Match | None:
     paths = find(path, depth=4)
     inside = [name for name in paths if f"/{name}".rfind("/Annotations/") >= 0]
     seen = [_looks(load(f"{path}/{name}")[:HEAD]) for name in (inside or paths)[:3]]
+    if not seen and (path / "Annotations").is_dir():
+        return Match(0.5, "an empty folder Annotations")
     if not seen or not all(weight for weight, _ in seen):
         return None
     folders = {name.rpartition("/")[0] for name in inside or paths}

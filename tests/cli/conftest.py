@@ -1,14 +1,17 @@
-"""Runs of the command line as its users have them: a process, its two streams and its exit code, with or without a terminal."""
+"""Runs of the command line as users have them: a process, its streams and its exit code, with or without a terminal."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +70,7 @@ class Shell:
         """Run `bboxconv` (or Python code) with a terminal of 80 columns on all three streams; `out` holds both outputs."""
         command: Sequence[str] = ["-c", code] if code else ["-m", "bboxconv", *words]
         ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=self.folder,
@@ -90,7 +94,10 @@ class Shell:
 
 
 COCO = {
-    "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 50}, {"id": 2, "file_name": "b.jpg", "width": 10, "height": 10}],
+    "images": [
+        {"id": 1, "file_name": "a.jpg", "width": 100, "height": 50},
+        {"id": 2, "file_name": "b.jpg", "width": 10, "height": 10},
+    ],
     "annotations": [
         {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 10], "area": 200, "iscrowd": 0},
         {"id": 2, "image_id": 1, "category_id": 2, "bbox": [0, 0, 100, 50], "area": 5000, "iscrowd": 1},

@@ -13,7 +13,11 @@ from .conftest import Shell
 def test_stdin_to_stdout(anywhere: Shell) -> None:
     """Rows from stdin go to stdout with the separator they came with, and the count to stderr."""
     done = anywhere("boxes", "--from", "corner", "--to", "center", stdin="10 20  110 70\n\n# note\n0 0 1 1\n")
-    assert (done.out, done.err, done.code) == ("60 45 100 50\n0.5 0.5 1 1\n", "done: 2 boxes, corner -> center, stdout\n", 0)
+    assert (done.out, done.err, done.code) == (
+        "60 45 100 50\n0.5 0.5 1 1\n",
+        "done: 2 boxes, corner -> center, stdout\n",
+        0,
+    )
 
 
 def test_header_and_other_columns(shell: Shell) -> None:
@@ -69,8 +73,14 @@ def test_large_text_agrees_with_numpy(shell: Shell, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-t", "xywh"], "error[missing-option]: boxes needs --from BOX\n  hint: for example --from corner --to center\n"),
-        (["-f", "xyxy", "-t", "centre"], "error[unknown-box-format]: --to: unknown box format 'centre'\n  hint: did you mean 'center'?\n"),
+        (
+            ["-t", "xywh"],
+            "error[missing-option]: boxes needs --from BOX\n  hint: for example --from corner --to center\n",
+        ),
+        (
+            ["-f", "xyxy", "-t", "centre"],
+            "error[unknown-box-format]: --to: unknown box format 'centre'\n  hint: did you mean 'center'?\n",
+        ),
         (
             ["-f", "xyxy", "-t", "yolo"],
             "error[missing-image-size]: xyxy to cxcywhn needs the image size\n  hint: --image-size WxH gives it\n",

@@ -79,7 +79,9 @@ def test_set_aside() -> None:
 def test_diagnostic_shows_five_places() -> None:
     """A fault seen 12 times shows its first five places, how many more there are, and the hint."""
     places = tuple(Place(f"labels/a.txt:{n}", "'x'") for n in range(1, 13))
-    found = Diagnostic("bad-row", "row is not numbers", count=12, places=places, hint="--on-error skip sets such rows aside")
+    found = Diagnostic(
+        "bad-row", "row is not numbers", count=12, places=places, hint="--on-error skip sets such rows aside"
+    )
     shown = [
         "error[bad-row]: row is not numbers (12 times)",
         "  labels/a.txt:1: 'x'",

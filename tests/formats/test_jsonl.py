@@ -210,7 +210,7 @@ def test_batch_size_and_split(tmp_path: Path) -> None:
 
 
 def test_unknown_keys(tmp_path: Path) -> None:
-    """Keys that are not of the schema and ids that are no int64 go to `extra` with their text, after what stands there."""
+    """Keys that are not of the schema and ids that are no int64 go to `extra` with their text."""
     head = '{"type":"dataset","bboxconv":1,"box":"xywh","categories":[{"name":"cat"}]}\n'
     image = '{"type":"image","file":"a","id":"x1","url":{"a": 1.0},"extra":{"z":0},'
     image += '"objects":[{"id":1.5,"category":0,"note":"\\u00e9","track_id":99999999999999999999}]}\n'
@@ -222,8 +222,9 @@ def test_unknown_keys(tmp_path: Path) -> None:
 
 
 def test_other_spellings(tmp_path: Path) -> None:
-    """Common other names of keys are understood, and numbers written as text or flags as numbers where no other meaning is possible."""
-    image = '{"file_name":"a","width":"640","height":480.0,"annotations":[{"label":"cat","box":[1,2,3,4],"iscrowd":1,"truncated":true}]}\n'
+    """Common other names of keys are understood, and so are numbers written as text and flags written as numbers."""
+    image = '{"file_name":"a","width":"640","height":480.0,'
+    image += '"annotations":[{"label":"cat","box":[1,2,3,4],"iscrowd":1,"truncated":true}]}\n'
     dataset, table, found = load(tmp_path / "a.jsonl", image)
     row = table.to_pylist()[0]
     assert (row["file_name"], row["width"], row["height"], row["extra"]) == ("a", 640, 480, None)
@@ -270,7 +271,7 @@ ULTRALYTICS = (
 
 
 def test_ultralytics(tmp_path: Path) -> None:
-    """The rows of Ultralytics' NDJSON are read: boxes as they are, polygons with their extent, other keys kept, no annotations as background."""
+    """Ultralytics' rows are read: boxes as they are, polygons with their extent, no annotations as background."""
     dataset, table, found = load(tmp_path / "a.ndjson", ULTRALYTICS)
     assert not found
     assert dataset.header.box == BoxFormat("cxcywh", 1)
@@ -411,7 +412,7 @@ def test_fast_and_patient_ways_agree() -> None:
     ],
 )
 def test_detect(tmp_path: Path, name: str, head: str, weight: float | None) -> None:
-    """A first line with a known `type` is JSON Lines, the extension is a hint, and a COCO document on one line is neither."""
+    """A first line with a known `type` is JSON Lines, the extension a hint, a COCO document on one line neither."""
     (tmp_path / name).write_text(head)
     match = jsonl.detect(tmp_path / name, head.encode())
     assert (match.weight if match else None) == weight

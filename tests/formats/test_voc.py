@@ -537,7 +537,7 @@ def test_empty_tree_is_an_empty_data_set(tmp_path: Path) -> None:
 
 
 def test_hidden_files_and_litter(tmp_path: Path) -> None:
-    """A hidden name below the top is an image's name; hidden folders at the top and copies that systems leave are none."""
+    """Hidden names below the top are images; hidden folders at the top and what systems leave behind are not."""
     names = ("Annotations/.a.xml", "Annotations/.b/c.xml", ".git/d.xml", "__MACOSX/e.xml", "Annotations/._f.xml")
     data, _ = read(tree(tmp_path, dict.fromkeys((*names, "Annotations/.ipynb_checkpoints/g.xml"), doc())))
     assert data.to_table()["file_name"].to_pylist() == [".a", "c"]

@@ -98,9 +98,8 @@ def test_sql(real: Path, tmp_path: Path, convert: Convert, load: Load) -> None:
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (extra: peers)")
     data = load(real / "coco_mini/person_keypoints_val2017.json")
     convert(real / "coco_mini/person_keypoints_val2017.json", tmp_path / "boxes.parquet", out={"layout": "boxes"})
-    query = (
-        "select category, count(*), min(x), max(x + w), sum(area) from read_parquet(?) where x is not null group by 1"
-    )
+    columns = "category, count(*), min(x), max(x + w), sum(area)"
+    query = f"select {columns} from read_parquet(?) where x is not null group by category"
     name, count, left, right, area = duckdb.execute(query, [str(tmp_path / "boxes.parquet")]).fetchone()
     boxes = [a["bbox"] for a in data["annotations"]]
     assert (name, count) == ("person", 118)
@@ -135,3 +134,16 @@ def test_pandas_frame_of_a_file(real: Path, tmp_path: Path, convert: Convert, la
     images = frame.drop_duplicates("file_name")
     assert images["split"].astype(str).value_counts().to_dict() == {"train": 80, "val": 79}
     assert [str(images[name].dtype) for name in ("width", "height")] == ["int32", "int32"]
+
+
+def test_polars_and_duckdb_take_a_data_set(real: Path) -> None:
+    """A data set that was read goes to Polars and DuckDB through the Arrow C stream, without a file."""
+    polars = pytest.importorskip("polars", reason="Polars is not installed (extra: peers)")
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (extra: peers)")
+    dataset = bboxconv.read(real / "bccd/Annotations")
+    frame = polars.DataFrame(dataset)
+    assert (len(frame), frame["objects"].list.len().sum()) == (364, 4888)
+    stream = dataset.to_table()
+    count = duckdb.execute("select count(*), sum(len(objects)) from stream where width = 640").fetchone()
+    assert count == (364, 4888)
+    assert len(stream) == 364

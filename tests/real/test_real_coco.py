@@ -54,26 +54,35 @@ def assert_same_coco(got: Path, want: Path, same: AssertSame) -> None:
             same([have[key]], [need[key]])
 
 
+def uncrowded(path: Path) -> list[tuple[Coco, list[Coco]]]:
+    """Each image of a COCO file with its annotations that are no crowds, in the order of the file."""
+    data = load(path)
+    return [
+        (image, [a for a in data["annotations"] if a["image_id"] == image["id"] and not a["iscrowd"]])
+        for image in data["images"]
+    ]
+
+
 def rows_of(data_yaml: Path, path: str) -> list[tuple[int, list[float]]]:
     """The rows of one YOLO label file: class number and the other columns."""
     rows = [line.split() for line in (data_yaml.parent / path).read_text(encoding="utf-8").splitlines()]
     return [(int(number), [float(value) for value in values]) for number, *values in rows]
 
 
-@pytest.mark.parametrize("extension", ["parquet", "jsonl"])
+@pytest.mark.parametrize("between", ["boxes.parquet", "boxes.parquet layout=boxes", "boxes.jsonl"])
 @pytest.mark.parametrize("source", SOURCES)
 def test_coco_comes_back_whole(
-    real: Path, tmp_path: Path, convert: Convert, assert_same: AssertSame, source: str, extension: str
+    real: Path, tmp_path: Path, convert: Convert, assert_same: AssertSame, source: str, between: str
 ) -> None:
-    """COCO to Parquet or JSON Lines and back gives every key and value of the source again."""
-    between, back = tmp_path / f"boxes.{extension}", tmp_path / "back.json"
-    there = convert(real / source, between)
-    convert(between, back, to="coco")
+    """COCO to Parquet, of either layout, or JSON Lines and back gives every key and value of the source again."""
+    name, _, layout = between.partition(" layout=")
+    there = convert(real / source, tmp_path / name, out={"layout": layout} if layout else {})
+    back = convert(tmp_path / name, tmp_path / "back.json", to="coco")
     data = load(real / source)
-    assert (there.images, there.boxes, there.categories) == tuple(
-        len(data[key]) for key in ("images", "annotations", "categories")
-    )
-    assert_same_coco(back, real / source, assert_same)
+    assert (there.lost, back.lost, back.filled) == ({}, {}, {})
+    counts = tuple(len(data[key]) for key in ("images", "annotations", "categories"))
+    assert (there.images, there.boxes, there.categories) == (back.images, back.boxes, back.categories) == counts
+    assert_same_coco(tmp_path / "back.json", real / source, assert_same)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -113,7 +122,7 @@ def test_taco_negative_boxes_are_kept_and_counted(real: Path, tmp_path: Path, co
 
 @pytest.mark.parametrize("name", ["coco.json", "boxes.parquet", "boxes.jsonl"])
 def test_taco_repeated_ids_survive(real: Path, tmp_path: Path, convert: Convert, name: str) -> None:
-    """The two annotations that share the id 309, and the two that share 4040, are four annotations afterwards as before."""
+    """The two annotations that share the id 309, and the two that share 4040, are four annotations as before."""
     convert(real / "taco/annotations.json", tmp_path / name)
     convert(tmp_path / name, tmp_path / "back.json", to="coco")
     found, wanted = (
@@ -126,6 +135,14 @@ def test_taco_repeated_ids_survive(real: Path, tmp_path: Path, convert: Convert,
     )
     assert [number for number, *_ in wanted] == [309, 309, 4040, 4040]
     assert found == wanted
+
+
+def test_taco_repeated_ids_are_reported(real: Path, tmp_path: Path, convert: Convert) -> None:
+    """The two annotation ids that occur twice in TACO are said, by number."""
+    report = convert(real / "taco/annotations.json", tmp_path / "taco.parquet")
+    found = [finding for finding in report.findings if finding.code == "duplicate-annotation-id"]
+    assert [(finding.count, len(finding.where)) for finding in found] == [(2, 2)]
+    assert ["309" in found[0].where[0], "4040" in found[0].where[1]] == [True, True]
 
 
 @pytest.mark.parametrize("source", ["taco/annotations.json", "coco_mini/instances_val2017.json"])
@@ -160,6 +177,39 @@ def test_coco_to_yolo_numbers(real: Path, tmp_path: Path, convert: Convert, sour
     names = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text(encoding="utf-8"))["names"]
     by_rank = [category["name"] for category in sorted(data["categories"], key=lambda category: category["id"])]
     assert dict(enumerate(names) if isinstance(names, list) else names) == dict(enumerate(by_rank))
+
+
+def test_coco_to_yolo_pose(real: Path, tmp_path: Path, convert: Convert) -> None:
+    """`--out task=pose` writes the 17 keypoints of each person over the image size, each with its visibility."""
+    source = real / "coco_mini/person_keypoints_val2017.json"
+    convert(source, tmp_path / "yolo", to="yolo", out={"task": "pose"})
+    assert yaml.safe_load((tmp_path / "yolo/data.yaml").read_text(encoding="utf-8"))["kpt_shape"] == [17, 3]
+    for image, drawn in uncrowded(source):
+        rows = rows_of(tmp_path / "yolo/data.yaml", f"labels/{Path(image['file_name']).with_suffix('.txt')}")
+        width, height = image["width"], image["height"]
+        for (number, columns), a in zip(rows, drawn, strict=True):
+            scaled = [value / scale for value, scale in zip(a["keypoints"], [width, height, 1] * 17, strict=True)]
+            (x, y, w, h) = a["bbox"]
+            box = [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
+            assert number == 0
+            assert columns == pytest.approx([*box, *scaled], rel=0, abs=5e-7 + 1e-12)
+
+
+def test_coco_to_yolo_polygons(real: Path, tmp_path: Path, convert: Convert) -> None:
+    """`--out task=segment` writes the one polygon of an object over the image size, point for point."""
+    source = real / "coco_mini/instances_val2017.json"
+    convert(source, tmp_path / "yolo", to="yolo", out={"task": "segment"})
+    seen = 0
+    for image, drawn in uncrowded(source):
+        rows = rows_of(tmp_path / "yolo/data.yaml", f"labels/{Path(image['file_name']).with_suffix('.txt')}")
+        if any(len(a["segmentation"]) > 1 for a in drawn):
+            continue  # an object in several parts, which one row cannot say
+        for (_, columns), a in zip(rows, drawn, strict=True):
+            scale = [image["width"], image["height"]] * (len(columns) // 2)
+            polygon = [value / size for value, size in zip(a["segmentation"][0], scale, strict=True)]
+            assert columns == pytest.approx(polygon, rel=0, abs=5e-7 + 1e-12)
+            seen += 1
+    assert seen > 300
 
 
 def test_coco_train_and_val_to_yolo_and_back(

@@ -91,7 +91,7 @@ def test_sharks_yolo_is_found_beside_its_yaml(
 def test_sharks_yolo_boxes(
     real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes], source: str
 ) -> None:
-    """Box rows are the boxes and polygon rows of 11 to 695 columns give extents, in pixels of the images beside them."""
+    """Box rows are the boxes, and polygon rows of 11 to 695 columns give extents, in pixels of the images beside."""
     report = convert(real / source, tmp_path / "coco", to="coco")
     found, wanted = folder_boxes(tmp_path / "coco", "instances_*.json", boxes_of), sharks_yolo(real, boxes_of)
     assert (report.images, report.boxes, report.categories) == (10, 60, 3)
@@ -193,3 +193,23 @@ def test_sharks_yolo_to_yolo_keeps_the_numbers(real: Path, tmp_path: Path, conve
 def numbers(text: str) -> list[list[float]]:
     """The rows of a YOLO label file as numbers."""
     return [[float(value) for value in line.split()] for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "labelformat/KITTI",
+        "labelformat/KITTI/labels",
+        "labelformat/Labelbox/export-result.ndjson",
+        "raccoon/raccoon_labels.csv",
+        "sharks/createml",
+        "sharks/createml/train/_annotations.createml.json",
+    ],
+)
+def test_other_formats_are_not_mistaken_for_ours(
+    real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]], source: str
+) -> None:
+    """Files of formats that are not read yet are refused, not read as an empty data set of another format."""
+    run = cli("convert", real / source, "out.parquet")
+    assert (run.returncode, run.stdout) == (ExitCode.REFUSED, "")
+    assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from lxml import etree
 
+import bboxconv
 from bboxconv.errors import ExitCode
 from bboxconv.report import Report
 
@@ -159,8 +160,9 @@ def test_bccd_counts_stand_in_every_format(
 def test_voc_comes_back_whole(real: Path, tmp_path: Path, convert: Convert, source: str, name: str) -> None:
     """VOC through VOC, JSON Lines and Parquet keeps every element, text and attribute: pose, path, verified."""
     between = tmp_path / {"jsonl": "boxes.jsonl", "parquet": "boxes.parquet", "voc": "voc"}[name]
-    convert(real / source, between, to=name)
-    convert(between, tmp_path / "back", to="voc")
+    there = convert(real / source, between, to=name)
+    back = convert(between, tmp_path / "back", to="voc")
+    assert (there.lost, back.lost) == ({}, {})
     paths = sorted((real / source).glob("*.xml"))
     assert sorted(path.name for path in (tmp_path / "back/Annotations").iterdir()) == [path.name for path in paths]
     different = [path.name for path in paths if tree_of(path) != tree_of(tmp_path / "back/Annotations" / path.name)]
@@ -204,3 +206,26 @@ def test_one_split_of_bccd(real: Path, tmp_path: Path, cli: Callable[..., Comple
     assert (run.returncode, run.stdout) == (ExitCode.DONE, "")
     data = json.loads((tmp_path / "test.json").read_text(encoding="utf-8"))
     assert sorted(Path(image["file_name"]).stem for image in data["images"]) == splits_of(real / "bccd")["test"]
+
+
+@pytest.mark.parametrize("name", ["coco", "voc", "yolo", "jsonl", "parquet"])
+def test_same_bytes_for_any_number_of_jobs(real: Path, tmp_path: Path, convert: Convert, name: str) -> None:
+    """One process and two, batches of 7 images and all at once give the same files, byte for byte."""
+    written = []
+    # Parquet's row groups are batches, so there the batch size stays
+    for number, options in enumerate(({"jobs": 1}, {"jobs": 2}, {} if name == "parquet" else {"batch_size": 7})):
+        target = tmp_path / str(number) / ("boxes" if name in ("coco", "voc", "yolo") else f"boxes.{name}")
+        target.parent.mkdir()
+        convert(real / "bccd", target, to=name, **options)
+        files = sorted(path for path in target.parent.rglob("*") if path.is_file())
+        written.append({str(path.relative_to(target.parent)): path.read_bytes() for path in files})
+    assert written[0] == written[1] == written[2]
+
+
+def test_bccd_as_a_data_frame(real: Path) -> None:
+    """`bboxconv.read(...).to_pandas()` has a row for each row of the blood cells' csv."""
+    frame = bboxconv.read(real / "bccd/Annotations").to_pandas()
+    found = frame[["file_name", "category", "x1", "x2", "y1", "y2"]].astype({"category": str})
+    with (real / "bccd/test.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(name, kind, *map(float, numbers)) for name, kind, *numbers in [*csv.reader(file)][1:]]
+    assert sorted(found.itertuples(index=False, name=None)) == sorted(rows)

@@ -1,0 +1,81 @@
+"""JSON text in columns: what the standard library reads back."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bboxconv import jsontext
+
+
+def texts(column: list[str | None]) -> pa.StringArray:
+    return pa.array(column, pa.string())
+
+
+@given(st.lists(st.tuples(*[st.none() | st.sampled_from(["1", '"x"', "[1, 2]", "null"])] * 3, st.sampled_from([None, "{}", '{"z":1}', '{"y": {"a": 1}, "z": 2}']))))
+def test_objects_hold_the_keys_that_are_there(rows: list[tuple[str | None, ...]]) -> None:
+    """Every value under its key, a null nowhere, the extra members behind; in the order of the columns."""
+    columns = {key: texts([row[n] for row in rows]) for n, key in enumerate(["a", 'b"', "c"])}
+    found = jsontext.objects(columns, texts([row[3] for row in rows])).to_pylist()
+    for row, text in zip(rows, found, strict=True):
+        wanted = {key: json.loads(value) for key, value in zip(["a", 'b"', "c"], row, strict=False) if value is not None}
+        wanted |= json.loads(row[3] or "{}")
+        assert json.loads(text) == wanted
+        assert list(json.loads(text)) == list(wanted)
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 2])
+def test_a_column_without_a_null_needs_no_comma_of_others(lacking: int) -> None:
+    """Whichever column is full, commas stand between members only."""
+    columns = {key: texts(["1", "2"] if n == lacking else [None, "3"]) for n, key in enumerate("abc")}
+    assert [json.loads(t) for t in jsontext.objects(columns).to_pylist()] == [
+        {"abc"[lacking]: 1},
+        {key: 2 if n == lacking else 3 for n, key in enumerate("abc")},
+    ]
+
+
+@given(st.lists(st.floats() | st.none()))
+def test_numbers_read_back_to_the_same_bits(values: list[float | None]) -> None:
+    """The shortest text of each number; what JSON does not have is null."""
+    for value, text in zip(values, jsontext.numbers(pa.array(values, pa.float64())).to_pylist(), strict=True):
+        if value is None:
+            assert text is None
+        elif not math.isfinite(value):
+            assert text == "null"
+        else:
+            assert struct.pack("d", float(json.loads(text))) == struct.pack("d", value)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.none()))
+def test_strings_are_json_strings(values: list[str | None]) -> None:
+    """Quotes, backslashes and control characters are escaped, everything else stands as it is."""
+    found = jsontext.strings(pa.array(values, pa.string())).to_pylist()
+    assert [None if text is None else json.loads(text) for text in found] == values
+
+
+def test_members_and_compose_are_inverse() -> None:
+    """The text of each member is carried as it was written."""
+    text = '{"a": [1,  2], "b":{"c" :1e5}, "é":"\\u0041"}'
+    assert jsontext.members(text) == {"a": "[1,  2]", "b": '{"c" :1e5}', "é": '"\\u0041"'}
+    assert jsontext.members(jsontext.compose(jsontext.members(text)) or "") == jsontext.members(text)
+    assert jsontext.compose({}) is None
+
+
+def test_extras_are_null_where_there_is_nothing() -> None:
+    """A row without any member has no extra, and no column at all gives nulls."""
+    assert jsontext.extras({"a": texts(["1", None])}, 2).to_pylist() == ['{"a":1}', None]
+    assert jsontext.extras({}, 2).to_pylist() == [None, None]
+
+
+def test_joined_texts_are_their_bytes() -> None:
+    """Slices, empty columns and multi-byte characters."""
+    column = texts(["a", "é", "", "xyz"])
+    assert bytes(jsontext.joined(column)) == "aéxyz".encode()
+    assert bytes(jsontext.joined(column.slice(1, 2))) == "é".encode()
+    assert bytes(jsontext.joined(texts([]))) == b""
