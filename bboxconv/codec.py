@@ -160,6 +160,8 @@ class WriteContext:
     jobs: int = 1
     images: Path | None = None
     """The folder of the images, where the user named one."""
+    image_folders: tuple[tuple[str | None, Path], ...] = ()
+    """Where the sources have the images of each split (None: of all)."""
     shown: str = ""
     """The destination as the user wrote it, for messages."""
 

@@ -1,17 +1,18 @@
 """What bboxconv expects of every format, its own and those of other packages; `bboxconv.testing` is the public name.
 
-Reference data are written and read back. What the writer's `target` carries must come back, what it does not carry must be counted, and both are derived from EVERYTHING and the target alone.
+Reference data are written and read back. What the writer's `target` carries must come back, what it does not carry
+must be counted, and both are derived from EVERYTHING and the target alone.
 
-How numbers are compared: where the box formats of the data and of the writer differ in nothing but their rotation, and for every number that is no coordinate, to the last bit. Else with what
+How numbers are compared: where the box formats of the data and of the writer differ in nothing but their rotation, and
+for every number that is no coordinate, to the last bit. Else with what
 `convert_boxes` gives in float64, to half a unit of the last of `decimals`, or to 4 ulp where all digits are written.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -23,10 +24,11 @@ from bboxconv import api, pipeline, registry, schema
 from bboxconv.boxes import BoxFormat, convert_boxes
 from bboxconv.codec import EVERYTHING, Options, Source, Target, Writes
 from bboxconv.errors import BboxconvError, DataError
-from bboxconv.referencedata import REFERENCES, Row, reference_dataset, rows_of
+from bboxconv.referencedata import REFERENCES, Row, expected, reference_dataset, rows_of
 from bboxconv.report import Report
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
+
 
 @dataclass(frozen=True, slots=True)
 class Broken:
@@ -49,78 +51,6 @@ class Broken:
             path.write_bytes(content)
         only = next(iter(self.files))
         return folder / only if len(self.files) == 1 and "/" not in only else folder
-
-
-@dataclass(slots=True)
-class Expected:
-    """What must come of reference data under a target: the images in order, and the account."""
-
-    images: list[Row] = field(default_factory=list)
-    lost: Counter[str] = field(default_factory=Counter)
-    left_out_images: Counter[str] = field(default_factory=Counter)
-    left_out_boxes: Counter[str] = field(default_factory=Counter)
-
-
-def expected(dataset: Dataset, target: Target) -> Expected:
-    """The images that must be written, and what must be counted as left out and as lost."""
-    found = Expected()
-    for image in rows_of(dataset):
-        objects = cast("list[Row] | None", image["objects"])
-        if objects is None and "unannotated" not in target.carries:
-            found.left_out_images["not annotated"] += 1
-            continue
-        kept = None if objects is None else [_turned(row, target) for row in objects if not _left_out(row, target, found.left_out_boxes)]
-        found.images.append({**image, "objects": kept})
-        _lose("image", schema.IMAGE_FIELDS, image, target, found.lost)
-        for row in kept or ():
-            _lose("object", schema.OBJECT_FIELDS, row, target, found.lost)
-    _lose_header(dataset.header, target, found.lost)
-    return found
-
-
-def _left_out(row: Row, target: Target, counts: Counter[str]) -> bool:
-    carries = target.carries
-    for reason, is_so in (
-        ("crowd", row["iscrowd"] and "object.iscrowd" not in carries and target.crowd == "drop"),
-        ("ignore region", row["ignore"] and "object.ignore" not in carries),
-        ("rotated", row["rotation"] is not None and "object.rotation" not in carries and target.rotated == "drop"),
-        ("without a bbox", row["bbox"] is None and "object.bbox" in target.requires),
-    ):
-        if is_so:
-            counts[reason] += 1
-            return True
-    return False
-
-
-def _turned(row: Row, target: Target) -> Row:
-    """The row without its rotation where that is not carried. Reference boxes are xywh turned by a right angle: the envelope has their sides swapped."""
-    if row["rotation"] is None or "object.rotation" in target.carries:
-        return row
-    x, y, w, h = cast("list[float]", row["bbox"])
-    envelope = [x + w / 2 - h / 2, y + h / 2 - w / 2, h, w]
-    return {**row, "rotation": None, "bbox": envelope if target.rotated == "envelope" else row["bbox"]}
-
-
-def _lose(prefix: str, fields: Sequence[str], row: Row, target: Target, lost: Counter[str]) -> None:
-    for name in fields:
-        key, value = f"{prefix}.{name}", row[name]
-        if key in target.carries or value is None or value is False or (name in ("truncated", "occluded") and not value):
-            continue
-        if name != "extra":
-            lost[key] += 1
-            continue
-        lost.update(member for member in (f"{key}.{part}" for part in json.loads(str(value))) if member not in target.carries)
-
-
-def _lose_header(header: Header, target: Target, lost: Counter[str]) -> None:
-    for name in ("info", "licenses"):
-        lost[name] += name not in target.carries and getattr(header, name) is not None
-    if header.extra is not None and "extra" not in target.carries:
-        lost.update(f"extra.{key}" for key in json.loads(header.extra))
-    for name in ("id", "supercategory", "extra"):
-        values = [getattr(category, name) for category in header.categories]
-        told = name == "id" and values == list(range(len(values)))  # ids that are the index come back by themselves
-        lost[f"category.{name}"] += 0 if told or f"category.{name}" in target.carries else sum(value is not None for value in values)
 
 
 def _carried_extra(prefix: str, text: object, target: Target) -> object:
@@ -181,13 +111,17 @@ class FormatConformance:
     def target(self, header: Header) -> Target:
         """What the writer wants."""
         writer = self.writer()
-        target = writer.target(header, registry.options_of(dict(self.options), writer.INFO.write_options, "out", self.format_name))
+        target = writer.target(
+            header, registry.options_of(dict(self.options), writer.INFO.write_options, "out", self.format_name)
+        )
         return replace(target, carries=target.carries | {"image.split"}) if self.folder else target
 
     # -- the declaration
 
     def test_info_is_sound(self) -> None:
-        """INFO names the format as its entry point does, declares fields of the model alone, and options whose defaults they accept."""
+        """INFO names the format as its entry point does, declares fields of the model alone, and options whose defaults
+        they accept.
+        """
         info = self.listing().info
         assert info is not None
         assert info.name == self.format_name
@@ -205,7 +139,9 @@ class FormatConformance:
     def test_target_agrees_with_info(self) -> None:
         """Without options the target carries what INFO says, and requires nothing but what the pipeline can see to."""
         writer = self.writer()
-        target = writer.target(Header(BoxFormat("xywh")), {option.name: option.default for option in writer.INFO.write_options})
+        target = writer.target(
+            Header(BoxFormat("xywh")), {option.name: option.default for option in writer.INFO.write_options}
+        )
         assert target.carries == writer.INFO.carries
         assert target.requires <= {"image.file_name", "image.width", "image.height", "object.category", "object.bbox"}
 
@@ -218,7 +154,9 @@ class FormatConformance:
 
     @pytest.mark.parametrize("name", REFERENCES)
     def test_the_account_is_exact(self, name: str, tmp_path: Path) -> None:
-        """What is read is what is written plus what is left out, and every value that is not carried is counted under its field."""
+        """What is read is what is written plus what is left out, and every value that is not carried is counted under
+        its field.
+        """
         dataset = reference_dataset(name)
         wanted = expected(dataset, self.target(dataset.header))
         report = self.put(dataset, self.destination(tmp_path))
@@ -254,7 +192,7 @@ class FormatConformance:
         dataset = reference_dataset("full")
         first, second = (self.destination(tmp_path / name) for name in ("first", "second"))
         self.put(dataset, first)
-        self.put(_in_batches(dataset, size), second, batch_size=size)
+        self.put(in_batches(dataset, size), second, batch_size=size)
         assert rows_of(self.get(first)) == rows_of(self.get(second))
         small = self.get(first, batch_size=size)
         assert all(0 < len(batch) <= size for batch in small)
@@ -267,8 +205,8 @@ class FormatConformance:
         written = []
         for number, (size, jobs) in enumerate([(4096, 1), (4096, 2), (2, 1)]):
             path = self.destination(tmp_path / str(number))
-            self.put(_in_batches(dataset, size), path, jobs=jobs)
-            written.append(_contents(path))
+            self.put(in_batches(dataset, size), path, jobs=jobs)
+            written.append(contents(path))
         assert written[0] == written[1] == written[2]
         one, two = (rows_of(self.get(self.destination(tmp_path / "0"), jobs=jobs)) for jobs in (1, 2))
         assert one == two
@@ -276,10 +214,13 @@ class FormatConformance:
     # -- refusals
 
     @pytest.mark.parametrize(
-        ("name", "code"), [("no class", "missing-class"), ("no size", "missing-image-size"), ("no file name", "missing-file-name")]
+        ("name", "code"),
+        [("no class", "missing-class"), ("no size", "missing-image-size"), ("no file name", "missing-file-name")],
     )
     def test_what_it_requires_is_asked_for(self, name: str, code: str, tmp_path: Path) -> None:
-        """Data that lack what the target requires are refused with a code and a place, and nothing is written; other data come through."""
+        """Data that lack what the target requires are refused with a code and a place, and nothing is written; other
+        data come through.
+        """
         dataset = reference_dataset(name)
         target = self.target(dataset.header)
         lacks = {"no class": {"object.category"}, "no size": {"image.width"}, "no file name": {"image.file_name"}}[name]
@@ -295,7 +236,9 @@ class FormatConformance:
 
     @pytest.mark.parametrize(("name", "code"), [("unsafe names", "unsafe-name"), ("same stem", "file-clash")])
     def test_names_that_cannot_be_files_are_refused(self, name: str, code: str, tmp_path: Path) -> None:
-        """A file name that leads out of the output, or a file that two images would share, is refused by naming it, or comes back as it was."""
+        """A file name that leads out of the output, or a file that two images would share, is refused by naming it, or
+        comes back as it was.
+        """
         dataset = reference_dataset(name)
         folder = tmp_path / "a" / "b"
         folder.mkdir(parents=True)
@@ -306,12 +249,16 @@ class FormatConformance:
             names = [str(image["file_name"]) for image in rows_of(dataset)]
             assert all(image in str(refused) for image in names), f"not all of {names} in: {refused}"
         else:
-            assert [image["file_name"] for image in rows_of(self.get(self.destination(folder)))] == [i["file_name"] for i in rows_of(dataset)]
+            assert [image["file_name"] for image in rows_of(self.get(self.destination(folder)))] == [
+                i["file_name"] for i in rows_of(dataset)
+            ]
         assert {path.name for path in folder.iterdir()} <= {self.destination(folder).name}
         assert [path.name for path in tmp_path.rglob("*") if folder not in (path, *path.parents)] == ["a"]
 
     def test_a_fault_has_a_code_and_a_place(self, tmp_path: Path) -> None:
-        """Each broken source is refused with its code and the place of the fault, by the library's `read` too, and nothing is written."""
+        """Each broken source is refused with its code and the place of the fault, by the library's `read` too, and
+        nothing is written.
+        """
         if not self.listing().reads:
             pytest.skip(f"{self.format_name} does not read")
         assert self.broken_sources, "broken_sources must show at least one input with a fault"
@@ -342,7 +289,12 @@ class FormatConformance:
             assert (wanted, [fault.code for fault in refused.diagnostics]) == ([], ["no-annotations"])
             return
         rows = rows_of(found)
-        self.compare_headers(dataset.header, found.header, target, [o for image in wanted for o in cast("list[Row]", image["objects"] or [])])
+        self.compare_headers(
+            dataset.header,
+            found.header,
+            target,
+            [o for image in wanted for o in cast("list[Row]", image["objects"] or [])],
+        )
         if path.is_dir():  # the order of images is that of the files
             wanted, rows = sorted(wanted, key=self.read_name), sorted(rows, key=lambda row: str(row["file_name"]))
         assert len(rows) == len(wanted)
@@ -350,7 +302,9 @@ class FormatConformance:
             want = {**want, "file_name": None if want["file_name"] is None else self.read_name(want)}
             self.compare("image", schema.IMAGE_FIELDS, want, got, target, report)
             objects = [cast("list[Row] | None", row["objects"]) for row in (want, got)]
-            assert (objects[0] is None, len(objects[0] or ())) == (objects[1] is None, len(objects[1] or ())), want["file_name"]
+            assert (objects[0] is None, len(objects[0] or ())) == (objects[1] is None, len(objects[1] or ())), want[
+                "file_name"
+            ]
             self.compare_boxes(want, got, dataset.header.box, found.header.box)
             for one, other in zip(objects[0] or (), objects[1] or (), strict=True):
                 names = [header.categories[cast(int, row["category"])].name if row["category"] is not None else None
@@ -365,7 +319,7 @@ class FormatConformance:
         return str(Path(name).with_suffix(self.assumed_extension)) if self.assumed_extension else name
 
     def compare(self, prefix: str, fields: Sequence[str], want: Row, got: Row, target: Target, report: Report) -> None:
-        """Assert that the carried fields of an image or object are the same and the others null, or counted as filled."""
+        """Assert that carried fields are the same, and the others null, or counted as filled."""
         for name in fields:
             key = f"{prefix}.{name}"
             value, read = want[name], got[name]
@@ -382,20 +336,23 @@ class FormatConformance:
         """Assert that the boxes of an image are the same numbers, converted where the formats differ."""
         boxes, found = ([row["bbox"] for row in cast("list[Row]", image["objects"] or [])] for image in (want, got))
         assert [one is None for one in boxes] == [one is None for one in found]
-        values, read = (np.array([one for one in rows if one is not None], np.float64).reshape(-1, 4) for rows in (boxes, found))
+        values, read = (
+            np.array([one for one in rows if one is not None], np.float64).reshape(-1, 4) for rows in (boxes, found)
+        )
         if replace(box, rotation=None) == replace(other, rotation=None):
             assert values.tolist() == read.tolist()
             return
         size = [cast(float, want[side]) for side in ("width", "height")] if box.needs_size(other) else None
-        values = convert_boxes(values, box, other, size)
-        slack = 4 * np.spacing(np.abs(values).max(initial=1.0)) + (0 if self.decimals is None else 0.5 * 10.0**-self.decimals)
-        assert np.abs(values - read).max(initial=0.0) <= slack
+        converted = convert_boxes(values, box, other, size)
+        rounding = 0.0 if self.decimals is None else 0.5 * 10.0**-self.decimals
+        slack = 4 * np.spacing(np.abs(converted).max(initial=1.0)) + rounding
+        assert np.abs(converted - read).max(initial=0.0) <= slack
 
     def compare_headers(self, want: Header, got: Header, target: Target, objects: Sequence[Row]) -> None:
         """Assert that the carried parts of the header are the same."""
         for name in ("info", "licenses", "extra"):
-            texts = [getattr(header, name) if name in target.carries else None for header in (want, got)]
-            assert [json.loads(text) if text else None for text in texts][0] == [json.loads(text) if text else None for text in texts][1], name
+            text, read = (getattr(header, name) if name in target.carries else None for header in (want, got))
+            assert (text and json.loads(text)) == (read and json.loads(read)), name
         assert got.box == (target.box or want.box)
         used = {want.categories[cast(int, row["category"])].name for row in objects if row["category"] is not None}
         if not self.lists_classes:
@@ -406,14 +363,16 @@ class FormatConformance:
             for name in ("id", "supercategory", "extra"):
                 value, read = getattr(one, name), getattr(other, name)
                 if f"category.{name}" in target.carries and value is not None:
-                    assert (json.loads(read) if name == "extra" else read) == (json.loads(value) if name == "extra" else value)
+                    assert (json.loads(read) if name == "extra" else read) == (
+                        json.loads(value) if name == "extra" else value
+                    )
 
 
 def _boxes(images: Sequence[Row]) -> int:
     return sum(len(cast("list[Row]", image["objects"] or ())) for image in images)
 
 
-def _in_batches(dataset: Dataset, size: int) -> Dataset:
+def in_batches(dataset: Dataset, size: int) -> Dataset:
     """The same images in batches of that size."""
 
     def stream() -> Iterator[pa.RecordBatch]:
@@ -424,6 +383,7 @@ def _in_batches(dataset: Dataset, size: int) -> Dataset:
     return replace(dataset, stream=stream)
 
 
-def _contents(path: Path) -> dict[str, bytes]:
+def contents(path: Path) -> dict[str, bytes]:
+    """The bytes of a file, or of all files of a folder, by their path."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return {file.relative_to(path.parent).as_posix(): file.read_bytes() for file in files}

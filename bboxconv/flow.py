@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Target
 from bboxconv.errors import Findings, UsageError
 from bboxconv.request import Request
+from bboxconv.schema import Dataset
 from bboxconv.sources import Opened, check_max_errors, open_sources
 from bboxconv.suggest import did_you_mean
 
@@ -64,12 +66,10 @@ def stream(
     come, in the header's box format.
     """
     table = _sizes_of(request, opened, stack)
-    exif = request.in_.get("exif", "yes") != "no"
     seen_splits: set[str | None] = set()
     for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
         box = dataset.header.box
         goal = (target.box if target else None) or opened.header.box
-        folders = [*([request.images] if request.images else []), *dataset.image_folders]
         sized = _wants_sizes(request, box, goal, target)
         for batch in dataset:
             account.read_images += len(batch)
@@ -82,8 +82,7 @@ def stream(
             batch, gone = classes.remap(batch, index)
             account.left_out_boxes["class left out"] += gone
             if sized:
-                batch, filled = sizes.fill(batch, table, request.image_size, folders, exif)
-                account.filled["image.width and image.height"] += filled
+                batch = _with_sizes(batch, dataset, table, request, account)
             batch = stages.check_boxes(batch, box, request.on_invalid, findings, account.left_out_boxes, shown)
             if target is not None:
                 batch = _fit(batch, box, target, request, opened, account, findings, shown)
@@ -91,7 +90,7 @@ def stream(
                     batch = _require_sizes(
                         batch, findings, account, shown, with_objects="image.width" not in target.requires
                     )
-            batch = stages.convert(batch, box, goal, drawn=target is None or "object.segmentation" in target.carries)
+            batch = stages.convert(batch, box, goal, _drawn(target))
             if target is not None:
                 loss.count_batch(batch, target.carries, account.lost)
             account.images += len(batch)
@@ -108,17 +107,42 @@ def stream(
         )
 
 
+def _with_sizes(
+    batch: pa.RecordBatch, dataset: Dataset, table: sizes.SizeTable | None, request: Request, account: Account
+) -> pa.RecordBatch:
+    """The batch with the sizes of its images, each looked up in the folder of its own split: names may recur in others."""
+    exif = request.in_.get("exif", "yes") != "no"
+    splits = batch.column("split").to_pylist()
+    edges = [0, *[row for row in range(1, len(splits)) if splits[row] != splits[row - 1]], len(splits)]
+    parts = []
+    for start, stop in pairwise(edges):
+        own = [folder for split, folder in dataset.image_folders if split is None or split == splits[start]]
+        folders = [*([request.images] if request.images else []), *own]
+        part, filled = sizes.fill(batch.slice(start, stop - start), table, request.image_size, folders, exif)
+        account.filled["image.width and image.height"] += filled
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+
 def _wants_sizes(request: Request, box: BoxFormat, goal: BoxFormat, target: Target | None) -> bool:
     """Whether images without a size get one: where the user gave sizes, or pixels are asked for; opening images costs
     time.
     """
     given = request.images is not None or request.image_sizes is not None or request.image_size is not None
-    return given or box.needs_size(goal) or (target is not None and "image.width" in target.requires)
+    if target is None:
+        return given or box.needs_size(goal)
+    return (given and "image.width" in target.carries) or box.needs_size(goal) or "image.width" in target.requires
 
 
 def passing(request: Request, opened: Opened, findings: Findings, stack: ExitStack) -> Iterator[pa.RecordBatch]:
     """The batches of all sources in one box format, for those who count them themselves."""
     return stream(request, opened, None, Account(), findings, stack)
+
+
+def _drawn(target: Target | None) -> tuple[str, ...]:
+    """The drawn fields that the target carries."""
+    fields = ("segmentation", "keypoints")
+    return fields if target is None else tuple(name for name in fields if f"object.{name}" in target.carries)
 
 
 def _keep(batch: pa.RecordBatch, mask: pa.Array, reason: str, account: Account) -> pa.RecordBatch:

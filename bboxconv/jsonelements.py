@@ -140,6 +140,8 @@ def _fast(fields: tuple[Field, ...], text: bytes, keys: Keys) -> tuple[Part, Key
             if key == message or not _possible(key) or len(keys) >= MAX_KEYS:
                 raise
             keys = (*keys, key)
+        except UnicodeDecodeError as error:
+            raise msgspec.ValidationError(str(error)) from error
     try:
         return _part(fields, elements, keys, names), keys
     except (OverflowError, pa.ArrowInvalid, UnicodeError) as error:

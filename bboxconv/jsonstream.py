@@ -309,7 +309,7 @@ class _Walk:
                     "duplicate-key", f'the key "{printable_key(key)}" stands twice at the top level', position
                 )
             seen.add(key)
-            if key in readers and self.byte(position) == b"[":
+            if key and key in readers and self.byte(position) == b"[":
                 position = yield from self.array(key, position + 1, readers[key])
             else:
                 end = self.value(position)

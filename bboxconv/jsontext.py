@@ -50,7 +50,7 @@ def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
     return text
 
 
-def decimals(values: NDArray[np.float64], digits: int) -> pa.StringArray:
+def decimals(values: NDArray[np.floating], digits: int) -> pa.StringArray:
     """Each number rounded to `digits` after the point, without trailing zeros."""
     return numbers(pa.array(np.round(values, digits) + 0.0))
 

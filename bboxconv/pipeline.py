@@ -47,7 +47,15 @@ def run(request: Request, progress: Progress = silent, dataset: Dataset | None =
         header = replace(opened.header, box=target.box or opened.header.box)
         jobs = request.jobs or workers.available()
         context = WriteContext(
-            opened.header.box, options, findings, request.batch_size, request.memory, jobs, request.images, request.dst
+            opened.header.box,
+            options,
+            findings,
+            request.batch_size,
+            request.memory,
+            jobs,
+            request.images,
+            tuple(folder for one in opened.datasets for folder in one.image_folders),
+            request.dst,
         )
         loss.count_header(opened.header, target.carries, account.lost)
         batches = stream(request, opened, target, account, findings, stack)

@@ -19,6 +19,8 @@ from bboxconv.io import base_suffix, head
 from bboxconv.suggest import did_you_mean
 
 GROUP = "bboxconv.formats"
+SURE = 0.85
+"""A match of this weight is no guess."""
 DOUBT = 0.15
 """Two matches whose weights differ by less are a doubt that only the user can settle."""
 
@@ -138,40 +140,48 @@ def writer(name: str) -> Writes:
 def detect(source: Source) -> tuple[Reads, Match]:
     """The format of a source by its content.
 
-    Raises DataError where no format knows it, UsageError where two do.
+    Raises DataError where no format knows it, UsageError where two do, or where a folder holds data sets of several
+    formats.
     """
     try:
         start = head(source.path)
     except OSError as error:
         raise OutputError.of("read-failed", f"cannot read: {error.strerror or error}", where=source.shown) from error
-    found: list[tuple[Match, Detects]] = []
-    for listing in formats():
-        if listing.reads:
-            module = _find(listing.name)
-            match = module.detect(source.path, start)
-            if match:
-                found.append((match, module))
-    found.sort(key=lambda pair: -pair[0].weight)
+    found = _matches(source.path, start)
     if not found:
         what = "folder" if source.path.is_dir() else "file"
         empty = not source.path.is_dir() and not start
         message = "the file is empty" if empty else f"no format recognises this {what}"
-        raise DataError.of(
-            "unknown-content",
-            message,
-            where=source.shown,
-            hint="--from FORMAT says what it is; `bboxconv formats` lists them",
-        )
-    if len(found) > 1 and found[0][0].weight - found[1][0].weight < DOUBT:
-        evidence = "; ".join(f"{module.INFO.name}: {match.evidence}" for match, module in found[:3])
-        raise UsageError.of(
-            "ambiguous-format",
-            "more than one format fits",
-            where=source.shown,
-            detail=evidence,
-            hint="--from FORMAT says which",
-        )
-    return cast(Reads, found[0][1]), found[0][0]
+        broken = [f"{listing.name} cannot be used: {listing.error}; " for listing in formats() if listing.error]
+        hint = "".join(broken) + "--from FORMAT says what it is; `bboxconv formats` lists them"
+        raise DataError.of("unknown-content", message, where=source.shown, hint=hint)
+    best, module = found[0]
+    evidence = [f"{other.INFO.name}: {match.evidence}" for match, other in found if best.weight - match.weight < DOUBT]
+    message, hint = "more than one format fits", "--from FORMAT says which"
+    if len(evidence) == 1 and source.path.is_dir():
+        evidence += _inside(source.path, module)
+        message, hint = "the folder holds data sets of several formats", "name one of them, or say --from FORMAT"
+    if len(evidence) > 1:
+        detail = "; ".join(evidence[:4])
+        raise UsageError.of("ambiguous-format", message, where=source.shown, detail=detail, hint=hint)
+    return cast(Reads, module), best
+
+
+def _matches(path: Path, start: bytes) -> list[tuple[Match, Detects]]:
+    """What each format sees in a path, the best match first."""
+    modules = [_find(listing.name) for listing in formats() if listing.reads]
+    found = [(match, module) for module in modules if (match := module.detect(path, start)) is not None]
+    return sorted(found, key=lambda pair: -pair[0].weight)
+
+
+def _inside(folder: Path, module: Detects) -> list[str]:
+    """The sub-folders that are surely a data set of another format than the folder itself seems to be."""
+    found = []
+    for child in sorted(child for child in folder.iterdir() if child.is_dir())[:64]:
+        matches = _matches(child, b"")
+        if matches and matches[0][0].weight >= SURE and matches[0][1].INFO.name != module.INFO.name:
+            found.append(f"{matches[0][1].INFO.name}: {child.name}/")
+    return found
 
 
 def by_destination(dst: str) -> Writes:

@@ -78,11 +78,11 @@ def tally(findings: Sequence[Diagnostic]) -> str:
 def report(account: Report, width: int, verbose: bool, paint: Paint) -> list[str]:
     """The account of a conversion or validation, without its findings; the result is the last line."""
     lines = _sources(account.sources, width, verbose, paint)
-    lines += row("read", _counts(account.read), width, paint)
+    lines += _items("read", _counts(account.read).split(", "), width, paint)
     lines += _items("filled", _fields(account.filled, verbose), width, paint)
     reasons = [_reasons(account.left_out_images, "image"), _reasons(account.left_out_boxes, "box")]
     lines += row("left out", "; ".join(reason for reason in reasons if reason), width, paint)
-    lines += _items("lost", _fields(account.lost, verbose), width, paint)
+    lines += _items("lost", _fields(_weightiest(account.lost), verbose), width, paint)
     if verbose:
         lines += _items("switches", [f"{k}={v}" for k, v in account.switches.items()], width, paint)
     if account.next_step:
@@ -181,6 +181,11 @@ def _formats(sources: Sequence[Side]) -> str:
 def _counts(counts: Counts) -> str:
     pairs = ((counts.images, "image"), (counts.boxes, "box"), (counts.categories, "category"))
     return ", ".join(count(number, noun) for number, noun in pairs)
+
+
+def _weightiest(fields: Mapping[str, int]) -> dict[str, int]:
+    """Fields of objects first and extra keys last: what matters must not hide behind `and 6 more`."""
+    return dict(sorted(fields.items(), key=lambda pair: 2 if "extra" in pair[0] else not pair[0].startswith("object.")))
 
 
 def _fields(fields: Mapping[str, int], verbose: bool) -> list[str]:

@@ -104,8 +104,8 @@ class Dataset:
     stream: Callable[[], Iterator[pa.RecordBatch]]
     images: int | None = None
     """How many images, where that is known beforehand."""
-    image_folders: tuple[Path, ...] = ()
-    """Where its image files may lie: sizes are looked up there."""
+    image_folders: tuple[tuple[str | None, Path], ...] = ()
+    """Where the image files of each split may lie (None: of all): sizes are looked up there, images copied from there."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self.stream()

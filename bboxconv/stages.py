@@ -148,9 +148,11 @@ def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, changed: Counter[s
     )
 
 
-def convert(batch: pa.RecordBatch, source: BoxFormat, target: BoxFormat, *, drawn: bool) -> pa.RecordBatch:
-    """The batch with its boxes in `target`; `drawn`: polygons and keypoints too, where units change. Where both
-    formats are the same no arithmetic runs.
+def convert(
+    batch: pa.RecordBatch, source: BoxFormat, target: BoxFormat, drawn: Sequence[str] = ("segmentation", "keypoints")
+) -> pa.RecordBatch:
+    """The batch with its boxes in `target`, and with them the `drawn` fields where units change. Where both formats are
+    the same no arithmetic runs.
     """
     if source == target:
         return batch
@@ -160,9 +162,9 @@ def convert(batch: pa.RecordBatch, source: BoxFormat, target: BoxFormat, *, draw
     values, valid = schema.boxes_of(objects.rows)
     sizes = sizes_of(batch, objects.image_of()) if source.needs_size(target) else None
     columns: dict[str, pa.Array] = {"bbox": schema.bbox_array(convert_boxes(values, source, target, sizes), valid)}
-    if drawn and (source.scale, source.origin, source.inclusive) != (target.scale, target.origin, target.inclusive):
-        columns["segmentation"] = _points(objects.column("segmentation"), _polygons, source, target, sizes)
-        columns["keypoints"] = _points(objects.column("keypoints"), _keypoints, source, target, sizes)
+    if (source.scale, source.origin, source.inclusive) != (target.scale, target.origin, target.inclusive):
+        one = {"segmentation": _polygons, "keypoints": _keypoints}
+        columns |= {name: _points(objects.column(name), one[name], source, target, sizes) for name in drawn}
     return schema.with_objects(
         batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns))
     )

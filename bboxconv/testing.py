@@ -1,10 +1,10 @@
 """For authors of formats: the conformance suite and its reference data. Needs pytest.
 
-    from bboxconv.testing import Broken, FormatConformance
+from bboxconv.testing import Broken, FormatConformance
 
-    class TestMine(FormatConformance):
-        format_name = "mine"
-        broken_sources = (Broken({"a.mine": b"no row"}, code="bad-row", where="a.mine:1"),)
+class TestMine(FormatConformance):
+    format_name = "mine"
+    broken_sources = (Broken({"a.mine": b"no row"}, code="bad-row", where="a.mine:1"),)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 pytest.register_assert_rewrite("bboxconv.conformance")  # before its import: a failing test then shows both sides
 
-from bboxconv.conformance import Broken, FormatConformance
-from bboxconv.referencedata import REFERENCES, dataset_of, reference_dataset
+from bboxconv.conformance import Broken, FormatConformance, contents  # noqa: E402
+from bboxconv.referencedata import REFERENCES, dataset_of, reference_dataset  # noqa: E402
 
-__all__ = ["REFERENCES", "Broken", "FormatConformance", "dataset_of", "reference_dataset"]
+__all__ = ["REFERENCES", "Broken", "FormatConformance", "contents", "dataset_of", "reference_dataset"]

@@ -30,6 +30,7 @@ STYLES: Mapping[str, str] = {
 WIDEST = 80
 BAR_AFTER = 0.5
 """Seconds before a bar appears: short work shows none, and does not pay for loading it."""
+BAR_EVERY = 0.1
 LINE_EVERY = 10.0
 """Seconds between the plain lines of a log."""
 
@@ -147,7 +148,9 @@ class Ticker:
         if stage != self.stage:
             self.stage, self.done, self.started, self.task = stage, 0, now, None
         self.done += done
-        if now - self.shown < ((0.1 if self.bar else BAR_AFTER) if self.animate else LINE_EVERY):
+        pause = LINE_EVERY if not self.animate else BAR_AFTER if self.bar is None else BAR_EVERY
+        finished = self.bar is not None and self.done == total
+        if now - self.shown < pause and not finished:
             return
         self.shown = now
         if self.animate:
@@ -193,7 +196,7 @@ def _bar() -> Bar:
 
     console = Console(stderr=True, no_color=not colored(sys.stderr, "auto"), highlight=False)
     done = TextColumn("{task.fields[amount]}", markup=False)
-    columns = (TextColumn("{task.description}"), BarColumn(20), done, TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(14), done, TextColumn("ETA"), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True)
 
 

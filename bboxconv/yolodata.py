@@ -113,11 +113,8 @@ def _load(path: Path, shown: str) -> dict[str, Plain]:
             if isinstance(event, yaml.ScalarEvent) and event.anchor:
                 scalars.add(event.anchor)
             elif isinstance(event, yaml.AliasEvent) and event.anchor not in scalars:
-                raise DataError.of(
-                    "bad-yaml",
-                    "an alias of a list or mapping is not read",
-                    where=f"{shown}:{event.start_mark.line + 1}",
-                )
+                line = f":{event.start_mark.line + 1}" if event.start_mark else ""
+                raise DataError.of("bad-yaml", "an alias of a list or mapping is not read", where=f"{shown}{line}")
         document = yaml.load(text, Loader=_LOADER)
     except UnicodeDecodeError as error:
         raise DataError.of("bad-encoding", "the file is not UTF-8", where=shown) from error

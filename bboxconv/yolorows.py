@@ -149,7 +149,7 @@ def _check(
         rest &= ~bad_columns
         report("bad-value", "a class number is not whole", rest & fraction, "{token}")
         report("unknown-class", "a class number has no name", rest & ~fraction & unknown, "class {token}")
-    return ~faulty
+    return np.asarray(~faulty, np.bool_)
 
 
 def _hint(task: Task) -> str:

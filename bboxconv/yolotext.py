@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,9 @@ from bboxconv.errors import Findings
 from bboxconv.schema import Objects, boxes_of
 
 _POLYGONS = r"^\[\[[-+0-9.eE,]*(\],\[[-+0-9.eE,]*)*\]\]$"
+_PARTS = msgspec.json.Decoder(list[list[float]])
+_NEAREST = 4_000_000
+"""Pairs of points beyond which the nearest is not looked for: they would take more memory than a batch."""
 _CORNERS = (0, 1, 2, 1, 2, 3, 0, 3)
 """The corners of an xyxy box, clockwise from the top left."""
 
@@ -46,29 +50,33 @@ def _rows(objects: Objects, style: Style, findings: Findings) -> tuple[pa.String
     number = objects.column("category").cast(pa.string())
     boxes, _ = boxes_of(objects.rows)
     if style.task in ("segment", "obb", "mixed"):
-        return _drawn(number, boxes, objects.column("segmentation"), style, findings)
+        return _drawn(number, boxes, objects, style, findings)
     row = pc.binary_join_element_wise(number, *(_numbers(boxes[:, i], style) for i in range(4)), " ")
     if style.task == "pose":
         row = pc.binary_join_element_wise(row, _keypoints(objects.column("keypoints"), style, findings), "")
     elif style.score and objects.column("score").null_count < len(row):
-        scores = objects.column("score")
-        text = jsontext.numbers(scores)
-        row = pc.if_else(scores.is_valid(), pc.binary_join_element_wise(row, text.fill_null(""), " "), row)
+        row = _scored(row, objects.column("score"))
     return row, None
 
 
-def _numbers(values: NDArray[np.float64], style: Style) -> pa.StringArray:
+def _scored(rows: pa.StringArray, scores: pa.Array) -> pa.StringArray:
+    """Rows with their score behind them, where they have one."""
+    text = pc.binary_join_element_wise(" ", jsontext.numbers(scores), "")
+    return pc.binary_join_element_wise(rows, text.fill_null(""), "")
+
+
+def _numbers(values: NDArray[np.floating], style: Style) -> pa.StringArray:
     if style.digits is None:
         return jsontext.numbers(pa.array(np.ascontiguousarray(values)))
     return jsontext.decimals(np.ascontiguousarray(values), style.digits)
 
 
 def _drawn(
-    number: pa.StringArray, boxes: NDArray[np.float64], segmentation: pa.StringArray, style: Style, findings: Findings
+    number: pa.StringArray, boxes: NDArray[np.float64], objects: Objects, style: Style, findings: Findings
 ) -> tuple[pa.StringArray, NDArray[np.int64]]:
-    """One row for each polygon of an object; the four corners of its box, or with task mixed the box, where it has
-    none.
-    """
+    """One row for each object: its polygon; where it has none the four corners of its box, or with task mixed the box."""
+    segmentation = objects.column("segmentation")
+    segmentation = segmentation if style.task == "obb" else _joined(segmentation, findings)
     texts, owner, has_polygon = _polygons(segmentation, style, findings)
     masks = pc.starts_with(segmentation, "{").fill_null(False).to_numpy(zero_copy_only=False)
     done = np.zeros(len(boxes), dtype=np.bool_)
@@ -85,10 +93,44 @@ def _drawn(
     shape = boxes[left] if style.task == "mixed" else convert_boxes(boxes[left], "cxcywhn", "xyxyn")
     column = [_numbers(shape[:, i], style) for i in range(4)]
     plain = pc.binary_join_element_wise(*(column[i] for i in (_CORNERS if style.task != "mixed" else range(4))), " ")
+    if style.task == "mixed" and style.score:
+        plain = _scored(plain, objects.column("score").take(pa.array(left)))
     owners = np.concatenate([owner, left])
     order = np.argsort(owners, kind="stable")
     points = pa.concat_arrays([texts, plain]).take(pa.array(order))
     return pc.binary_join_element_wise(number.take(pa.array(owners[order])), points, " "), owners[order]
+
+
+def _joined(segmentation: pa.StringArray, findings: Findings) -> pa.StringArray:
+    """Several polygons of an object as one, joined by lines without width: a row of YOLO is one object with one polygon."""
+    several = pc.match_substring_regex(segmentation, r"\]\s*,\s*\[").fill_null(False)
+    rows = segmentation.filter(several).to_pylist()
+    if not rows:
+        return segmentation
+    findings.add(
+        "polygons-joined",
+        "an object of several polygons: they are joined to one by lines without width",
+        severity="note",
+        count=len(rows),
+    )
+    return pc.replace_with_mask(segmentation, several, pa.array([_bridged(row) for row in rows], pa.string()))
+
+
+def _bridged(text: str) -> str:
+    """One polygon from several: each is entered and left at the two points that are nearest to each other."""
+    try:
+        parts = [np.array(part).reshape(-1, 2) for part in _PARTS.decode(text)]
+    except (msgspec.DecodeError, ValueError):
+        return text
+    ring, *others = [part for part in parts if len(part) >= 3] or parts[:1]
+    for other in others:
+        if len(ring) * len(other) <= _NEAREST:
+            distance = ((ring[:, None, :] - other[None, :, :]) ** 2).sum(axis=2)
+            at, to = divmod(int(distance.argmin()), len(other))
+        else:
+            at, to = len(ring) - 1, 0
+        ring = np.concatenate([ring[: at + 1], other[to:], other[: to + 1], ring[at:]])
+    return msgspec.json.encode([ring.reshape(-1).tolist()]).decode()
 
 
 def _polygons(
@@ -107,14 +149,6 @@ def _polygons(
     if style.task == "obb":
         fits &= np.bincount(owner, minlength=len(has))[owner] == 1
     owner, tokens, lengths = owner[fits], tokens.filter(pa.array(fits)), lengths[fits]
-    in_parts = int((np.bincount(owner, minlength=1) > 1).sum())
-    if in_parts:
-        findings.add(
-            "object-in-parts",
-            "an object of several polygons: one row is written for each",
-            severity="warning",
-            count=in_parts,
-        )
     values = tokens.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _numbers(values, style))

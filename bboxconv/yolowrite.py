@@ -60,7 +60,7 @@ def write_tree(
     images: str,
 ) -> None:
     """Write every label file and data.yaml below `out`. `images` is none, copy or link."""
-    if images != "none" and context.images is None:
+    if images != "none" and context.images is None and not context.image_folders:
         raise UsageError.of(
             "images-missing", f"--out images={images} needs the folder of the images", hint="--images DIR"
         )
@@ -158,10 +158,9 @@ def _write_batch(batch: pa.RecordBatch, style: Style, state: _State, context: Wr
         finally:
             os.close(file)
         state.splits[split] = state.splits.get(split, 0) + 1
-        if images != "none" and context.images is not None:
-            _place_image(
-                context.images, split, name, f"{state.out}/images/{split + '/' if split else ''}{name}", images, state
-            )
+        if images != "none":
+            target = f"{state.out}/images/{split + '/' if split else ''}{name}"
+            _place_image(_image_folders(context, split), split, name, target, images, state)
 
 
 def _without_images(split: str | None, stem: str, name: str, findings: Findings) -> tuple[str, str]:
@@ -187,10 +186,15 @@ def _both(name: str, stem: str, state: _State) -> str:
     return printable(name)
 
 
-def _place_image(folder: Path, split: str | None, name: str, target: str, how: str, state: _State) -> None:
-    source = next(
-        (p for p in ((folder / split / name) if split else folder / name, folder / name) if p.is_file()), None
-    )
+def _image_folders(context: WriteContext, split: str | None) -> list[Path]:
+    """Where an image of this split may lie: the user's folder first, then those of its own split in the source."""
+    given = [context.images] if context.images is not None else []
+    return given + [folder for one, folder in context.image_folders if one is None or one == split]
+
+
+def _place_image(folders: list[Path], split: str | None, name: str, target: str, how: str, state: _State) -> None:
+    places = (place for folder in folders for place in ((folder / split / name) if split else folder / name, folder / name))
+    source = next((place for place in places if place.is_file()), None)
     if source is None:
         state.findings.add(
             "image-missing", "an image is not in the folder of the images", severity="warning", where=printable(name)

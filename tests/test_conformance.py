@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
-from bboxconv.testing import Broken, FormatConformance
+import pytest
+
+from bboxconv import api
+from bboxconv.testing import Broken, FormatConformance, contents, reference_dataset
 
 _COCO = {
     "images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}],
@@ -42,7 +46,13 @@ class TestCocoFolder(FormatConformance):
 
     format_name = "coco"
     folder = True
-    broken_sources = (Broken({"instances_val.json": _coco(), "instances_train.json": _coco()}, "bad-value", "instances_val.json: $.annotations[1].bbox"),)
+    broken_sources = (
+        Broken(
+            {"instances_val.json": _coco(), "instances_train.json": _coco()},
+            "bad-value",
+            "instances_val.json: $.annotations[1].bbox",
+        ),
+    )
 
 
 def _voc(box: str) -> bytes:
@@ -63,7 +73,9 @@ class TestVoc(FormatConformance):
     broken_sources = (
         Broken({"a.xml": _voc(_SOUND.replace("3", "three"))}, "bad-number", "a.xml:6"),
         Broken({"a.xml": _voc("<xmin>1</xmin>")}, "missing-field", "a.xml:6"),
-        Broken({"Annotations/a.xml": _voc(_SOUND), "Annotations/b.xml": _voc(_SOUND)[:-30]}, "bad-xml", "Annotations/b.xml"),
+        Broken(
+            {"Annotations/a.xml": _voc(_SOUND), "Annotations/b.xml": _voc(_SOUND)[:-30]}, "bad-xml", "Annotations/b.xml"
+        ),
     )
 
 
@@ -87,7 +99,11 @@ class TestYolo(FormatConformance):
     decimals = 6
     assumed_extension = ".jpg"
     broken_sources = (
-        Broken({"data.yaml": _YAML, "labels/train/a.txt": b"0 .5 .5 .1 .1\n0 .5 oops .1 .1\n"}, "bad-number", "labels/train/a.txt:2"),
+        Broken(
+            {"data.yaml": _YAML, "labels/train/a.txt": b"0 .5 .5 .1 .1\n0 .5 oops .1 .1\n"},
+            "bad-number",
+            "labels/train/a.txt:2",
+        ),
         Broken({"data.yaml": _YAML, "labels/train/a.txt": b"0 .5 .5 .1\n"}, "bad-row", "labels/train/a.txt:1"),
         Broken({"data.yaml": _YAML, "labels/train/a.txt": b"4 .5 .5 .1 .1\n"}, "unknown-class", "labels/train/a.txt:1"),
         Broken({"data.yaml": b"names: [", "labels/train/a.txt": b""}, "bad-yaml", "data.yaml"),
@@ -102,8 +118,14 @@ class TestJsonl(FormatConformance):
 
     format_name = "jsonl"
     broken_sources = (
-        Broken({"a.jsonl": _HEADER + b'{"type":"image","file":"a.jpg","objects":[]}\n{"type":\n'}, "bad-json", "a.jsonl:3"),
-        Broken({"a.jsonl": _HEADER + b'{"type":"image","file":"a.jpg","objects":[{"category":5,"bbox":[1,2,3,4]}]}\n'}, "unknown-class", "a.jsonl:2"),
+        Broken(
+            {"a.jsonl": _HEADER + b'{"type":"image","file":"a.jpg","objects":[]}\n{"type":\n'}, "bad-json", "a.jsonl:3"
+        ),
+        Broken(
+            {"a.jsonl": _HEADER + b'{"type":"image","file":"a.jpg","objects":[{"category":5,"bbox":[1,2,3,4]}]}\n'},
+            "unknown-class",
+            "a.jsonl:2",
+        ),
         Broken({"a.jsonl": b""}, "no-annotations", "a.jsonl"),
     )
 
@@ -121,3 +143,27 @@ class TestParquetBoxes(FormatConformance):
     format_name = "parquet"
     options: Mapping[str, str] = {"layout": "boxes"}
     broken_sources = TestParquet.broken_sources
+
+
+SUITES = (TestCoco, TestCocoFolder, TestVoc, TestYolo, TestJsonl, TestParquet, TestParquetBoxes)
+
+
+@pytest.mark.parametrize("name", ["full", "odd names", "odd keys"])
+@pytest.mark.parametrize("target", SUITES)
+@pytest.mark.parametrize("source", SUITES)
+def test_each_to_each(
+    source: type[FormatConformance], target: type[FormatConformance], name: str, tmp_path: Path
+) -> None:
+    """What one format read each other one carries as far as it can, and `convert` writes what read and write do."""
+    if source is TestYolo and target in (TestCoco, TestCocoFolder, TestVoc):
+        pytest.skip("pixels need the sizes of the images, which YOLO does not have")
+    first, second = source(), target()
+    path, there, at_once = (
+        first.destination(tmp_path),
+        second.destination(tmp_path / "b"),
+        second.destination(tmp_path / "c"),
+    )
+    first.put(reference_dataset(name), path)
+    second.round_trip(first.get(path), tmp_path / "b")
+    api.convert(path, at_once, from_=first.format_name, to=second.format_name, out=second.options, jobs=1)
+    assert contents(at_once) == contents(there)

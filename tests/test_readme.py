@@ -1,6 +1,7 @@
 """The README is true: its sessions and its Python are run, its tables and names are compared with the program.
 
-`BBOXCONV_GOLDEN=write pytest tests/test_readme.py` writes outputs and tables anew; read the difference before committing it.
+`BBOXCONV_GOLDEN=write pytest tests/test_readme.py` writes outputs and tables anew; read the difference before
+committing it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from bboxconv.errors import ExitCode
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 CI = ROOT / ".ci" / "run"
-DECIDING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "GITHUB_ACTIONS", "CI", "PY_COLORS", "PYTHONPATH")
+DECIDING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "GITHUB_ACTIONS", "CI", "PY_COLORS")
 TABLE = re.compile(r"(<!-- formats:.*?-->\n).*?(<!-- /formats -->)", re.DOTALL)
 
 IN_CI: Mapping[str, str] = {
@@ -61,22 +63,23 @@ def commands(block: Block) -> list[str]:
 
 
 def timeless(text: str) -> str:
-    """The text without what differs from run to run: seconds, and the size of Parquet files, which pyarrow's release decides."""
+    """The text without what differs from run to run: seconds, and a Parquet file's size, which depends on pyarrow."""
     text = re.sub(r"(-> parquet, .*), [\d.]+ [kMG]?B, ", r"\1, N B, ", text)
     return re.sub(r"\b\d+\.\d s\b", "N.N s", text)
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """80 columns, no colour, and `bboxconv` and `python` are those that run this test."""
-    programs = folder / "bin"
-    if not programs.exists():
-        programs.mkdir(parents=True)
-        for name, words in (("bboxconv", "-m bboxconv"), ("python", "")):
-            program = programs / name
-            program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words} "$@"\n')
-            program.chmod(0o755)
-    kept = {key: value for key, value in os.environ.items() if key not in DECIDING}
-    return {**kept, "COLUMNS": "80", "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+def bare() -> dict[str, str]:
+    """80 columns, no colour."""
+    return {key: value for key, value in os.environ.items() if key not in DECIDING} | {"COLUMNS": "80"}
+
+
+def with_program(folder: Path) -> dict[str, str]:
+    """The same, with a command `bboxconv` that is the one under test."""
+    program = folder / "bin" / "bboxconv"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m bboxconv "$@"\n')
+    program.chmod(0o755)
+    return bare() | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def session(lines: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
@@ -89,7 +92,7 @@ def session(lines: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
 
 def play(blocks: Sequence[Block], folder: Path) -> Iterator[str]:
     """What each block of a README should say, all run in order in one copy of the examples."""
-    env, cwd = environment(folder), folder / "clone"
+    env, cwd = with_program(folder), folder / "clone"
     shutil.copytree(ROOT / "examples", cwd / "examples")
     printed = ""
     for block in blocks:
@@ -100,15 +103,24 @@ def play(blocks: Sequence[Block], folder: Path) -> Iterator[str]:
         else:
             yield block.body
         if block.language == "python":
-            run = [sys.executable, "-c", block.body]
-            printed = subprocess.run(run, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=True).stdout
+            printed = python("-c", block.body, cwd=cwd)
 
 
+def python(*words: str, cwd: Path = ROOT) -> str:
+    """What Python prints on stdout; it must not fail."""
+    run = [sys.executable, *words]
+    return subprocess.run(run, cwd=cwd, env=bare(), stdout=subprocess.PIPE, text=True, timeout=120, check=True).stdout
+
+
+@cache
 def bboxconv(*words: str) -> str:
-    """What a command prints on stdout, at 80 columns."""
-    env = {key: value for key, value in os.environ.items() if key not in DECIDING} | {"COLUMNS": "80"}
-    run = [sys.executable, "-m", "bboxconv", *words]
-    return subprocess.run(run, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
+    """What a command that changes nothing prints on stdout."""
+    return python("-m", "bboxconv", *words)
+
+
+def lines_of(pattern: str, text: str) -> list[Any]:
+    """What the groups of a pattern, which is for whole lines, match."""
+    return re.findall(f"^{pattern}$", text, re.MULTILINE)
 
 
 def formats() -> list[dict[str, Any]]:
@@ -131,15 +143,16 @@ def formats_table() -> str:
 
 
 def lost(fields: Sequence[str]) -> str:
-    """Fields in a few words: `object.area` and `object.id` as `object: area, id`, those of the data set last."""
-    parts = sorted((owner if name else "~data set", name or owner) for owner, _, name in (f.partition(".") for f in fields))
-    groups = groupby(parts, key=lambda part: part[0])
-    return "; ".join(f"{owner.lstrip('~')}: {', '.join(name for _, name in names)}" for owner, names in groups) or "nothing"
+    """Fields in a few words: `object.area` and `object.id` as `object: area, id`, those of no owner last."""
+    halves = [field.partition(".") for field in fields]
+    parts = sorted((owner if name else "~also", name or owner) for owner, _, name in halves)
+    groups = groupby(parts, key=lambda part: part[0].lstrip("~"))
+    return "; ".join(f"{owner}: {', '.join(name for _, name in names)}" for owner, names in groups) or "nothing"
 
 
 def with_table(text: str) -> str:
     """The text with the table of formats as it should be."""
-    return TABLE.sub(lambda match: match[1] + formats_table() + match[2], text)
+    return TABLE.sub(lambda match: f"{match[1]}\n{formats_table()}\n{match[2]}", text)
 
 
 def rewritten(text: str, played: Sequence[str]) -> str:
@@ -170,7 +183,7 @@ def text(played: list[str]) -> str:
 def named(language: str) -> list[object]:
     """The numbers of the blocks in a language, each with its first line as its name."""
     blocks = enumerate(fenced(README.read_text(encoding="utf-8")))
-    return [pytest.param(number, id=block.body.split("\n")[0]) for number, block in blocks if block.language == language]
+    return [pytest.param(n, id=block.body.split("\n")[0]) for n, block in blocks if block.language == language]
 
 
 @pytest.mark.parametrize("number", named("console"))
@@ -193,22 +206,20 @@ def test_formats_table(text: str) -> None:
 
 def test_exit_codes(text: str) -> None:
     """The table of exit codes has every code, with the words of `bboxconv --help`."""
-    table = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.+) \|$", text, re.MULTILINE)}
-    helped = re.findall(r"^  (\d+) +(.+)$", bboxconv("--help").partition("Exit codes:")[2], re.MULTILINE)
-    assert table == {int(code): meaning for code, meaning in helped}
-    assert set(table) == set(ExitCode)
+    table = lines_of(r"\| (\d+) \| (.+) \|", text)
+    assert table == lines_of(r"  (\d+) +(.+)", bboxconv("--help").partition("Exit codes:")[2])
+    assert [int(code) for code, _ in table] == [int(code) for code in ExitCode]
 
 
 def test_set_up_is_what_ci_runs(text: str) -> None:
-    """The commands that set up and test are those of .ci/run, which ends with the tests; the first session is set up so."""
+    """The two commands that set up and test are what .ci/run runs, tests last; the first ends as the first session."""
     blocks = fenced(text)
-    steps = [step for block in blocks if block.language == "sh" for line in block.body.splitlines() for step in line.split(" && ")]
+    set_up, tests = (block.body.strip().split(" && ") for block in blocks if block.language == "sh")
     lines = CI.read_text(encoding="utf-8").splitlines()
-    assert set(steps) == set(IN_CI)
-    assert [line for line in IN_CI.values() if line not in lines] == []
-    assert lines[-1] == IN_CI[steps[-1]]
+    assert [line for step in [*set_up, *tests] if (line := IN_CI[step]) not in lines] == []
+    assert lines[-1] == IN_CI[tests[-1]]
     first = next(block for block in blocks if block.language == "console")
-    assert f".venv/bin/{commands(first)[0]}" in steps
+    assert set_up[-1] == f".venv/bin/{commands(first)[0]}"
 
 
 def test_blocks_are_checked(text: str) -> None:
@@ -218,28 +229,28 @@ def test_blocks_are_checked(text: str) -> None:
 
 def test_commands(text: str) -> None:
     """Every command has a place in the README."""
-    listed = re.findall(r"^  (\w+) {3,}", bboxconv("--help").partition("Commands:")[2].partition("\n\n")[0], re.MULTILINE)
+    listed = lines_of(r"  (\w+) {3,}\w.+", bboxconv("--help").partition("Commands:")[2].partition("\n\n")[0])
     assert len(listed) >= 6
     assert [name for name in listed if f"bboxconv {name}" not in text] == []
 
 
 def test_flags(text: str) -> None:
     """Every flag that the README names exists."""
-    known = "".join(bboxconv(*words) for words in (("--help",), ("convert", "--help"), ("boxes", "--help"), ("formats", "--help")))
-    spoken = re.findall(r"(?<=[ `])--[a-z-]+", text)
-    assert spoken
-    assert [flag for flag in spoken if not re.search(rf"{flag}\b", known)] == []
+    pages = [bboxconv("--help"), *(bboxconv(command, "--help") for command in ("convert", "boxes"))]
+    known = set(re.findall(r"--[a-z-]+", "".join(pages)))
+    spoken = set(re.findall(r"(?<=[ `])--[a-z-]+", text))
+    assert len(spoken) > 20
+    assert spoken <= known
 
 
 def test_format_options(text: str) -> None:
     """Every option of a format that the README names exists, with that value."""
     spoken = re.findall(r"--(in|out) (\w+)=(\w+)", text)
-    sides = {"in": "read_options", "out": "write_options"}
     taken = {
         (side, option["name"], choice)
-        for side, key in sides.items()
         for known in formats()
-        for option in known[key]
+        for side, options in (("in", known["read_options"]), ("out", known["write_options"]))
+        for option in options
         for choice in option["choices"]
     }
     assert spoken
@@ -247,10 +258,10 @@ def test_format_options(text: str) -> None:
 
 
 def test_names_of_files(text: str) -> None:
-    """Links lead to files and sections that exist, and so do the modules named."""
+    """Links lead to files and sections that exist, and the modules named exist."""
     links = re.findall(r"\]\(([^)]+)\)", text)
-    titles = {re.sub(r"[^a-z -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^## (.+)$", text, re.MULTILINE)}
-    assert [link for link in links if not link.startswith("#") and not (ROOT / link).exists()] == []
-    assert [link for link in links if link.startswith("#") and link[1:] not in titles] == []
+    sections = {"#" + re.sub(r"[^a-z -]", "", title.lower()).replace(" ", "-") for title in lines_of("## (.+)", text)}
     modules = re.findall(r"`([\w/]+\.py)`", text)
+    assert len(links) > 3 and len(modules) > 5
+    assert [link for link in links if link not in sections and not (ROOT / link).exists()] == []
     assert [name for name in modules if not (ROOT / "bboxconv" / name).exists()] == []

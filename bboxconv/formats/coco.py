@@ -220,7 +220,7 @@ def _first_pass(source: Source, context: ReadContext, readers: Mapping[str, Arra
                 _take(found, item, counted[item.key], array, context)
             counted[item.key] += item.value.count
     for key in readers:
-        if key in found.members:
+        if key and key in found.members:
             raise DataError.of("bad-value", f"{key} is not an array", where=f"{source.shown}: $.{key}")
     if not found.images and found.annotations is None:
         raise DataError.of("not-coco", "neither images nor annotations: this is no COCO file", where=source.shown)

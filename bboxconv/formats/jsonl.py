@@ -89,9 +89,12 @@ def detect(path: Path, head: bytes) -> Match | None:
     kind = _member(line, "type") if end or start is None else start[1]
     if kind in (b'"dataset"', b'"image"'):
         return Match(1.0 if kind == b'"dataset"' else 0.8, f'first line has "type": {kind.decode()}')
-    if io.base_suffix(path) in INFO.extensions and path.is_file():
+    if io.base_suffix(path) not in INFO.extensions or not path.is_file():
+        return None
+    if not head:
         return Match(0.5, f"extension {io.base_suffix(path)}")
-    return None
+    key = next((key for key in ("file", "file_name", "objects") if _member(line, key)), None)
+    return Match(0.6, f'first line is an object with "{key}"') if key else None
 
 
 def _member(line: bytes, key: str) -> bytes:

@@ -49,6 +49,7 @@ from bboxconv.codec import (
     Written,
     option,
 )
+from bboxconv.jsontext import members
 from bboxconv.schema import Category, Dataset, Header
 from bboxconv.spool import Spool
 from bboxconv.textfiles import numbers_of, rows_of, sample
@@ -61,9 +62,9 @@ BOX = BoxFormat("cxcywh", 1.0)
 TASK_IN = Option("task", "auto", "what rows of more than 6 columns are", ("auto", "detect", "segment", "obb", "pose"))
 TASK_OUT = Option(
     "task",
-    "detect",
-    "rows of boxes, polygons, corners, boxes with keypoints, or as drawn",
-    ("detect", "segment", "obb", "pose", "mixed"),
+    "auto",
+    "rows of boxes, polygons, corners, boxes with keypoints, or as drawn; auto: as drawn if the source is YOLO, else boxes",
+    ("auto", "detect", "segment", "obb", "pose", "mixed"),
 )
 DECIMALS = Option(
     "decimals",
@@ -71,7 +72,12 @@ DECIMALS = Option(
     "digits after the point; auto: all if the source has fractions, else 6",
     pattern="auto|full|[0-9]|1[0-7]",
 )
-SCORE = Option("score", "no", "the score as a sixth column (task=detect); trainers refuse it", ("no", "yes"))
+SCORE = Option(
+    "score",
+    "auto",
+    "the score as a sixth column of box rows, which trainers refuse; auto: if the source is YOLO",
+    ("auto", "no", "yes"),
+)
 IMAGES = Option(
     "images",
     "none",
@@ -144,7 +150,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
             for begin in range(0, batch.num_rows, context.batch_size):
                 yield batch.slice(begin, context.batch_size)
 
-    return Dataset(header, stream, images, tuple(part.folder for part in tree.parts))
+    return Dataset(header, stream, images, tuple((source.split or part.split, part.folder) for part in tree.parts))
 
 
 def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes: int) -> Iterator[Task]:
@@ -194,19 +200,34 @@ def _batches(tasks: list[Task], images: int, context: ReadContext, seen: _Seen) 
 
 def target(header: Header, options: Options) -> Target:
     """Centre and size in fractions; what is carried depends on the task."""
-    task = option(options, TASK_OUT)
+    task = _task(header, options)
     carries = CARRIES
     if task in ("segment", "obb", "mixed"):
         carries |= {"object.segmentation", "object.shape"}
     elif task == "pose":
         carries |= {"object.keypoints"}
-    elif option(options, SCORE) == "yes":
+    if task in ("detect", "mixed") and _score(header, options):
         carries |= {"object.score"}
     if header.source == "yolo":
         carries |= {"extra"}
     crowd = cast(Literal["keep", "drop"], option(options, CROWD_DROP))
     rotated = cast(Literal["envelope", "unrotated", "drop"], option(options, ROTATED))
     return Target(BOX, carries, frozenset({"image.file_name", "object.category", "object.bbox"}), crowd, rotated)
+
+
+def _task(header: Header, options: Options) -> str:
+    """What rows to write: what comes from YOLO goes back as it was."""
+    task = option(options, TASK_OUT)
+    if task != "auto":
+        return task
+    if header.source != "yolo":
+        return "detect"
+    return "pose" if header.extra and "kpt_shape" in members(header.extra) else "mixed"
+
+
+def _score(header: Header, options: Options) -> bool:
+    score = option(options, SCORE)
+    return score == "yes" or (score == "auto" and header.source == "yolo")
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
@@ -222,9 +243,9 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context:
         batches,
         out,
         context,
-        task=option(context.options, TASK_OUT),
+        task=_task(header, context.options),
         digits=None if decimals == "full" else int(decimals),
-        score=option(context.options, SCORE) == "yes",
+        score=_score(header, context.options),
         images=option(context.options, IMAGES),
     )
     if option(context.options, IMAGES) != "none":

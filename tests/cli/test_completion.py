@@ -36,7 +36,7 @@ FORMATS = ["coco", "jsonl", "parquet", "voc", "yolo"]
     ],
 )
 def test_answers(line: str, offered: list[str], shell: Shell) -> None:
-    """Commands, flags, formats, values and option keys are offered; for files, nothing, so that the shell offers its own."""
+    """Commands, flags, formats, values and option keys are offered; for files nothing: the shell offers its own."""
     done = shell(line, _BBOXCONV_COMPLETE="zsh")
     assert [answer.partition("\t")[0] for answer in done.out.splitlines()] == offered
     assert (done.err, done.code) == ("", 0)
@@ -90,7 +90,8 @@ def test_in_fish(shell: Shell, tmp_path: Path) -> None:
     tool.parent.mkdir()
     tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bboxconv "$@"\n')
     tool.chmod(0o755)
-    script = "bboxconv --completion fish | source; complete -C 'bboxconv convert --to yo'; complete -C 'bboxconv convert -q --overw'"
+    asked = ("bboxconv convert --to yo", "bboxconv convert -q --overw")
+    script = "; ".join(["bboxconv --completion fish | source", *(f"complete -C '{line}'" for line in asked)])
     env = shell.environment(PATH=f"{tool.parent}{os.pathsep}{os.environ['PATH']}", HOME=str(tmp_path))
     done = subprocess.run(["fish", "--private", "-c", script], text=True, capture_output=True, env=env, check=False)
     assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == ["yolo", "--overwrite"]

@@ -20,7 +20,7 @@ COMMANDS = ("", "convert", "inspect", "validate", "formats", "boxes", "explain")
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command: str, surroundings: str, tmp_path: Path) -> None:
-    """`--help` is the golden text in every surroundings, on stdout, exit 0; BBOXCONV_GOLDEN=write writes the files anew."""
+    """`--help` is the golden text in all surroundings, on stdout, exit 0; BBOXCONV_GOLDEN=write writes them anew."""
     done = Shell(tmp_path, SURROUNDINGS[surroundings])(*command.split(), "--help")
     file = GOLDEN / f"help-{command or 'bboxconv'}{'-40' if surroundings == 'narrow' else ''}.txt"
     if os.environ.get("BBOXCONV_GOLDEN") == "write":
@@ -69,7 +69,8 @@ def test_light_start(words: list[str], shell: Shell) -> None:
     code = (
         "import sys, json\nfrom bboxconv.__main__ import run\n"
         f"sys.argv[1:] = {words!r}\nrun({words!r})\n"
-        "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules} | {m for m in sys.modules if 'formats.' in m})))"
+        "names = list(sys.modules)\n"
+        "print(json.dumps(sorted({m.split('.')[0] for m in names} | {m for m in names if 'formats.' in m})))"
     )
     env = shell.environment(_BBOXCONV_COMPLETE="zsh") if len(words[0].split()) > 1 else shell.environment()
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)

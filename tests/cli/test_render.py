@@ -174,3 +174,12 @@ def test_progress_in_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert capsys.readouterr().err == (
         "read (11%): 110 of 1,000 images, 11 images/s\nread (21%): 210 of 1,000 images, 10 images/s\n"
     )
+
+
+def test_lost_objects_stand_first() -> None:
+    """Lost fields of objects are named before ids and extra keys, which may be many."""
+    lost = {"image.extra.url": 1, "category.id": 1, "object.segmentation": 5}
+    account = Report(command="convert", sources=(Side("a", "coco"),), target=Side("b", "yolo"), lost=lost)
+    assert "lost      object.segmentation 5, category.id 1, image.extra.url 1" in render.report(
+        account, 80, False, plain
+    )

@@ -714,8 +714,8 @@ def test_score_option(tmp_path: Path) -> None:
 
 
 def test_segment_task(tmp_path: Path) -> None:
-    """Polygons are rows, one for each part; masks, plain boxes and polygons of two points have the corners of their
-    box; all counted.
+    """Each object is a row: its polygon, several of them joined at their nearest points (here both have 1, 1); masks,
+    plain boxes and polygons of two points have the corners of their box; all counted.
     """
     square = {"category": 0, "bbox": [0.5, 0.5, 0.5, 0.5]}
     objects = [
@@ -733,12 +733,13 @@ def test_segment_task(tmp_path: Path) -> None:
     )
     corners = "0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n"
     assert (
-        written["labels/train/a.txt"] == "0 0.25 0.25 0.75 0.25 0.75 0.75\n1 0 0 1 0 1 1\n1 0.5 0.5 1 0.5 1 1 0.5 1\n"
+        written["labels/train/a.txt"]
+        == "0 0.25 0.25 0.75 0.25 0.75 0.75\n1 0 0 1 0 1 1 1 1 0.5 1 0.5 0.5 1 0.5 1 1 1 1\n"
     )
     assert written["labels/train/e.txt"] == ""
     assert written["labels/train/b.txt"] == f"0 {corners}0 {corners}0 {corners}2 {corners}"
     assert codes(context)[:4] == [
-        ("object-in-parts", 1),
+        ("polygons-joined", 1),
         ("polygon-as-box", 1),
         ("mask-as-box", 1),
         ("box-as-polygon", 2),

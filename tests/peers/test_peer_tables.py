@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import bboxconv
 from bboxconv.report import Report
 
 Convert = Callable[..., Report]

@@ -1,6 +1,7 @@
 """RetinaNet's csv: a row `path,x1,y1,x2,y2,class` for each box, `path,,,,,` for an image without boxes; no header.
 
-Specification: https://github.com/fizyr/keras-retinanet#csv-datasets. Boxes are corners in pixels (xyxy), taken as written.
+Specification: https://github.com/fizyr/keras-retinanet#csv-datasets. Boxes are corners in pixels (xyxy), taken as
+written.
 
 - Rows of one image need not stand together; images come in the order in which they are first named.
 - Classes are the names found, in code-point order; `--classes FILE` pins another.
@@ -22,9 +23,21 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from bboxconv.boxes import BoxFormat
-from bboxconv.codec import CROWD_KEEP, ROTATED, FormatInfo, Match, Options, ReadContext, Source, Target, WriteContext, Written
+from bboxconv.codec import (
+    CROWD_KEEP,
+    ROTATED,
+    FormatInfo,
+    Match,
+    Options,
+    ReadContext,
+    Source,
+    Target,
+    WriteContext,
+    Written,
+)
 from bboxconv.errors import DataError
 from bboxconv.io import head, open_input, open_output
+from bboxconv.jsontext import joined, numbers
 from bboxconv.schema import Category, Dataset, Header, bbox_array, boxes_of, flat, image_batch, object_rows
 
 XYXY = BoxFormat("xyxy")
@@ -54,14 +67,21 @@ def read(source: Source, context: ReadContext) -> Dataset:
     table, lines = _table(source, context)
     corners, name = [table[side] for side in SIDES], table["class"]
     # Of a row with a box, all four are numbers; of one without, all are empty.
-    boxed = pc.match_substring_regex(pc.binary_join_element_wise(*corners, "|"), rf"^({PLAIN}\|){{3}}{PLAIN}$").fill_null(False)
+    boxed = pc.match_substring_regex(
+        pc.binary_join_element_wise(*corners, "|"), rf"^({PLAIN}\|){{3}}{PLAIN}$"
+    ).fill_null(False)
     boxed = pc.and_(boxed, name.is_valid()).to_numpy()
     empty = np.logical_and.reduce([column.is_null().to_numpy() for column in (*corners, name)])
     sound = (boxed | empty) & table["path"].is_valid().to_numpy()
     for row in np.flatnonzero(~sound).tolist():
         text = ",".join(table[column][row].as_py() or "" for column in COLUMNS)
         if text.strip(","):
-            context.findings.add("bad-row", "a row is not a path, four numbers and a class", where=f"{source.shown}:{lines[row]}", detail=text)
+            context.findings.add(
+                "bad-row",
+                "a row is not a path, four numbers and a class",
+                where=f"{source.shown}:{lines[row]}",
+                detail=text,
+            )
     path = table["path"].filter(pa.array(sound)).combine_chunks().dictionary_encode()
     image = path.indices.to_numpy()[boxed[sound]]
     boxes = table.filter(pa.array(sound & boxed))
@@ -77,7 +97,9 @@ def read(source: Source, context: ReadContext) -> Dataset:
         for start in range(0, len(names), context.batch_size):
             stop = min(len(names), start + context.batch_size)
             rows = order[bounds[start] : bounds[stop]]
-            objects = object_rows({"category": category.take(pa.array(rows)), "bbox": bbox_array(values[rows])}, len(rows))
+            objects = object_rows(
+                {"category": category.take(pa.array(rows)), "bbox": bbox_array(values[rows])}, len(rows)
+            )
             columns = {"file_name": names.slice(start, stop - start)}
             if source.split is not None:
                 columns["split"] = pa.array([source.split] * (stop - start))
@@ -92,7 +114,9 @@ def _table(source: Source, context: ReadContext) -> tuple[pa.Table, NDArray[np.i
 
     def skip(row: csv.InvalidRow) -> str:
         skipped.append(row.number)
-        context.findings.add("bad-row", "a row has not six columns", where=f"{source.shown}:{row.number}", detail=row.text)
+        context.findings.add(
+            "bad-row", "a row has not six columns", where=f"{source.shown}:{row.number}", detail=row.text
+        )
         return "skip"
 
     text = dict.fromkeys(COLUMNS, pa.string())
@@ -101,12 +125,14 @@ def _table(source: Source, context: ReadContext) -> tuple[pa.Table, NDArray[np.i
             table = csv.read_csv(
                 file,
                 csv.ReadOptions(column_names=COLUMNS, use_threads=False),  # with threads a faulty row has no number
-                csv.ParseOptions(invalid_row_handler=skip, ignore_empty_lines=False),
+                csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True, ignore_empty_lines=False),
                 csv.ConvertOptions(column_types=text, strings_can_be_null=True, null_values=[""]),
             )
     except pa.ArrowInvalid as error:
         if head(source.path):
-            raise DataError.of("bad-row", "the file is no csv in UTF-8", where=source.shown, detail=str(error)) from error
+            raise DataError.of(
+                "bad-row", "the file is no csv in UTF-8", where=source.shown, detail=str(error)
+            ) from error
         table = pa.schema(list(text.items())).empty_table()
     return table, np.setdiff1d(np.arange(1, len(table) + len(skipped) + 1), skipped)
 
@@ -119,21 +145,27 @@ def target(header: Header, options: Options) -> Target:
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
     """Write the rows of the images as they come."""
-    classes = pa.array([category.name for category in header.categories], pa.string())
-    kind = pa.schema([("path", pa.string()), *((side, pa.float64()) for side in SIDES), ("class", pa.string())])
-    with open_output(out) as file, csv.CSVWriter(file, kind, write_options=csv.WriteOptions(include_header=False, quoting_style="needed")) as writer:
+    classes = _quoted(pa.array([category.name for category in header.categories], pa.string()))
+    with open_output(out) as file:
         for batch in batches:
-            writer.write_batch(_rows(batch, classes, kind))
+            file.write(joined(pc.binary_join_element_wise(_rows(batch, classes), "\n", "")))
     return Written()
 
 
-def _rows(batch: pa.RecordBatch, classes: pa.StringArray, kind: pa.Schema) -> pa.RecordBatch:
+def _rows(batch: pa.RecordBatch, classes: pa.StringArray) -> pa.StringArray:
     """One row for each box, and one for each image without any."""
     objects = flat(batch)
     counts = np.diff(objects.offsets)
     image = np.repeat(np.arange(len(batch)), np.maximum(counts, 1))
-    boxed = pa.array(np.repeat(counts > 0, np.maximum(counts, 1)))
-    row = pc.if_else(boxed, pc.subtract(pc.cumulative_sum(boxed.cast(pa.int64())), 1), None)
+    boxed = np.repeat(counts > 0, np.maximum(counts, 1))
+    box = pa.array(np.cumsum(boxed) - 1, mask=~boxed)
     values, _ = boxes_of(objects.rows)
-    sides = [pa.array(np.ascontiguousarray(values[:, side])).take(row) for side in range(4)]
-    return pa.RecordBatch.from_arrays([batch.column("file_name").take(pa.array(image)), *sides, classes.take(objects.column("category")).take(row)], schema=kind)
+    sides = [numbers(pa.array(np.ascontiguousarray(values[:, side]))).take(box) for side in range(4)]
+    names = _quoted(batch.column("file_name")).take(pa.array(image))
+    columns = [names, *sides, classes.take(objects.column("category")).take(box)]
+    return pc.binary_join_element_wise(*columns, ",", null_handling="replace", null_replacement="")
+
+
+def _quoted(texts: pa.StringArray) -> pa.StringArray:
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+    return pc.if_else(pc.match_substring_regex(texts, r'[,"\r\n]|^$'), quoted, texts)
