@@ -159,7 +159,7 @@ def _text(path: Path) -> str:
         with open_input(path) as file:
             return file.read().decode("utf-8-sig")
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError.of("missing-path", "there is no such file", where=str(path)) from error
+        raise UsageError.of("path-not-found", "there is no such file", where=str(path)) from error
     except UnicodeDecodeError as error:
         raise _refused("bad-encoding", path, "the file is not UTF-8 text", "save it as UTF-8") from error
     except OSError as error:

@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -43,8 +43,6 @@ ANNOTATION_KEYS = (
     "truncated",
     "occluded",
     "track_id",
-    "image_id",
-    "category_id",
 )
 ALWAYS = ("image_id", "category_id")
 
@@ -55,7 +53,7 @@ def write_coco(header: Header, batches: Iterable[pa.RecordBatch], out: Path, con
     documents: dict[str | None, _Document] = {}
     category_ids = _category_ids(header.categories, filled)
     head = _head(header, category_ids)
-    written = _Kind(header.box, category_ids, filled)
+    written = _Kind(header.box, category_ids, filled, context.findings)
     folder = out.is_dir()
     try:
         if not folder:
@@ -68,6 +66,8 @@ def write_coco(header: Header, batches: Iterable[pa.RecordBatch], out: Path, con
                     documents[split] = _Document.begin(out / name, head, written)
                 if split in documents:
                     documents[split].take(piece, context.memory // 4)
+        if not documents:
+            documents[None] = _Document.begin(out / "instances.json", head, written)
         for document in documents.values():
             document.end(context.findings)
     finally:
@@ -135,6 +135,7 @@ class _Kind:
     box: BoxFormat
     category_ids: pa.StringArray
     filled: Counter[str]
+    findings: Findings
 
 
 @dataclass(slots=True)
@@ -207,7 +208,7 @@ class _Document:
     def add(self, batch: pa.RecordBatch) -> None:
         """Write the images of a batch, hold its annotations."""
         columns = {name: batch.column(name) for name in IMAGE_KEYS}
-        own = _own_keys(batch.column("extra"), IMAGE_KEYS)
+        extra, own = _own_keys(batch.column("extra"), columns)
         image_ids = self.image_ids.texts(columns["id"], own.get("id"), self.kind.filled)
         texts = {
             "id": image_ids,
@@ -217,9 +218,9 @@ class _Document:
             "video": jsontext.strings(columns["video"]),
             "frame": jsontext.numbers(columns["frame"]),
         }
-        self.images += _put(self.file, _hide(texts, own), batch.column("extra"), self.images)
+        self.images += _put(self.file, _hide(texts, own), extra, self.images)
         if "id" in own:
-            image_ids, others = _own_ids(image_ids, batch.column("extra"), own["id"])
+            image_ids, others = _own_ids(image_ids, extra, own["id"])
             self.image_ids.others.extend(others)
         objects = schema.flat(batch)
         if len(objects.rows):
@@ -227,8 +228,16 @@ class _Document:
 
     def _annotate(self, objects: Objects, image_ids: pa.StringArray) -> None:
         filled = self.kind.filled
-        extra, own = _without(objects.column("extra"), _own_keys(objects.column("extra"), ANNOTATION_KEYS))
         values, valid = schema.boxes_of(objects.rows)
+        bad = valid & ~np.isfinite(values).all(axis=1)
+        if bad.any():
+            for row in np.flatnonzero(bad).tolist():
+                where = f"{self.path.name}: an annotation of image_id {image_ids[row]}"
+                message = "a box holds a number that is not finite, which JSON does not have"
+                self.kind.findings.add("bad-number", message, where=where, detail=str(values[row].tolist()))
+            rest = schema.keep_objects(Objects(np.array([0, len(bad)]), np.ones(1, np.bool_), objects.rows), ~bad)
+            return self._annotate(rest, image_ids.filter(pa.array(~bad)))
+        extra, own = _own_keys(objects.column("extra"), {key: objects.column(key) for key in ANNOTATION_KEYS})
         area = objects.column("area")
         if area.null_count:
             lacking = pc.and_(area.is_null(), pa.array(valid & ~own.get("area", np.zeros(len(valid), np.bool_))))
@@ -303,18 +312,31 @@ def _put(file: IO[bytes] | BinaryIO, texts: dict[str, pa.StringArray], extra: pa
     return len(rows)
 
 
-def _own_keys(extra: pa.StringArray, keys: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
-    """Where `extra` holds a key that is also a column's, such as an explicit null: what the source wrote stands."""
-    if extra.null_count == len(extra):
-        return {}
-    likely = pc.match_substring_regex(extra, '"(?:' + "|".join(keys) + r')"\s*:').fill_null(False)
-    rows = np.flatnonzero(likely.to_numpy(zero_copy_only=False))
+def _own_keys(
+    extra: pa.StringArray, columns: Mapping[str, pa.Array]
+) -> tuple[pa.StringArray, dict[str, NDArray[np.bool_]]]:
+    """Where `extra` holds a key that is also a column's, such as an explicit null, which stands; and `extra` without the
+    keys of which a column has the value, such as the null of a category that was given since."""
     found: dict[str, NDArray[np.bool_]] = {}
-    for row in rows.tolist():
-        for key in jsontext.members(extra[row].as_py()):
-            if key in keys:
+    if extra.null_count == len(extra):
+        return extra, found
+    likely = pc.match_substring_regex(extra, '"(?:' + "|".join([*columns, *ALWAYS]) + r')"\s*:').fill_null(False)
+    changed: dict[int, str | None] = {}
+    for row in np.flatnonzero(likely.to_numpy(zero_copy_only=False)).tolist():
+        parts = jsontext.members(extra[row].as_py())
+        taken = [key for key in parts if key in ALWAYS or key in columns and _given(parts[key], columns[key][row])]
+        for key in parts:
+            if key in columns and key not in taken:
                 found.setdefault(key, np.zeros(len(extra), np.bool_))[row] = True
-    return found
+        if taken:
+            changed[row] = jsontext.compose({key: text for key, text in parts.items() if key not in taken})
+    if changed:
+        extra = pa.array([changed.get(row, text) for row, text in enumerate(extra.to_pylist())], pa.string())
+    return extra, found
+
+
+def _given(own: str, value: pa.Scalar) -> bool:
+    return own != "null" and bool(value.is_valid)
 
 
 def _hide(texts: dict[str, pa.StringArray], own: dict[str, NDArray[np.bool_]]) -> dict[str, pa.StringArray]:
@@ -322,21 +344,6 @@ def _hide(texts: dict[str, pa.StringArray], own: dict[str, NDArray[np.bool_]]) -
         key: pc.if_else(pa.array(own[key]), pa.scalar(None, pa.string()), text) if key in own else text
         for key, text in texts.items()
     }
-
-
-def _without(
-    extra: pa.StringArray, own: dict[str, NDArray[np.bool_]]
-) -> tuple[pa.StringArray, dict[str, NDArray[np.bool_]]]:
-    """`extra` without the keys that the writer always writes, such as the null of a category that was given since."""
-    rows = np.zeros(len(extra), np.bool_)
-    for key in ALWAYS:
-        rows |= own.get(key, False)
-    if not rows.any():
-        return extra, own
-    texts = extra.to_pylist()
-    for row in np.flatnonzero(rows).tolist():
-        texts[row] = jsontext.compose({k: text for k, text in jsontext.members(texts[row]).items() if k not in ALWAYS})
-    return pa.array(texts, pa.string()), {key: at for key, at in own.items() if key not in ALWAYS}
 
 
 def _own_ids(texts: pa.StringArray, extra: pa.StringArray, own: NDArray[np.bool_]) -> tuple[pa.StringArray, list[str]]:

@@ -255,6 +255,16 @@ class FormatConformance:
         assert {path.name for path in folder.iterdir()} <= {self.destination(folder).name}
         assert [path.name for path in tmp_path.rglob("*") if folder not in (path, *path.parents)] == ["a"]
 
+    def test_numbers_that_are_none_are_not_lost_silently(self, tmp_path: Path) -> None:
+        """Boxes with NaN or infinity are refused with a code and a place, or as many are read back as were counted."""
+        path = self.destination(tmp_path)
+        try:
+            report = self.put(reference_dataset("not finite"), path)
+        except DataError as refused:
+            assert all(found.places for found in refused.diagnostics if found.severity == "error")
+        else:
+            assert _boxes(rows_of(self.get(path))) == report.boxes
+
     def test_a_fault_has_a_code_and_a_place(self, tmp_path: Path) -> None:
         """Each broken source is refused with its code and the place of the fault, by the library's `read` too, and
         nothing is written.

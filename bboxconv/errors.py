@@ -29,6 +29,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+def printable(text: str) -> str:
+    """Text from a file as it may be shown on a terminal: control characters and lone surrogates are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One place where something was seen: `a.json: $.annotations[37].bbox`, `a.xml:14`, `labels/a.txt:3`."""

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from bboxconv import render
 from bboxconv.codec import EVERYTHING, FormatInfo, Option
-from bboxconv.errors import UsageError
-from bboxconv.io import printable
+from bboxconv.errors import UsageError, printable
 from bboxconv.registry import Listing
 from bboxconv.report import VERSION
 from bboxconv.suggest import did_you_mean

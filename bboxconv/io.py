@@ -63,11 +63,6 @@ def base_suffix(path: Path) -> str:
     return PurePosixPath(name).suffix
 
 
-def printable(text: str) -> str:
-    """Text from a file as it may be shown on a terminal: control characters and lone surrogates are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
-
-
 def unsafe_name(name: str) -> str | None:
     """Why a relative path from a data set must not be joined to an output folder; None where it may.
 

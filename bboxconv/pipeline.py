@@ -177,7 +177,7 @@ def _report(
     writer: Writes | None = None,
 ) -> Report:
     for message, count in account.changed.items():
-        findings.add("changed", message, severity="note", count=count)
+        findings.add("rotation-changed", message, severity="note", count=count)
     known = dict(opened.header.switches.items())
     known.update({f"{writer.INFO.name}.{key}": value for key, value in request.out.items()} if writer else {})
     return Report(

@@ -23,8 +23,8 @@ Row = dict[str, object]
 """One image or object as plain types, as `to_pylist` gives it."""
 
 REFERENCES = ("full", "empty", "no boxes", "no class list", "unannotated", "odd names", "odd keys", "many boxes")
-"""The data sets that every format takes. Those that some may refuse: `no class`, `no size`, `no file name`, `unsafe
-names`, `same stem`.
+"""The data sets that every format takes. Those that some may refuse: `no class`, `no size`, `no file name`,
+`not finite`, `unsafe names`, `same stem`.
 """
 
 _TURNED = BoxFormat("xywh", rotation=Rotation("degree", "cw", "center"))
@@ -186,6 +186,9 @@ _IMAGES: Mapping[str, list[Row]] = {
     "no class": [_image("a.jpg", _object(1), _object(None))],
     "no size": [_image("a.jpg", _object(1)), _image("b.jpg", _object(0), width=None, height=None)],
     "no file name": [_image("a.jpg", _object(1), id=1), _image(None, _object(0), id=2)],
+    "not finite": [
+        _image("a.jpg", _object(0, (np.nan, 1.0, 2.0, 3.0)), _object(1, (1.0, np.inf, 2.0, 3.0)), _object(2))
+    ],
     "unsafe names": [
         _image("../../out.jpg", _object(1)),
         _image("/tmp/absolute-bboxconv-name.jpg"),
@@ -257,6 +260,8 @@ def _turned(row: Row, target: Target) -> Row:
 def _lose(prefix: str, fields: Sequence[str], row: Row, target: Target, lost: Counter[str]) -> None:
     for name in fields:
         key, value = f"{prefix}.{name}", row[name]
+        if key == "object.shape" and "object.segmentation" in target.carries:  # what was drawn is written
+            continue
         if (
             key in target.carries
             or value is None

@@ -55,7 +55,7 @@ def _load(point: EntryPoint) -> Detects | str:
     """The module behind an entry point, or what is wrong with it."""
     try:
         module = point.load()
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the other formats go on working
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; the others go on working
         return f"{type(error).__name__}: {error}"
     info = getattr(module, "INFO", None)
     if not isinstance(info, FormatInfo):
@@ -102,7 +102,7 @@ def _find(name: str) -> Detects:
     Raises UsageError where there is none, with the name that may have been meant, or where its plugin is broken.
     """
     wanted = name.lower()
-    listing = next((found for found in formats() if found.name == wanted), None)
+    listing = next((found for found in formats() if found.name.lower() == wanted), None)
     if listing is None:
         listing = next((found for found in formats() if found.info and wanted in found.info.aliases), None)
     if listing is None:
@@ -169,8 +169,14 @@ def detect(source: Source) -> tuple[Reads, Match]:
 
 def _matches(path: Path, start: bytes) -> list[tuple[Match, Detects]]:
     """What each format sees in a path, the best match first."""
-    modules = [_find(listing.name) for listing in formats() if listing.reads]
-    found = [(match, module) for module in modules if (match := module.detect(path, start)) is not None]
+    found = []
+    for module in [_find(listing.name) for listing in formats() if listing.reads]:
+        try:
+            match = module.detect(path, start)
+        except Exception:  # noqa: BLE001 - one format's mistake must not stop the others; --from still reaches it
+            continue
+        if match is not None:
+            found.append((match, module))
     return sorted(found, key=lambda pair: -pair[0].weight)
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode
-from bboxconv.io import printable
+from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, printable
 from bboxconv.report import Counts, Inspection, Report, Side
 
 Paint = Callable[[str, str], str]

@@ -52,7 +52,7 @@ def read_sizes(path: Path) -> SizeRows:
     image_id, which is an id where every row holds an integer, and the name where there is no other. A csv file of three
     columns without a header is name, width, height. Whole numbers may be written `640.0`; an empty or NaN side is not given.
 
-    Raises UsageError: `missing-path`; `bad-size-table` for missing columns and, with its line, a row that cannot be
+    Raises UsageError: `path-not-found`; `bad-size-table` for missing columns and, with its line, a row that cannot be
     read or a side that is no whole number from 1 to 2,147,483,647.
     """
     try:
@@ -60,7 +60,7 @@ def read_sizes(path: Path) -> SizeRows:
             return _read_parquet(path)
         return _read_csv(path)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError.of("missing-path", "there is no such file", where=str(path)) from error
+        raise UsageError.of("path-not-found", "there is no such file", where=str(path)) from error
     except pa.ArrowInvalid as error:
         raise _refused(str(path), str(error).splitlines()[0], HINT) from error
     except OSError as error:

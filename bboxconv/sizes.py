@@ -91,7 +91,7 @@ class SizeTable:
 def from_table(path: Path) -> SizeTable:
     """The sizes of a csv or Parquet file, such as `--image-sizes` names; `read_sizes` says which columns.
 
-    Raises UsageError: `missing-path`, `bad-size-table`, or `size-conflict` where one name has two sizes.
+    Raises UsageError: `path-not-found`, `bad-size-table`, or `size-conflict` where one name has two sizes.
     """
     rows = read_sizes(path)
     known = rows.sizes != 0

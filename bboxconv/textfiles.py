@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bboxconv.io import printable
+from bboxconv.errors import printable
 
 BOM = b"\xef\xbb\xbf"
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)

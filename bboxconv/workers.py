@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -43,6 +44,11 @@ def _method() -> str:
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; this one decides what becomes of it, workers end with the pool."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def available() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -57,7 +63,7 @@ def pool(jobs: int) -> Iterator[Executor]:
     context = multiprocessing.get_context(_method())
     # loaded once in the server that workers are forked from: they start at once and share its memory
     context.set_forkserver_preload([*PRELOAD])
-    executor = ProcessPoolExecutor(jobs, mp_context=context)
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts)
     try:
         yield executor
     finally:

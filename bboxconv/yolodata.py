@@ -16,8 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from bboxconv.errors import DataError, Findings
-from bboxconv.io import printable
+from bboxconv.errors import DataError, Findings, printable
 
 SPLITS: Mapping[str, str] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names of splits, and what they are called here."""

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from bboxconv import jsontext
 from bboxconv.boxes import convert_boxes, extent
-from bboxconv.errors import FIRST_PLACES, Diagnostic, Findings
-from bboxconv.io import printable
+from bboxconv.errors import FIRST_PLACES, Diagnostic, Findings, printable
 from bboxconv.schema import SHAPES, bbox_array, image_batch, keep_images, object_rows, shape_array
 from bboxconv.textfiles import Joined, Rows, numbers_of, ranges, read_joined, rows_of
 

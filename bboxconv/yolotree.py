@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Findings
-from bboxconv.io import printable
+from bboxconv.errors import DataError, Findings, printable
 from bboxconv.textfiles import files_below
 from bboxconv.yolodata import SPLITS, Config, find_yaml, labels_for, load_config, locate, read_names
 

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 import yaml
 
 from bboxconv.codec import WriteContext
-from bboxconv.errors import Findings, UsageError
-from bboxconv.io import printable, unsafe_name
+from bboxconv.errors import Findings, UsageError, printable
+from bboxconv.io import unsafe_name
 from bboxconv.schema import Header, flat
 from bboxconv.yolotext import Style, keypoint_count, label_texts
 

@@ -290,7 +290,7 @@ class TestReadNames:
         """A file that does not exist is a usage error."""
         with pytest.raises(UsageError) as caught:
             read_names(tmp_path / "none.txt")
-        assert str(caught.value) == f"error[missing-path]: there is no such file\n  {tmp_path / 'none.txt'}"
+        assert str(caught.value) == f"error[path-not-found]: there is no such file\n  {tmp_path / 'none.txt'}"
 
 
 class TestReadMap:
@@ -317,7 +317,7 @@ class TestReadMap:
             ("dog=", "error[class-map]: a class name is empty: 'dog' to ''\n  hint: --exclude-class 'dog' leaves a class out"),
             ("=dog", "error[class-map]: a class name is empty: '' to 'dog'\n  hint: write old=new"),
             ("dog", "error[class-map]: 'dog' is no renaming of a class\n  hint: write old=new, or give a csv, yaml or json file"),
-            ("no.csv", "error[missing-path]: there is no such file\n  no.csv"),
+            ("no.csv", "error[path-not-found]: there is no such file\n  no.csv"),
         ],
     )
     def test_what_is_refused(self, entry: str, message: str) -> None:

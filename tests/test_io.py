@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bboxconv import io
+from bboxconv import errors, io
 from bboxconv.errors import BboxconvError, OutputError, UsageError
 
 
@@ -124,7 +124,7 @@ def test_odd_names_are_safe(name: str) -> None:
 
 def test_control_characters_are_shown_escaped() -> None:
     """What a terminal would obey is shown as text."""
-    assert io.printable("a\x1b[31mb\n\x07é漢\ud800") == "a\\x1b[31mb\\n\\x07é漢\\ud800"
+    assert errors.printable("a\x1b[31mb\n\x07é漢\ud800") == "a\\x1b[31mb\\n\\x07é漢\\ud800"
 
 
 def test_compressed_files_are_known_by_content(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ class TestTable:
     def test_a_missing_file_and_a_broken_one(self, tmp_path: Path) -> None:
         """A file that is missing, or is no Parquet, is a usage error."""
         path = tmp_path / "sizes.parquet"
-        for code in ("missing-path", "bad-size-table"):
+        for code in ("path-not-found", "bad-size-table"):
             with pytest.raises(UsageError) as caught:
                 from_table(path)
             assert [(d.code, d.where) for d in caught.value.diagnostics] == [(code, (str(path),))]

@@ -320,7 +320,7 @@ def _group(
             place = f"{where}[{batch.column('element')[row].as_py()}].{what}_id"
             context.findings.add(
                 "orphan-annotation",
-                f"an annotation names a {what} that does not exist",
+                f"the {what} of an annotation does not exist",
                 where=place,
                 detail=f"{what}_id {key}",
             )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import bboxconv
+from bboxconv import schema
 from bboxconv.errors import DataError, ExitCode, UsageError
 from bboxconv.formats import coco
 from bboxconv.jsonstream import read_document
@@ -758,7 +761,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_splits_give_a_file_each(tmp_path: Path) -> None:
-    """A folder gets instances_{split}.json for each split, instances.json for images of none; it reads back as it was."""
+    """A folder gets instances_{split}.json for each split, instances.json for images of none, and reads back."""
     lines = [
         {"type": "image", "file_name": f"{i}.jpg", "split": split, "objects": []}
         for i, split in enumerate(["train", "val_a", "", None, "train"])
@@ -858,6 +861,39 @@ def test_no_number_behind_the_largest_is_an_error(tmp_path: Path) -> None:
         convert(tmp_path, document(annotation(2**63 - 1), annotation(...)))
 
 
+def test_a_key_that_a_column_has_is_written_once(tmp_path: Path) -> None:
+    """Where further keys of another format are called as COCO's are, the value of COCO's own field stands."""
+    box = {"category": 0, "bbox": [1, 2, 3, 4], "extra": {"image_id": -5, "category_id": "e", "bbox": "x", "area": 3}}
+    line = {"type": "image", "id": 1, "file_name": "a.jpg", "extra": {"file_name": "g", "width": 7}, "objects": [box]}
+    head = {"type": "dataset", "bboxconv": 1, "box": "xywh", "categories": [{"id": 1, "name": "cat"}]}
+    save(tmp_path / "in.jsonl", json.dumps(head) + "\n" + json.dumps(line) + "\n")
+    bboxconv.convert(tmp_path / "in.jsonl", tmp_path / "out.json", from_="jsonl")
+    found = json.loads((tmp_path / "out.json").read_text(), object_pairs_hook=unique)
+    assert found["images"] == [{"id": 1, "file_name": "a.jpg", "width": 7}]
+    assert found["annotations"] == [{**annotation(1), "area": 3}]
+
+
+def test_a_folder_of_nothing_is_a_file_of_nothing(tmp_path: Path) -> None:
+    """No image, no split: the folder holds one document, which reads back."""
+    bboxconv.convert(save(tmp_path / "in.json", document(images=[])), tmp_path / "out", to="coco")
+    assert json.loads((tmp_path / "out" / "instances.json").read_text()) == document(images=[])
+    assert bboxconv.read(tmp_path / "out").to_table().num_rows == 0
+
+
+def test_a_box_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    """JSON has no NaN: such a box of another format is a fault with its place, and is left out with --on-error skip."""
+    data = bboxconv.read(save(tmp_path / "in.json", document(annotation(1), annotation(2))), from_="coco")
+    (batch,) = data
+    objects = schema.flat(batch)
+    boxes = schema.bbox_array(np.array([[1, 2, 3, 4], [np.nan, 0, np.inf, 1]]))
+    changed = schema.with_objects(batch, replace(objects, rows=schema.with_columns(objects.rows, {"bbox": boxes})))
+    with pytest.raises(DataError) as caught:
+        bboxconv.write(replace(data, stream=lambda: iter([changed])), tmp_path / "out.json", to="coco")
+    (found,) = (d for d in caught.value.diagnostics if d.severity == "error")
+    assert (found.code, found.count) == ("bad-number", 1)
+    assert not (tmp_path / "out.json").exists()
+
+
 # -- the same bytes
 
 
@@ -895,7 +931,7 @@ def test_the_same_bytes_whatever_the_run(tmp_path: Path, name: str, monkeypatch:
 
 
 def test_a_data_set_may_be_read_again(tmp_path: Path) -> None:
-    """The stream of a data set gives the same batches each time: at most batch_size images, in the order of the file."""
+    """The stream of a data set gives the same batches each time, of at most batch_size images, in the file's order."""
     data = bboxconv.read(save(tmp_path / "in.json", varied()), from_="coco", batch_size=7)
     first, second = list(data), list(data)
     assert pa.Table.from_batches(first) == pa.Table.from_batches(second)

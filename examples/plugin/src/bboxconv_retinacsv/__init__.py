@@ -148,11 +148,11 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context:
     classes = _quoted(pa.array([category.name for category in header.categories], pa.string()))
     with open_output(out) as file:
         for batch in batches:
-            file.write(joined(pc.binary_join_element_wise(_rows(batch, classes), "\n", "")))
+            file.write(joined(pc.binary_join_element_wise(_rows(batch, classes, context), "\n", "")))
     return Written()
 
 
-def _rows(batch: pa.RecordBatch, classes: pa.StringArray) -> pa.StringArray:
+def _rows(batch: pa.RecordBatch, classes: pa.StringArray, context: WriteContext) -> pa.StringArray:
     """One row for each box, and one for each image without any."""
     objects = flat(batch)
     counts = np.diff(objects.offsets)
@@ -160,6 +160,8 @@ def _rows(batch: pa.RecordBatch, classes: pa.StringArray) -> pa.StringArray:
     boxed = np.repeat(counts > 0, np.maximum(counts, 1))
     box = pa.array(np.cumsum(boxed) - 1, mask=~boxed)
     values, _ = boxes_of(objects.rows)
+    if odd := int((~np.isfinite(values)).any(axis=1).sum()):
+        context.findings.add("bad-number", "a coordinate is not a finite number", where=context.shown, count=odd)
     sides = [numbers(pa.array(np.ascontiguousarray(values[:, side]))).take(box) for side in range(4)]
     names = _quoted(batch.column("file_name")).take(pa.array(image))
     columns = [names, *sides, classes.take(objects.column("category")).take(box)]
