@@ -133,9 +133,8 @@ def read(
     _refuse(findings)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        seen = Findings()
-        yield from passing(request, opened, seen, stack)
-        _refuse(seen)
+        yield from passing(request, opened, findings, stack)
+        _refuse(findings)
 
     total = [dataset.images for dataset in opened.datasets]
     known = None if None in total else sum(count for count in total if count is not None)

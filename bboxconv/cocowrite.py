@@ -236,8 +236,9 @@ class _Document:
                 message = "a box holds a number that is not finite, which JSON does not have"
                 self.kind.findings.add("bad-number", message, where=where, detail=str(values[row].tolist()))
             rest = schema.keep_objects(Objects(np.array([0, len(bad)]), np.ones(1, np.bool_), objects.rows), ~bad)
-            return self._annotate(rest, image_ids.filter(pa.array(~bad)))
-        extra, own = _own_keys(objects.column("extra"), {key: objects.column(key) for key in ANNOTATION_KEYS})
+            self._annotate(rest, image_ids.filter(pa.array(~bad)))
+            return
+        extra, own = _own_keys(objects.column("extra"), {key: objects.column(key) for key in ANNOTATION_KEYS}, ALWAYS)
         area = objects.column("area")
         if area.null_count:
             lacking = pc.and_(area.is_null(), pa.array(valid & ~own.get("area", np.zeros(len(valid), np.bool_))))
@@ -313,18 +314,18 @@ def _put(file: IO[bytes] | BinaryIO, texts: dict[str, pa.StringArray], extra: pa
 
 
 def _own_keys(
-    extra: pa.StringArray, columns: Mapping[str, pa.Array]
+    extra: pa.StringArray, columns: Mapping[str, pa.Array], always: tuple[str, ...] = ()
 ) -> tuple[pa.StringArray, dict[str, NDArray[np.bool_]]]:
-    """Where `extra` holds a key that is also a column's, such as an explicit null, which stands; and `extra` without the
-    keys of which a column has the value, such as the null of a category that was given since."""
+    """Where `extra` holds a key that is also a column's, such as an explicit null, which stands; and `extra` without
+    the keys of which a column has the value, such as the null of a category that was given since."""
     found: dict[str, NDArray[np.bool_]] = {}
     if extra.null_count == len(extra):
         return extra, found
-    likely = pc.match_substring_regex(extra, '"(?:' + "|".join([*columns, *ALWAYS]) + r')"\s*:').fill_null(False)
+    likely = pc.match_substring_regex(extra, '"(?:' + "|".join([*columns, *always]) + r')"\s*:').fill_null(False)
     changed: dict[int, str | None] = {}
     for row in np.flatnonzero(likely.to_numpy(zero_copy_only=False)).tolist():
         parts = jsontext.members(extra[row].as_py())
-        taken = [key for key in parts if key in ALWAYS or key in columns and _given(parts[key], columns[key][row])]
+        taken = [key for key in parts if key in always or (key in columns and _given(parts[key], columns[key][row]))]
         for key in parts:
             if key in columns and key not in taken:
                 found.setdefault(key, np.zeros(len(extra), np.bool_))[row] = True

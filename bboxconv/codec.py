@@ -65,6 +65,8 @@ class FormatInfo:
     carries: frozenset[str]
     """The fields that its writer carries with default options; EVERYTHING minus this is what it cannot carry."""
     aliases: tuple[str, ...] = ()
+    compressible: bool = True
+    """Whether a file of the format may be read and written as .gz and .zst."""
     read_options: tuple[Option, ...] = ()
     write_options: tuple[Option, ...] = ()
 
@@ -144,6 +146,11 @@ class Target:
     """What becomes of crowd boxes where `object.iscrowd` is not carried."""
     rotated: Literal["envelope", "unrotated", "drop"] = "envelope"
     """What becomes of rotated boxes where `object.rotation` is not carried."""
+    reserved: frozenset[str] = frozenset()
+    """Extra keys (`object.extra.image_id`) that have a meaning of their own in the format: they cannot be carried where
+    the column of that name has a value, or there is none."""
+    finite: bool = True
+    """Whether numbers must be finite: a NaN is no text that other tools read."""
 
 
 @dataclass(frozen=True, slots=True)

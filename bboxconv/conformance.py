@@ -24,7 +24,7 @@ from bboxconv import api, pipeline, registry, schema
 from bboxconv.boxes import BoxFormat, convert_boxes
 from bboxconv.codec import EVERYTHING, Options, Source, Target, Writes
 from bboxconv.errors import BboxconvError, DataError
-from bboxconv.referencedata import REFERENCES, Row, expected, reference_dataset, rows_of
+from bboxconv.referencedata import reserved_of, REFERENCES, Row, expected, reference_dataset, rows_of
 from bboxconv.report import Report
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
@@ -53,10 +53,14 @@ class Broken:
         return folder / only if len(self.files) == 1 and "/" not in only else folder
 
 
-def _carried_extra(prefix: str, text: object, target: Target) -> object:
+def _carried_extra(prefix: str, row: Row, target: Target) -> object:
     """The members of an `extra` that must come back, or None."""
-    members = {} if text is None else json.loads(str(text))
-    return {key: value for key, value in members.items() if {prefix, f"{prefix}.{key}"} & target.carries} or None
+    if row["extra"] is None:
+        return None
+    gone = reserved_of(prefix, row, target)
+    members = {f"{prefix}.{key}": value for key, value in json.loads(str(row["extra"])).items()}
+    kept = {key: value for key, value in members.items() if {prefix, key} & target.carries and key not in gone}
+    return {key.removeprefix(f"{prefix}."): value for key, value in kept.items()} or None
 
 
 class FormatConformance:
@@ -334,7 +338,7 @@ class FormatConformance:
             key = f"{prefix}.{name}"
             value, read = want[name], got[name]
             if name == "extra":
-                assert (json.loads(str(read)) if read is not None else None) == _carried_extra(key, value, target), key
+                assert (json.loads(str(read)) if read is not None else None) == _carried_extra(key, want, target), key
             elif key not in target.carries or value is None:
                 assert read is None or key in report.filled, f"{key} was not written, and is read as {read!r}"
             elif name in schema.JSON_FIELDS:

@@ -92,7 +92,7 @@ def stream(
                     )
             batch = stages.convert(batch, box, goal, _drawn(target))
             if target is not None:
-                loss.count_batch(batch, target.carries, account.lost)
+                loss.count_batch(batch, target, account.lost)
             account.images += len(batch)
             account.boxes += len(schema.flat(batch).rows)
             check_max_errors(request, findings)
@@ -168,6 +168,8 @@ def _fit(
 ) -> pa.RecordBatch:
     """What the target cannot take is left out, filled or refused."""
     out = account.left_out_boxes
+    if target.finite:
+        batch = stages.finite(batch, findings, shown)
     if "object.iscrowd" not in target.carries and target.crowd == "drop":
         batch = stages.leave_out(batch, stages.flagged("iscrowd"), "crowd", out)
     if "object.ignore" not in target.carries:

@@ -5,13 +5,15 @@ it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bboxconv import jsontext, schema
+from bboxconv.codec import Target
 from bboxconv.errors import Diagnostic
 from bboxconv.schema import Header
 
@@ -42,20 +44,25 @@ ASKED_BY: Mapping[str, Collection[str]] = {
 """Fields whose loss a user asks for who gives this option of `--out`."""
 
 
-def count_batch(batch: pa.RecordBatch, carries: frozenset[str], lost: Counter[str]) -> None:
+def count_batch(batch: pa.RecordBatch, target: Target, lost: Counter[str]) -> None:
     """Count every value that the batch holds and the writer does not carry, by field. A flag is lost where it is
     set.
     """
-    objects = schema.flat(batch)
+    objects, carries = schema.flat(batch), target.carries
     for prefix, fields, column in (
         ("image", schema.IMAGE_FIELDS, batch.column),
         ("object", schema.OBJECT_FIELDS, objects.column),
     ):
         for name in fields:
             field = f"{prefix}.{name}"
-            if field in carries or (field == "object.shape" and "object.segmentation" in carries):
-                continue  # a shape that is written is not lost, whatever its name
             values = column(name)
+            if name == "extra" and field in carries:
+                _count_reserved(values, f"{field}.", target.reserved, column, fields, lost)
+            if field in carries:
+                continue
+            if field == "object.shape" and "object.segmentation" in carries:
+                drawn = column("segmentation").is_valid()  # what is written is not lost, whatever its name
+                values = pc.if_else(drawn, pa.scalar(None, values.type), values)
             if name == "extra":
                 _count_keys(values, f"{field}.", carries, lost)
                 continue
@@ -67,6 +74,24 @@ def count_batch(batch: pa.RecordBatch, carries: frozenset[str], lost: Counter[st
                 count = len(values) - values.null_count
             if count:
                 lost[field] += count
+
+
+def _count_reserved(
+    texts: pa.StringArray,
+    prefix: str,
+    reserved: frozenset[str],
+    column: Callable[[str], pa.Array],
+    fields: Collection[str],
+    lost: Counter[str],
+) -> None:
+    keys = {key.removeprefix(prefix) for key in reserved if key.startswith(prefix)}
+    if not keys or texts.null_count == len(texts):
+        return
+    likely = pc.match_substring_regex(texts, '"(?:' + "|".join(sorted(keys)) + r')"\s*:').fill_null(False)
+    for row in np.flatnonzero(likely.to_numpy(zero_copy_only=False)).tolist():
+        for key, text in jsontext.members(texts[row].as_py()).items():
+            if key in keys and (key not in fields or (text != "null" and column(key)[row].is_valid)):
+                lost[prefix + key] += 1
 
 
 def _count_keys(texts: pa.StringArray, prefix: str, carries: frozenset[str], lost: Counter[str]) -> None:

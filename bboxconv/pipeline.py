@@ -82,13 +82,16 @@ def _layout(writer: Writes, dst: str) -> Literal["file", "folder"]:
             message = f"{writer.INFO.name} is a folder of files, which standard output cannot be"
             raise UsageError.of("stdout-is-no-folder", message, hint="name a folder")
         return "file"
+    path = Path(dst)
+    suffix = io.base_suffix(path)
     if layout == "either":
-        path = Path(dst)
-        return (
-            "folder"
-            if path.is_dir() or dst.endswith("/") or io.base_suffix(path) not in writer.INFO.extensions
-            else "file"
-        )
+        layout = "folder" if path.is_dir() or dst.endswith("/") or suffix not in writer.INFO.extensions else "file"
+    if layout == "folder" and not path.is_dir() and not dst.endswith("/") and registry.is_file_name(path):
+        message = f"{writer.INFO.name} writes a folder here, and the name is that of a {suffix} file"
+        raise UsageError.of("output-is-file", message, where=dst, hint=f"name a folder, such as {path.stem}/")
+    if layout == "file" and not writer.INFO.compressible and path.suffix.lower() in io.COMPRESSION:
+        message = f"{writer.INFO.name} is compressed inside and is not written as {path.suffix}"
+        raise UsageError.of("not-compressible", message, where=dst, hint=f"name it {path.stem}")
     return layout
 
 
@@ -129,6 +132,7 @@ def _write(
         with tempfile.TemporaryDirectory(prefix="bboxconv-") as folder:
             stage = Path(folder) / f"stdout{writer.INFO.extensions[0]}"
             written = writer.write(header, batches, stage, context)
+            _used_up(batches, writer)
             refuse()
             with stage.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
@@ -137,9 +141,16 @@ def _write(
     dst = Path(request.dst)
     with io.staged(dst, layout, overwrite=request.overwrite) as stage:
         written = writer.write(header, batches, stage, context)
+        _used_up(batches, writer)
         refuse()
         files, size = io.size_of(stage)
     return written, files, size
+
+
+def _used_up(batches: Iterator[pa.RecordBatch], writer: Writes) -> None:
+    """A writer that leaves batches behind has lost them."""
+    if next(batches, None) is not None:
+        raise RuntimeError(f"the writer of {writer.INFO.name} ended before its last batch")
 
 
 def _refuse(request: Request, findings: Findings, account: Account) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from bboxconv import schema
-from bboxconv.boxes import BoxFormat, Rotation
+from bboxconv.boxformat import BoxFormat, Rotation
 from bboxconv.codec import Target
 from bboxconv.schema import Category, Dataset, Header
 
@@ -260,8 +260,10 @@ def _turned(row: Row, target: Target) -> Row:
 def _lose(prefix: str, fields: Sequence[str], row: Row, target: Target, lost: Counter[str]) -> None:
     for name in fields:
         key, value = f"{prefix}.{name}", row[name]
-        if key == "object.shape" and "object.segmentation" in target.carries:  # what was drawn is written
-            continue
+        if key == "object.shape" and "object.segmentation" in target.carries and row["segmentation"] is not None:
+            continue  # what was drawn is written
+        if name == "extra" and value is not None:
+            lost.update(reserved_of(key, row, target))
         if (
             key in target.carries
             or value is None
@@ -275,6 +277,18 @@ def _lose(prefix: str, fields: Sequence[str], row: Row, target: Target, lost: Co
         lost.update(
             member for member in (f"{key}.{part}" for part in json.loads(str(value))) if member not in target.carries
         )
+
+
+def reserved_of(key: str, row: Row, target: Target) -> list[str]:
+    """The extra keys of a row that the target takes for its own, and so cannot carry."""
+    if key not in target.carries:
+        return []
+    found = []
+    for part, value in json.loads(str(row["extra"])).items():
+        own = part not in row or (value is not None and row[part] is not None)
+        if f"{key}.{part}" in target.reserved and own:
+            found.append(f"{key}.{part}")
+    return found
 
 
 def _lose_header(header: Header, target: Target, lost: Counter[str]) -> None:

@@ -5,6 +5,7 @@ content, destination by name.
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,12 @@ class Listing:
 
 
 def _points() -> tuple[EntryPoint, ...]:
+    return _scan(tuple(sys.path))
+
+
+@cache
+def _scan(places: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """The entry points of what is installed in these places: looking costs some 30 ms, and happens for every format."""
     return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, _distribution(point))))
 
 
@@ -153,7 +160,7 @@ def detect(source: Source) -> tuple[Reads, Match]:
         empty = not source.path.is_dir() and not start
         message = "the file is empty" if empty else f"no format recognises this {what}"
         broken = [f"{listing.name} cannot be used: {listing.error}; " for listing in formats() if listing.error]
-        hint = "".join(broken) + "--from FORMAT says what it is; `bboxconv formats` lists them"
+        hint = "".join(broken + _files_inside(source.path)) + "--from FORMAT says what it is; `bboxconv formats` lists them"
         raise DataError.of("unknown-content", message, where=source.shown, hint=hint)
     best, module = found[0]
     evidence = [f"{other.INFO.name}: {match.evidence}" for match, other in found if best.weight - match.weight < DOUBT]
@@ -178,6 +185,16 @@ def _matches(path: Path, start: bytes) -> list[tuple[Match, Detects]]:
         if match is not None:
             found.append((match, module))
     return sorted(found, key=lambda pair: -pair[0].weight)
+
+
+def _files_inside(path: Path) -> list[str]:
+    """What a folder that nobody knows has in it, where one of its files is known."""
+    files = sorted(child for child in path.iterdir() if child.is_file())[:32] if path.is_dir() else []
+    for file in files:
+        matches = _matches(file, head(file))
+        if matches and matches[0][0].weight >= SURE:
+            return [f"{file.name} in it is {matches[0][1].INFO.name}: name that file; "]
+    return []
 
 
 def _inside(folder: Path, module: Detects) -> list[str]:
@@ -211,6 +228,12 @@ def by_destination(dst: str) -> Writes:
     raise UsageError.of("unknown-target", "the destination does not say its format", where=dst, hint=hint)
 
 
+def is_file_name(path: Path) -> bool:
+    """Whether a name has the extension of a format that is one file."""
+    infos = [listing.info for listing in formats() if listing.info and listing.info.layout != "folder"]
+    return base_suffix(path) in {extension for info in infos for extension in info.extensions}
+
+
 def options_of(given: dict[str, str], known: Iterable[Option], side: str, format_name: str) -> dict[str, str]:
     """The options of one format, completed with their defaults.
 
@@ -227,8 +250,8 @@ def options_of(given: dict[str, str], known: Iterable[Option], side: str, format
                 Diagnostic("unknown-option", f"{format_name} has no option {key!r} for --{side}", hint=hint)
             )
         elif not specs[key].accepts(value):
-            allowed = ", ".join(specs[key].choices) or specs[key].pattern
-            hint = did_you_mean(value, specs[key].choices) or f"allowed: {allowed}"
+            allowed = f"allowed: {', '.join(specs[key].choices)}" if specs[key].choices else specs[key].help
+            hint = did_you_mean(value, specs[key].choices) or allowed
             problems.append(Diagnostic("bad-option", f"{value!r} is no value of --{side} {key}", hint=hint))
     if problems:
         raise UsageError(problems)

@@ -75,6 +75,9 @@ def _format(source: Source, from_: str | None) -> tuple[Reads, Match]:
         return registry.detect(source)
     module = registry.reader(from_)
     match = module.detect(source.path, b"") if source.path.is_dir() else None
+    if match is None and source.path.is_dir() and module.INFO.layout != "folder":
+        message = f"the folder holds nothing that {module.INFO.name} reads"
+        raise DataError.of("unknown-content", message, where=source.shown, hint="name a file")
     return module, Match(1, f"--from {from_}", match.parts if match else ())
 
 
@@ -123,6 +126,8 @@ class Opened:
     index: tuple[NDArray[np.int32], ...]
     """For each source: the index in `header.categories` of each of its categories, -1 where the class is left out."""
     default_class: int | None = None
+    read_categories: int = 0
+    """How many categories all sources have together."""
 
 
 def open_sources(request: Request, findings: Findings, stack: ExitStack, progress: Progress = silent) -> Opened:
@@ -165,7 +170,7 @@ def open_sources(request: Request, findings: Findings, stack: ExitStack, progres
     categories, default = _with_default(plan.categories, request.default_class)
     index = tuple(_through(plan.index, one) for one in maps)
     sides = tuple(Side(o.source.shown, o.format.INFO.name, o.source.split, o.evidence) for o in opened)
-    return Opened(_header(request, datasets, opened, categories), tuple(datasets), tuple(shown), sides, index, default)
+    return Opened(_header(request, datasets, opened, categories), tuple(datasets), tuple(shown), sides, index, default, len(united))
 
 
 def _through(plan: NDArray[np.int32], index: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -217,8 +222,10 @@ def _header(
 
 def at_hand(dataset: Dataset) -> Opened:
     """A data set that a program has at hand, as a source."""
-    identity = np.arange(len(dataset.header.categories), dtype=np.int32)
-    return Opened(dataset.header, (dataset,), ("data set",), (Side("data set", dataset.header.source),), (identity,))
+    count = len(dataset.header.categories)
+    side = Side("data set", dataset.header.source)
+    identity = np.arange(count, dtype=np.int32)
+    return Opened(dataset.header, (dataset,), ("data set",), (side,), (identity,), read_categories=count)
 
 
 def check_max_errors(request: Request, findings: Findings) -> None:

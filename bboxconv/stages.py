@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import schema
@@ -127,11 +128,32 @@ def lacking(name: str) -> Callable[[Objects], Rows]:
     return lambda objects: np.asarray(objects.column(name).is_null().to_numpy(zero_copy_only=False))
 
 
+def finite(batch: pa.RecordBatch, findings: Findings, shown: str) -> pa.RecordBatch:
+    """The batch without boxes that hold a NaN or an infinity, which are faults; elsewhere such a number becomes null."""
+    objects = schema.flat(batch)
+    values, valid = schema.boxes_of(objects.rows)
+    bad = valid & ~np.isfinite(values).all(axis=1)
+    for row in np.flatnonzero(bad).tolist():
+        findings.add("bad-number", "a box holds a number that is not finite", where=place(batch, objects, row, shown))
+    columns: dict[str, pa.Array] = {}
+    for name in ("score", "area", "truncated", "occluded", "rotation"):
+        column = objects.column(name)
+        odd = pc.invert(pc.is_finite(column)).fill_null(False)
+        count = pc.sum(odd).as_py() or 0
+        if count:
+            message = f"{name} is not finite: it is left out"
+            findings.add("non-finite", message, severity="warning", where=shown, count=count)
+            columns[name] = pc.if_else(odd, pa.scalar(None, pa.float64()), column)
+    if columns:
+        objects = Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns))
+    return schema.with_objects(batch, schema.keep_objects(objects, ~bad)) if columns or bad.any() else batch
+
+
 def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, changed: Counter[str]) -> pa.RecordBatch:
     """Rotated boxes for a target without rotation: their envelope, or their rectangle as if it were not turned."""
     objects = schema.flat(batch)
     angles = objects.column("rotation")
-    if angles.null_count == len(angles):
+    if angles.null_count == len(angles) or box.rotation is None:
         return batch
     changed[f"rotated boxes written as {'their envelope' if how == 'envelope' else 'if not turned'}"] += (
         len(angles) - angles.null_count

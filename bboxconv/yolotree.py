@@ -235,7 +235,7 @@ def _pair(
     if len(stems) < len(names):
         _report_shared(names, texts, context.findings)
     if texts - stems:
-        names += _unseen(split, sorted(texts - stems), context)
+        names += _unseen(split, labels, sorted(texts - stems), context)
     names.sort()
     listed = [f"{labels}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
     return _part(split, images, names, listed, context)
@@ -246,7 +246,7 @@ def _is_image(name: str) -> bool:
     return bool(dot) and extension.lower() in IMAGES
 
 
-def _unseen(split: str | None, stems: list[str], context: ReadContext) -> list[str]:
+def _unseen(split: str | None, labels: Path, stems: list[str], context: ReadContext) -> list[str]:
     """The names of images that are known by their label files alone."""
     elsewhere = _elsewhere(split, context)
     assumed = [stem for stem in stems if stem not in elsewhere]
@@ -255,7 +255,7 @@ def _unseen(split: str | None, stems: list[str], context: ReadContext) -> list[s
             "image-extension-assumed",
             f"no image file for a label file: the extension {_ASSUMED} is assumed",
             severity="note",
-            where=f"{printable(assumed[0])}.txt",
+            where=printable(f"{labels}/{assumed[0]}.txt"),
             count=len(assumed),
             hint="--images DIR names the folder of the images",
         )
@@ -311,7 +311,7 @@ def _part(split: str | None, folder: Path, names: list[str], labels: list[str], 
     if without:
         message = "an image has no label file: it is read as one without boxes"
         context.findings.add(
-            "image-without-label-file", message, severity="note", where=names[labels.index("")], count=without
+            "image-without-label-file", message, severity="note", where=printable(f"{folder}/{names[labels.index('')]}"), count=without
         )
     return Part(split, folder, tuple(names), tuple(labels))
 

@@ -14,10 +14,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from bboxconv.boxes import (
-    ALIASES,
-    BoxFormat,
-    Kind,
-    Rotation,
     center_to_corner,
     clip_boxes,
     convert_boxes,
@@ -28,6 +24,7 @@ from bboxconv.boxes import (
     outside,
     rotated_envelope,
 )
+from bboxconv.boxformat import ALIASES, BoxFormat, Kind, Rotation
 
 FORMATS = [
     BoxFormat(kind, scale, origin, inclusive)

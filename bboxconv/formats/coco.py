@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, cast
 
 import msgspec
 import numpy as np
@@ -48,6 +49,7 @@ from bboxconv.codec import (
     Target,
     WriteContext,
     Written,
+    option,
 )
 from bboxconv.errors import DataError, UsageError
 from bboxconv.io import base_suffix
@@ -89,6 +91,9 @@ ANNOTATION_FIELDS = (
     Field("truncated", "float", usual=False),
     Field("occluded", "float", usual=False),
     Field("track_id", "id", usual=False),
+)
+RESERVED = frozenset(
+    [f"image.extra.{one.key}" for one in IMAGE_FIELDS] + [f"object.extra.{one.key}" for one in ANNOTATION_FIELDS]
 )
 READERS = {"images": reader(IMAGE_FIELDS), "annotations": reader(ANNOTATION_FIELDS), "": reader(ANNOTATION_FIELDS)}
 SPLITS = re.compile(r"^(train|val|valid|validation|test)[-_]?(\d{4})?$")
@@ -370,7 +375,8 @@ def _batches(
 
 def target(header: Header, options: Options) -> Target:
     """Boxes as xywh; every annotation needs a category."""
-    return Target(XYWH, INFO.carries, frozenset({"object.category"}), rotated=options.get("rotated", "envelope"))  # type: ignore[arg-type]
+    rotated = cast(Literal["envelope", "unrotated", "drop"], option(options, ROTATED))
+    return Target(XYWH, INFO.carries, frozenset({"object.category"}), rotated=rotated, reserved=RESERVED)
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:

@@ -237,7 +237,7 @@ def _known(header: Header) -> dict[int | str, int]:
 
 def target(header: Header, options: Options) -> Target:
     """All fields, in the box format that the data has."""
-    return Target(box=None, carries=EVERYTHING)
+    return Target(box=None, carries=EVERYTHING, finite=False)
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:

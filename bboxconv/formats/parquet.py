@@ -54,6 +54,7 @@ INFO = FormatInfo(
     spec="https://parquet.apache.org/docs/file-format/",
     layout="file",
     extensions=(".parquet", ".pq"),
+    compressible=False,
     box="any",
     carries=EVERYTHING,
     write_options=(LAYOUT,),
@@ -233,7 +234,7 @@ def _cut(batch: pa.RecordBatch, source: Source, context: ReadContext) -> Iterato
 
 def target(header: Header, options: Options) -> Target:
     """All fields, in the box format that the data has."""
-    return Target(box=None, carries=EVERYTHING)
+    return Target(box=None, carries=EVERYTHING, finite=False)
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
