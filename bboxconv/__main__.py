@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 from bboxconv.errors import ExitCode
 
 if TYPE_CHECKING:
-    from bboxconv.completion import Group
+    from bboxconv.cli.completion import Group
 
 
 def main() -> NoReturn:
@@ -46,14 +46,14 @@ def run(argv: Sequence[str]) -> ExitCode:
     """
     import typer
 
-    from bboxconv import usage
-    from bboxconv.cli import app
-    from bboxconv.outcome import settle
+    from bboxconv.cli import usage
+    from bboxconv.cli.commands import app
+    from bboxconv.cli.outcome import settle
 
     command = typer.main.get_command(app)
     shell = os.environ.get("_BBOXCONV_COMPLETE")
     if shell:
-        from bboxconv.completion import reply
+        from bboxconv.cli.completion import reply
 
         sys.stdout.write(reply(cast("Group", command), shell, argv[0] if argv else ""))
         return ExitCode.DONE

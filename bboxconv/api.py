@@ -65,8 +65,8 @@ def convert(
     """Convert annotations from one format to another, as `bboxconv convert` does; the options are its flags.
 
     `src` is a path, `split=path`, or several of them. Returns the account of what was read, written, left out and
-    lost. Raises UsageError for a call that is wrong, DataError where the data is
-    refused (its `diagnostics` say why; nothing is written) and OutputError where reading or writing fails.
+    lost. Raises UsageError for a call that is wrong, DataError where the data is refused (its `diagnostics` say why;
+    nothing is written) and OutputError where reading or writing fails.
     """
     pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
     request = Request(
@@ -116,8 +116,8 @@ def read(
     `batch_size` images each.
 
     `src` is a path, `split=path`, or several of them. Boxes are in `header.box`, as the (first) source wrote them.
-    Raises UsageError for a call that is wrong and DataError where the data has a fault:
-    those that are found while reading the header at once, the others when the batches are iterated.
+    Raises UsageError for a call that is wrong and DataError where the data has a fault: those that are found while
+    reading the header at once, the others when the batches are iterated.
     """
     request = Request(
         _texts(src),

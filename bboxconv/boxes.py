@@ -1,8 +1,8 @@
 """Box formats and the conversion between them: array in, array out.
 
-A box is four numbers on the last axis. What they mean is a `BoxFormat`: the kind (corners, corner and size, centre and
-size), the unit (pixels, or the image's side divided into `scale` parts), the number of the first pixel, and whether the
-second corner is the last pixel of the box or the edge behind it. y points downwards.
+A box is four numbers on the last axis. What they mean is a `BoxFormat`: the kind (corners, corner and size, centre
+and size), the unit (pixels, or the image's side divided into `scale` parts), the number of the first pixel, and
+whether the second corner is the last pixel of the box or the edge behind it. y points downwards.
 
 Everything is reasoned in continuous edges with origin 0. The PASCAL VOC development kit numbers pixels from 1 and its
 xmax, ymax are the last pixels of the box, so its (xmin, ymin, xmax, ymax) has the edges (xmin-1, ymin-1, xmax, ymax).
@@ -29,12 +29,13 @@ _BLOCK = 16_384  # boxes converted at a time: 512 KiB of float64, so that every 
 def convert_boxes(
     boxes: ArrayLike, source: str | BoxFormat, target: str | BoxFormat, image_size: ArrayLike | None = None
 ) -> Floats:
-    """Convert (..., 4) boxes from one format to another, each given as a BoxFormat or by name (`cxcywhn`, `coco` ...).
+    """Convert (..., 4) boxes from one format to another, each given as a BoxFormat or by name (`cxcywhn`, `coco`
+    ...).
 
-    image_size: (w, h) in pixels for all boxes, or an array that broadcasts to (..., 2); needed only between pixels and
-    a scaled format. Returns a new array of the boxes' shape. Where both formats mean the same numbers no arithmetic
-    runs, and an array of floats is returned itself, not a copy. Rotation is not looked at: the boxes are the unrotated
-    rectangles of both sides.
+    image_size: (w, h) in pixels for all boxes, or an array that broadcasts to (..., 2); needed only between pixels
+    and a scaled format. Returns a new array of the boxes' shape. Where both formats mean the same numbers no
+    arithmetic runs, and an array of floats is returned itself, not a copy. Rotation is not looked at: the boxes are
+    the unrotated rectangles of both sides.
 
     ValueError: a last axis other than 4, an unknown format, a size that is missing, does not fit or is not positive.
     """
@@ -78,7 +79,8 @@ def extent(points: ArrayLike, offsets: ArrayLike) -> Floats:
     """The smallest xyxy boxes around groups of points, in the points' unit.
 
     points: (M, 2). offsets: (N + 1,) integers; group i is points[offsets[i]:offsets[i + 1]], as in an Arrow list.
-    Returns (N, 4), NaN for an empty group and along an axis with a NaN. ValueError: shapes or offsets that do not fit.
+    Returns (N, 4), NaN for an empty group and along an axis with a NaN. ValueError: shapes or offsets that do not
+    fit.
     """
     array = _numbers(points, 2, "points")
     bounds = np.asarray(offsets)
@@ -129,13 +131,16 @@ def rotated_envelope(
     return np.where(turned[..., None], envelope, array).astype(array.dtype, copy=False)
 
 
-def outside(boxes: ArrayLike, fmt: BoxFormat, image_size: ArrayLike | None, *, tolerance: float = 0.0) -> NDArray[np.bool_]:
+def outside(
+    boxes: ArrayLike, fmt: BoxFormat, image_size: ArrayLike | None, *, tolerance: float = 0.0
+) -> NDArray[np.bool_]:
     """Whether each box passes an edge of its image: (..., 4) boxes in `fmt` to (...) bools.
 
     image_size: as for `convert_boxes`, in pixels; NaN is an unknown size, whose far edges are not passed. None is
-    right for a scaled format, which has its edges at 0 and `scale`. A difference of the last bits, which adding a size
-    to a corner may leave, is no passing, and nor is one of up to `tolerance`, in the unit of `fmt`: what is written with
-    six decimals passes an edge by half a unit of the last. NaN in a box passes nothing. ValueError as for `convert_boxes`.
+    right for a scaled format, which has its edges at 0 and `scale`. A difference of the last bits, which adding a
+    size to a corner may leave, is no passing, and nor is one of up to `tolerance`, in the unit of `fmt`: what is
+    written with six decimals passes an edge by half a unit of the last. NaN in a box passes nothing. ValueError as
+    for `convert_boxes`.
     """
     array = _numbers(boxes, 4, "boxes")
     edges = convert_boxes(array, fmt, _edges_of(fmt))
@@ -158,8 +163,8 @@ def box_area(boxes: ArrayLike, fmt: BoxFormat) -> Floats:
 def degenerate(boxes: ArrayLike, fmt: BoxFormat) -> NDArray[np.bool_]:
     """Whether each box has no area: width or height zero or less, or NaN in any number; (..., 4) to (...) bools.
 
-    The width is the continuous one: an inclusive box from pixel 5 to pixel 5 is one pixel wide. ValueError for another
-    last axis than 4.
+    The width is the continuous one: an inclusive box from pixel 5 to pixel 5 is one pixel wide. ValueError for
+    another last axis than 4.
     """
     array = _numbers(boxes, 4, "boxes")
     x, y, w, h = (array[..., column] for column in range(4))

@@ -45,10 +45,10 @@ class Rotation:
 class BoxFormat:
     """What the four numbers of a box mean.
 
-    kind: xyxy (two corners), xywh (top-left corner and size) or cxcywh (centre and size).
-    scale: None for pixels, else the number of parts that the image's side is divided into: 1, 100, 1000, 1024.
-    origin: number of the first pixel, 0 or 1.
-    inclusive: the second corner is the last pixel of the box (width = x2 - x1 + 1). A width that is written out counts
+    kind: xyxy (two corners), xywh (top-left corner and size) or cxcywh (centre and size). scale: None for pixels,
+    else the number of parts that the image's side is divided into: 1, 100, 1000, 1024. origin: number of the first
+    pixel, 0 or 1. inclusive: the second corner is the last pixel of the box (width = x2 - x1 + 1). A width that is
+    written out counts
         those pixels already, so xywh and cxcywh are the same numbers either way.
     rotation: how an angle beside the box is read; the box itself is the unrotated rectangle.
 

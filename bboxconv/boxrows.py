@@ -1,7 +1,7 @@
 """One row for each box, and back: the shape for SQL and data frames.
 
-An image without objects keeps one row, in which `object` is false: no row is lost, and an object without a bbox is told
-from no object.
+An image without objects keeps one row, in which `object` is false: no row is lost, and an object without a bbox is
+told from no object.
 """
 
 from __future__ import annotations

@@ -34,8 +34,11 @@ class ClassPlan:
 # -- several sources, one header
 
 
-def unite(headers: Sequence[Header], findings: Findings, shown: Sequence[str] = ()) -> tuple[tuple[Category, ...], list[NDArray[np.int32]]]:
-    """One list of classes for several sources, and the index map of each source. `shown` names the sources in messages.
+def unite(
+    headers: Sequence[Header], findings: Findings, shown: Sequence[str] = ()
+) -> tuple[tuple[Category, ...], list[NDArray[np.int32]]]:
+    """One list of classes for several sources, and the index map of each source. `shown` names the sources in
+    messages.
 
     - The same name is the same class. Equal names within one source stay separate classes; those of a later source
       are matched by id first, then in order.

@@ -87,7 +87,9 @@ def _yaml_names(value: object, path: Path) -> list[str]:
 
 def _numbered(names: Mapping[str, str], path: Path) -> list[str]:
     """Names by index as a list; an index that is not there is named by its number."""
-    odd = next((key for key in names if not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < MOST)), None)
+    odd = next(
+        (key for key in names if not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < MOST)), None
+    )
     if odd is not None:
         raise _refused("class-file", path, f"{odd!r} is no class index", "names stand below `names:`, by index from 0")
     by_index = {int(key): name for key, name in names.items()}
@@ -105,10 +107,14 @@ def read_map(entries: Sequence[str]) -> dict[str, str]:
     renames: dict[str, str] = {}
     for entry in entries:
         old, equals, new = entry.partition("=")
-        for where, before, after in [("", old, new)] if equals and not Path(entry).is_file() else _map_file(Path(entry)):
+        for where, before, after in (
+            [("", old, new)] if equals and not Path(entry).is_file() else _map_file(Path(entry))
+        ):
             if not before or not after:
                 hint = f"--exclude-class {before!r} leaves a class out" if before else "write old=new"
-                raise UsageError.of("class-map", f"a class name is empty: {before!r} to {after!r}", where=where, hint=hint)
+                raise UsageError.of(
+                    "class-map", f"a class name is empty: {before!r} to {after!r}", where=where, hint=hint
+                )
             if renames.setdefault(before, after) != after:
                 message = f"{before!r} has two new names: {renames[before]!r} and {after!r}"
                 raise UsageError.of("class-map", message, where=where)
@@ -149,7 +155,9 @@ def _map_rows(text: str, path: Path) -> list[tuple[str, str, str]]:
                 raise UsageError.of("class-map", f"a row has {len(cells)} columns, not two: old,new", where=where)
             rows.append((where, cells[0], cells[1]))
     except csv.Error as error:
-        raise UsageError.of("class-map", f"the file cannot be read: {error}", where=f"{path}:{reader.line_num}") from error
+        raise UsageError.of(
+            "class-map", f"the file cannot be read: {error}", where=f"{path}:{reader.line_num}"
+        ) from error
     return rows
 
 
@@ -163,7 +171,9 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise _refused("bad-encoding", path, "the file is not UTF-8 text", "save it as UTF-8") from error
     except OSError as error:
-        raise OutputError.of("read-failed", f"the file cannot be read: {error.strerror or error}", where=str(path)) from error
+        raise OutputError.of(
+            "read-failed", f"the file cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
 
 
 def _yaml(text: str, path: Path, code: str) -> object:
@@ -172,7 +182,9 @@ def _yaml(text: str, path: Path, code: str) -> object:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = str(path) if mark is None else f"{path}:{mark.line + 1}"
-        raise UsageError.of(code, f"the file is no YAML: {getattr(error, 'problem', None) or error}", where=where) from error
+        raise UsageError.of(
+            code, f"the file is no YAML: {getattr(error, 'problem', None) or error}", where=where
+        ) from error
     return value
 
 

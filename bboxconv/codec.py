@@ -1,8 +1,8 @@
 """What a format is: a module that satisfies `Format`, and the plain data that it hands over.
 
 A format module holds `INFO`, `detect`, and `read` or `target` and `write`, or all of them; a format that only reads
-has no `write`, and the other way round. It says what it carries and in which
-box format its numbers stand; it holds no arithmetic on coordinates, counts no loss and prints nothing.
+has no `write`, and the other way round. It says what it carries and in which box format its numbers stand; it holds
+no arithmetic on coordinates, counts no loss and prints nothing.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ class Target:
     rotated: Literal["envelope", "unrotated", "drop"] = "envelope"
     """What becomes of rotated boxes where `object.rotation` is not carried."""
     reserved: frozenset[str] = frozenset()
-    """Extra keys (`object.extra.image_id`) that have a meaning of their own in the format: they cannot be carried where
-    the column of that name has a value, or there is none."""
+    """Extra keys (`object.extra.image_id`) that have a meaning of their own in the format: they cannot be carried
+    where the column of that name has a value, or there is none."""
     finite: bool = True
     """Whether numbers must be finite: a NaN is no text that other tools read."""
 

@@ -1,14 +1,14 @@
 """What can go wrong and how it is said: diagnostics, their collection, exceptions, exit codes.
 
 Every message has one shape: a stable kebab-case code, a message, the places where it was seen and a hint. The same
-code and message seen at many places is one diagnostic
-with a count and its first five places. `codes.py` explains each code. Imports nothing of ours.
+code and message seen at many places is one diagnostic with a count and its first five places. `codes.py` explains
+each code. Imports nothing of ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal
 
@@ -74,10 +74,22 @@ class Diagnostic:
 
 
 @dataclass(slots=True)
+class _Sight:
+    """A diagnostic that is still growing."""
+
+    first: Diagnostic
+    count: int
+    places: list[Place]
+
+    def diagnostic(self) -> Diagnostic:
+        return replace(self.first, count=self.count, places=tuple(self.places))
+
+
+@dataclass(slots=True)
 class Findings:
     """Collects what a run sees, grouped by code and message, in order of first sight."""
 
-    _seen: dict[tuple[str, str], Diagnostic] = field(default_factory=dict)
+    _seen: dict[tuple[str, str], _Sight] = field(default_factory=dict)
 
     def add(
         self,
@@ -97,27 +109,26 @@ class Findings:
     def merge(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Count the sights of another collection, such as a worker's, after those already here."""
         for new in diagnostics:
-            key = (new.code, new.message)
-            old = self._seen.get(key)
-            if old is None:
-                self._seen[key] = new
+            sight = self._seen.get((new.code, new.message))
+            if sight is None:
+                self._seen[(new.code, new.message)] = _Sight(new, new.count, list(new.places))
                 continue
-            places = old.places + new.places
-            if old.severity != "error":  # the places of faults are kept whole: records are set aside by them
-                places = places[:FIRST_PLACES]
-            self._seen[key] = Diagnostic(old.code, old.message, old.severity, old.count + new.count, places, old.hint)
+            sight.count += new.count
+            # the places of faults are kept whole: records are set aside by them
+            if sight.first.severity == "error" or len(sight.places) < FIRST_PLACES:
+                sight.places.extend(new.places)
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        return iter(tuple(self._seen.values()))
+        return iter([sight.diagnostic() for sight in self._seen.values()])
 
     def of(self, severity: Severity) -> tuple[Diagnostic, ...]:
         """The diagnostics of one severity."""
-        return tuple(d for d in self._seen.values() if d.severity == severity)
+        return tuple(d for d in self if d.severity == severity)
 
     @property
     def errors(self) -> int:
         """How many faults were counted."""
-        return sum(d.count for d in self.of("error"))
+        return sum(sight.count for sight in self._seen.values() if sight.first.severity == "error")
 
 
 class BboxconvError(Exception):

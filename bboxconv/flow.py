@@ -110,7 +110,9 @@ def stream(
 def _with_sizes(
     batch: pa.RecordBatch, dataset: Dataset, table: sizes.SizeTable | None, request: Request, account: Account
 ) -> pa.RecordBatch:
-    """The batch with the sizes of its images, each looked up in the folder of its own split: names may recur in others."""
+    """The batch with the sizes of its images, each looked up in the folder of its own split: names may recur in
+    others.
+    """
     exif = request.in_.get("exif", "yes") != "no"
     splits = batch.column("split").to_pylist()
     edges = [0, *[row for row in range(1, len(splits)) if splits[row] != splits[row - 1]], len(splits)]
@@ -237,7 +239,7 @@ def _require_sizes(
             "missing-image-size",
             "the size of an image is needed and nobody gave it",
             where=stages.image_place(batch, image, shown),
-            hint="--images DIR reads it from the images, --image-sizes FILE from a table, --image-size WxH says it for all",
+            hint="--images DIR reads them from the images, --image-sizes FILE from a table; --image-size WxH for all",
         )
     return _without(batch, absent, "without a size", account)
 

@@ -19,8 +19,8 @@ def boxes_frame(dataset: Dataset) -> pd.DataFrame:
     """All boxes of a data set, one row each, in the order of the data set.
 
     Columns: `image_id`, `file_name`, `width`, `height`, `split`; `id` (of the box), `category` (class name),
-    `category_id`; the four numbers as float64 in the header's box format, named by it (x1 y1 x2 y2, x y w h, or cx cy w
-    h); then `shape`, `score`, `area` and the other fields of schema.OBJECT. Ids, sizes and flags are of pandas'
+    `category_id`; the four numbers as float64 in the header's box format, named by it (x1 y1 x2 y2, x y w h, or cx cy
+    w h); then `shape`, `score`, `area` and the other fields of schema.OBJECT. Ids, sizes and flags are of pandas'
     nullable types, so that an id stays an integer beside a missing one; classes, splits and shapes are categoricals,
     the classes in the header's order with those that no box has; JSON fields are text. An image without boxes has no
     row, an object without a bbox has NaN.

@@ -89,8 +89,8 @@ def staged(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> 
     """A path beside `dst` to write to; put in place when the block ends, removed when it raises.
 
     A new file or folder appears by one rename. In a folder that exists, files are moved in one by one after all of
-    them were written, those of the last run that were not written again are
-    removed, and no file that bboxconv did not write is touched.
+    them were written, those of the last run that were not written again are removed, and no file that bboxconv did
+    not write is touched.
 
     Raises UsageError where `dst` exists and `overwrite` is not given, or where a file that bboxconv did not write is
     in the way; OutputError where writing fails.

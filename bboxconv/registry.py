@@ -44,7 +44,9 @@ def _points() -> tuple[EntryPoint, ...]:
 
 @cache
 def _scan(places: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """The entry points of what is installed in these places: looking costs some 30 ms, and happens for every format."""
+    """The entry points of what is installed in these places: looking costs some 30 ms, and happens for every
+    format.
+    """
     return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, _distribution(point))))
 
 
@@ -160,7 +162,10 @@ def detect(source: Source) -> tuple[Reads, Match]:
         empty = not source.path.is_dir() and not start
         message = "the file is empty" if empty else f"no format recognises this {what}"
         broken = [f"{listing.name} cannot be used: {listing.error}; " for listing in formats() if listing.error]
-        hint = "".join(broken + _files_inside(source.path)) + "--from FORMAT says what it is; `bboxconv formats` lists them"
+        hint = (
+            "".join(broken + _files_inside(source.path))
+            + "--from FORMAT says what it is; `bboxconv formats` lists them"
+        )
         raise DataError.of("unknown-content", message, where=source.shown, hint=hint)
     best, module = found[0]
     evidence = [f"{other.INFO.name}: {match.evidence}" for match, other in found if best.weight - match.weight < DOUBT]

@@ -1,8 +1,7 @@
 """The data model: a header and a stream of record batches with one row per image (DESIGN.md, "What flows").
 
 All access to the objects of a batch goes through `flat` and `boxes_of`: `.values` of an Arrow list ignores slices and
-`.flatten()` drops nulls, and both would shift
-boxes silently.
+`.flatten()` drops nulls, and both would shift boxes silently.
 """
 
 from __future__ import annotations
@@ -105,7 +104,9 @@ class Dataset:
     images: int | None = None
     """How many images, where that is known beforehand."""
     image_folders: tuple[tuple[str | None, Path], ...] = ()
-    """Where the image files of each split may lie (None: of all): sizes are looked up there, images copied from there."""
+    """Where the image files of each split may lie (None: of all): sizes are looked up there, images copied from
+    there.
+    """
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self.stream()
@@ -118,9 +119,8 @@ class Dataset:
         """One tidy row per box.
 
         Columns: image_id, file_name, width, height, split, then the object's fields with `category` as the class name
-        (pandas categorical), `category_id` as the source's id, and the four
-        numbers of the box under the names of its format (x1 y1 x2 y2, x y w h, or cx cy w h; see `coordinate_names`).
-        Images without boxes have no row.
+        (pandas categorical), `category_id` as the source's id, and the four numbers of the box under the names of its
+        format (x1 y1 x2 y2, x y w h, or cx cy w h; see `coordinate_names`). Images without boxes have no row.
         """
         from bboxconv.frame import boxes_frame  # noqa: PLC0415 - pandas is loaded where a frame is asked for
 

@@ -49,8 +49,9 @@ def read_sizes(path: Path) -> SizeRows:
     """Read a table of sizes; compressed csv is read too, with commas, semicolons or tabs.
 
     The columns are found by the usual spellings: filename, file_name, image, path ...; width, w ...; height, h ...;
-    image_id, which is an id where every row holds an integer, and the name where there is no other. A csv file of three
-    columns without a header is name, width, height. Whole numbers may be written `640.0`; an empty or NaN side is not given.
+    image_id, which is an id where every row holds an integer, and the name where there is no other. A csv file of
+    three columns without a header is name, width, height. Whole numbers may be written `640.0`; an empty or NaN side
+    is not given.
 
     Raises UsageError: `path-not-found`; `bad-size-table` for missing columns and, with its line, a row that cannot be
     read or a side that is no whole number from 1 to 2,147,483,647.
@@ -64,7 +65,9 @@ def read_sizes(path: Path) -> SizeRows:
     except pa.ArrowInvalid as error:
         raise _refused(str(path), str(error).splitlines()[0], HINT) from error
     except OSError as error:
-        raise OutputError.of("read-failed", f"the file cannot be read: {error.strerror or error}", where=str(path)) from error
+        raise OutputError.of(
+            "read-failed", f"the file cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
 
 
 def _read_parquet(path: Path) -> SizeRows:
@@ -103,7 +106,9 @@ def _read_csv(path: Path) -> SizeRows:
     names = [f"f{i}" for i in range(len(header))]
     body = data if headless else rest
     table = pa.csv.read_csv(
-        pa.BufferReader(body if body.strip(NEWLINE) else b"," * (len(header) - 1) + NEWLINE),  # no row at all is refused
+        pa.BufferReader(
+            body if body.strip(NEWLINE) else b"," * (len(header) - 1) + NEWLINE
+        ),  # no row at all is refused
         pa.csv.ReadOptions(column_names=names, use_threads=False),
         pa.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=note),
         pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
@@ -115,7 +120,9 @@ def _read_csv(path: Path) -> SizeRows:
 
 
 def _rows(columns: Mapping[str, pa.ChunkedArray], place: Callable[[int], str]) -> SizeRows:
-    text = {role: pc.utf8_trim_whitespace(column.cast(pa.string()).combine_chunks()) for role, column in columns.items()}
+    text = {
+        role: pc.utf8_trim_whitespace(column.cast(pa.string()).combine_chunks()) for role, column in columns.items()
+    }
     width, height = (_side(text[role], role, place) for role in ("width", "height"))
     sizes = np.where((width > 0) & (height > 0), width << 32 | height, 0)
     ids = text.get("id")
@@ -134,7 +141,9 @@ def _side(text: pa.StringArray, role: str, place: Callable[[int], str]) -> NDArr
     bad = ~absent & ((numbers < 1) | (numbers > LARGEST))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise _refused(place(row), f"{text[row].as_py()!r} is no {role} in pixels", "a whole number from 1 to 2147483647")
+        raise _refused(
+            place(row), f"{text[row].as_py()!r} is no {role} in pixels", "a whole number from 1 to 2147483647"
+        )
     sides: NDArray[np.int64] = numbers.astype(np.int64)
     return sides
 

@@ -1,4 +1,5 @@
-"""Sizes of images that the annotations do not give: from a table, from another data set, or from the images themselves.
+"""Sizes of images that the annotations do not give: from a table, from another data set, or from the images
+themselves.
 
 Sizes are (width, height) in pixels, as displayed: the EXIF orientations 5 to 8 swap the stored ones (JEITA CP-3451,
 tag 274), as annotation tools show such images turned. Within this module both are packed into one int64, width in the
@@ -26,7 +27,9 @@ from bboxconv.sizefiles import LARGEST, read_sizes
 
 Sizes = NDArray[np.int64]
 
-_SUFFIX = re.compile(r"\.(avif|bmp|dib|dng|gif|hei[cf]|j2k|jfif|jp2|jpe?g?|jpf|jxl|mpo|p[bfgnp]m|png|svg|tga|tiff?|webp)$", re.IGNORECASE)
+_SUFFIX = re.compile(
+    r"\.(avif|bmp|dib|dng|gif|hei[cf]|j2k|jfif|jp2|jpe?g?|jpf|jxl|mpo|p[bfgnp]m|png|svg|tga|tiff?|webp)$", re.IGNORECASE
+)
 _TIERS = 4
 
 
@@ -109,7 +112,9 @@ def from_table(path: Path) -> SizeTable:
 
 
 def from_dataset(batches: Iterable[pa.RecordBatch]) -> SizeTable:
-    """The sizes in any stream of batches of `schema.IMAGE`. A name or id with two sizes is as if it were not there."""
+    """The sizes in any stream of batches of `schema.IMAGE`. A name or id with two sizes is as if it were not
+    there.
+    """
     columns = ["file_name", "width", "height", "id"]
     parts = [pa.RecordBatch.from_arrays([batch.column(name) for name in columns], columns) for batch in batches]
     table = pa.Table.from_batches(parts, schema=pa.schema([IMAGE.field(name) for name in columns])).combine_chunks()
@@ -188,7 +193,11 @@ def _agreed(keys: pa.Array, sizes: Sizes) -> tuple[pa.Array, Sizes, pa.Array]:
     groups = known.drop_null().group_by("key", use_threads=False).aggregate([("size", "min"), ("size", "max")])
     same = pc.equal(groups.column("size_min"), groups.column("size_max"))
     agreed = groups.filter(same)
-    return _one(agreed.column("key")), agreed.column("size_min").to_numpy(), _one(groups.filter(pc.invert(same)).column("key"))
+    return (
+        _one(agreed.column("key")),
+        agreed.column("size_min").to_numpy(),
+        _one(groups.filter(pc.invert(same)).column("key")),
+    )
 
 
 def _by_id(ids: pa.Array, sizes: Sizes) -> dict[int | None, int]:

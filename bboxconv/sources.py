@@ -170,7 +170,15 @@ def open_sources(request: Request, findings: Findings, stack: ExitStack, progres
     categories, default = _with_default(plan.categories, request.default_class)
     index = tuple(_through(plan.index, one) for one in maps)
     sides = tuple(Side(o.source.shown, o.format.INFO.name, o.source.split, o.evidence) for o in opened)
-    return Opened(_header(request, datasets, opened, categories), tuple(datasets), tuple(shown), sides, index, default, len(united))
+    return Opened(
+        _header(request, datasets, opened, categories),
+        tuple(datasets),
+        tuple(shown),
+        sides,
+        index,
+        default,
+        len(united),
+    )
 
 
 def _through(plan: NDArray[np.int32], index: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -129,7 +129,9 @@ def lacking(name: str) -> Callable[[Objects], Rows]:
 
 
 def finite(batch: pa.RecordBatch, findings: Findings, shown: str) -> pa.RecordBatch:
-    """The batch without boxes that hold a NaN or an infinity, which are faults; elsewhere such a number becomes null."""
+    """The batch without boxes that hold a NaN or an infinity, which are faults; elsewhere such a number becomes
+    null.
+    """
     objects = schema.flat(batch)
     values, valid = schema.boxes_of(objects.rows)
     bad = valid & ~np.isfinite(values).all(axis=1)
@@ -173,8 +175,8 @@ def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, changed: Counter[s
 def convert(
     batch: pa.RecordBatch, source: BoxFormat, target: BoxFormat, drawn: Sequence[str] = ("segmentation", "keypoints")
 ) -> pa.RecordBatch:
-    """The batch with its boxes in `target`, and with them the `drawn` fields where units change. Where both formats are
-    the same no arithmetic runs.
+    """The batch with its boxes in `target`, and with them the `drawn` fields where units change. Where both formats
+    are the same no arithmetic runs.
     """
     if source == target:
         return batch

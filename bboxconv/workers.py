@@ -23,7 +23,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-PRELOAD = ("bboxconv.schema", "bboxconv.jsonelements", "pyarrow.compute")
+PRELOAD = ("bboxconv.schema", "bboxconv.readers.jsonelements", "pyarrow.compute")
 """What every worker needs."""
 
 

@@ -20,7 +20,9 @@ def dataset(
     box: str = "xywh",
     batch_size: int = 4096,
 ) -> Dataset:
-    """A data set of images, each a mapping of image columns and `objects`, a list of mappings (or None: nobody looked)."""
+    """A data set of images, each a mapping of image columns and `objects`, a list of mappings (or None: nobody
+    looked).
+    """
     named = tuple(c if isinstance(c, Category) else Category(c) for c in categories)
 
     def stream() -> Iterator[pa.RecordBatch]:
@@ -36,7 +38,9 @@ def batch(images: Sequence[Mapping[str, object]]) -> pa.RecordBatch:
     rows = [row for objects in lists for row in (objects or [])]
     offsets = np.cumsum([0, *[len(objects or []) for objects in lists]])
     columns = {name: pa.array([row.get(name) for row in rows], schema.OBJECT.field(name).type) for name in _given(rows)}
-    shown = {name: pa.array([i.get(name) for i in images], schema.IMAGE.field(name).type) for name in schema.IMAGE_FIELDS}
+    shown = {
+        name: pa.array([i.get(name) for i in images], schema.IMAGE.field(name).type) for name in schema.IMAGE_FIELDS
+    }
     annotated = np.array([objects is not None for objects in lists], np.bool_)
     return schema.image_batch(shown, offsets, schema.object_rows(columns, len(rows)), annotated)
 
@@ -45,7 +49,9 @@ def _given(rows: Sequence[Mapping[str, object]]) -> list[str]:
     return [name for name in schema.OBJECT_FIELDS if name != "shape" and any(name in row for row in rows)]
 
 
-def coco(path: Path, images: Sequence[object], annotations: Sequence[object], categories: Sequence[object], **rest: object) -> Path:
+def coco(
+    path: Path, images: Sequence[object], annotations: Sequence[object], categories: Sequence[object], **rest: object
+) -> Path:
     """Write a COCO file."""
     path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories, **rest}))
     return path

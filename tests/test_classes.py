@@ -43,12 +43,16 @@ class TestUnite:
 
     def test_ids_give_the_order(self) -> None:
         """Where every class has an id of its own, the union stands by id."""
-        names, maps, _ = united(header(Category("car", 9), Category("dog", 2)), header(Category("cat", 5), Category("dog", 2)))
+        names, maps, _ = united(
+            header(Category("car", 9), Category("dog", 2)), header(Category("cat", 5), Category("dog", 2))
+        )
         assert names == [("dog", 2), ("cat", 5), ("car", 9)]
         assert maps == [[2, 0], [1, 0]]
 
     def test_sorted_names_without_ids_stay_sorted(self) -> None:
-        """Sources without ids that each stand in code-point order give a union in code-point order: capitals first."""
+        """Sources without ids that each stand in code-point order give a union in code-point order: capitals
+        first.
+        """
         names, maps, _ = united(header("Zebra", "cat"), header("Ape", "dog"))
         assert [name for name, _ in names] == ["Ape", "Zebra", "cat", "dog"]
         assert maps == [[1, 2], [0, 3]]
@@ -137,7 +141,13 @@ class TestPlan:
     def test_pinned_order(self) -> None:
         """A pinned list gives its order and its length, whatever the data holds; ids stay with their names."""
         result = plan(CATEGORIES, classes=("bus", "cat", "dog", "kitten", "car"), exclude=("dog",))
-        assert [(c.name, c.id) for c in result.categories] == [("bus", None), ("cat", 3), ("dog", 1), ("kitten", 7), ("car", 9)]
+        assert [(c.name, c.id) for c in result.categories] == [
+            ("bus", None),
+            ("cat", 3),
+            ("dog", 1),
+            ("kitten", 7),
+            ("car", 9),
+        ]
         assert result.index.tolist() == [-1, 1, 3, 4]
 
     def test_pinning_joins_equal_names(self) -> None:
@@ -202,7 +212,9 @@ class TestRemap:
         """Objects of a class that is left out go, the others keep all they have, and every image stays."""
         changed, left = remap(batch(), np.array([4, -1, 0], np.int32))
         assert left == 2
-        assert [[(o["id"], o["category"], o["bbox"][0]) for o in image or []] for image in changed["objects"].to_pylist()] == [
+        assert [
+            [(o["id"], o["category"], o["bbox"][0]) for o in image or []] for image in changed["objects"].to_pylist()
+        ] == [
             [(1, 4, 0.0)],
             [],
             [],
@@ -241,7 +253,11 @@ class TestReadNames:
             ("a.json", b'{"1": "cat", "0": "dog"}', ("dog", "cat")),
             ("a.json", b'{"names": {"1": "cat", "0": "dog"}, "nc": 2}', ("dog", "cat")),
             ("a.json", b'{"names": ["dog", "cat"]}', ("dog", "cat")),
-            ("a.json", b'{"images": [{"id": 1}], "categories": [{"id": 9, "name": "b"}, {"id": 2, "name": "c"}]}', ("c", "b")),
+            (
+                "a.json",
+                b'{"images": [{"id": 1}], "categories": [{"id": 9, "name": "b"}, {"id": 2, "name": "c"}]}',
+                ("c", "b"),
+            ),
             ("a.json", b'[{"name": "b"}, {"name": "a"}]', ("b", "a")),
             ("a.txt.gz", gzip.compress(b"dog\ncat\n"), ("dog", "cat")),
         ],
@@ -257,13 +273,21 @@ class TestReadNames:
         [
             ("a.txt", b"\n \n", "error[class-file]: the file holds no class name\n  {}"),
             ("a.txt", b"\xff\xfe", "error[bad-encoding]: the file is not UTF-8 text\n  {}\n  hint: save it as UTF-8"),
-            ("a.yaml", b"names: dog\n", "error[class-file]: the file is neither a list of names nor a mapping of index to name\n  {}"),
-            ("a.yaml", b"- a\n- [b\n", "error[class-file]: the file is no YAML: expected ',' or ']', but got '<stream end>'\n  {}:3"),
+            (
+                "a.yaml",
+                b"names: dog\n",
+                "error[class-file]: the file is neither a list of names nor a mapping of index to name\n  {}",
+            ),
+            (
+                "a.yaml",
+                b"- a\n- [b\n",
+                "error[class-file]: the file is no YAML: expected ',' or ']', but got '<stream end>'\n  {}:3",
+            ),
             ("a.yaml", b"- a\n-\n", "error[class-file]: class 1 has an empty name\n  {}"),
             (
                 "a.yaml",
                 b"names: {99999999: a}",
-                "error[class-file]: '99999999' is no class index\n  {}\n  hint: names stand below `names:`, by index from 0",
+                "error[class-file]: '99999999' is no class index\n  {}\n  hint: names stand below `names:`, by index from 0",  # noqa: E501
             ),
             (
                 "a.json",
@@ -314,9 +338,15 @@ class TestReadMap:
     @pytest.mark.parametrize(
         ("entry", "message"),
         [
-            ("dog=", "error[class-map]: a class name is empty: 'dog' to ''\n  hint: --exclude-class 'dog' leaves a class out"),
+            (
+                "dog=",
+                "error[class-map]: a class name is empty: 'dog' to ''\n  hint: --exclude-class 'dog' leaves a class out",  # noqa: E501
+            ),
             ("=dog", "error[class-map]: a class name is empty: '' to 'dog'\n  hint: write old=new"),
-            ("dog", "error[class-map]: 'dog' is no renaming of a class\n  hint: write old=new, or give a csv, yaml or json file"),
+            (
+                "dog",
+                "error[class-map]: 'dog' is no renaming of a class\n  hint: write old=new, or give a csv, yaml or json file",  # noqa: E501
+            ),
             ("no.csv", "error[path-not-found]: there is no such file\n  no.csv"),
         ],
     )

@@ -1,4 +1,6 @@
-"""The example data is what examples/sample/README.md and examples/README.md say. Read without bboxconv, on purpose."""
+"""The example data is what examples/sample/README.md and examples/README.md say. Read without bboxconv, on
+purpose.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,9 @@ def stored_size(path: Path) -> tuple[int, int, int]:
 
 
 def decode_counts(text: str) -> list[int]:
-    """COCO's compressed RLE (maskApi.c): 5 bits a character; from the fourth count on, the difference to two before."""
+    """COCO's compressed RLE (maskApi.c): 5 bits a character; from the fourth count on, the difference to two
+    before.
+    """
     counts: list[int] = []
     position = 0
     while position < len(text):
@@ -144,7 +148,9 @@ def test_every_oddity_on_the_page_has_a_test() -> None:
 def test_the_counts_of_the_page() -> None:
     """The page's first table is what the files hold."""
     stated = {
-        row[0].strip(): [int(cell) for cell in row[1:]] for row in page_rows(SAMPLE / "README.md") if len(row) == 6 and row[1].isdigit()
+        row[0].strip(): [int(cell) for cell in row[1:]]
+        for row in page_rows(SAMPLE / "README.md")
+        if len(row) == 6 and row[1].isdigit()
     }
     actual = {}
     for split in ("train", "val"):
@@ -172,7 +178,9 @@ def test_the_counts_per_split() -> None:
     """The sentence below the table is true: crowd boxes, and images and boxes per split of VOC and YOLO."""
     assert [item["id"] for item in coco("train")["annotations"] if item["iscrowd"]] == [900, 901]
     assert not [item["id"] for item in coco("val")["annotations"] if item["iscrowd"]]
-    voc_counts = {s: (len(voc_list(s)), sum(len(voc(n).findall("object")) for n in voc_list(s))) for s in ("train", "val")}
+    voc_counts = {
+        s: (len(voc_list(s)), sum(len(voc(n).findall("object")) for n in voc_list(s))) for s in ("train", "val")
+    }
     assert voc_counts == {"train": (5, 8), "val": (3, 6)}
     yolo_counts = {split: (len(yolo_images(split)), len(yolo_boxes(split))) for split in ("train", "val")}
     assert yolo_counts == {"train": (6, 9), "val": (2, 3)}
@@ -186,7 +194,9 @@ def test_the_sample_is_small() -> None:
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_pycocotools_loads_it(split: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """pycocotools indexes every image and annotation, and every mask has the size of its image and the area stated."""
+    """pycocotools indexes every image and annotation, and every mask has the size of its image and the area
+    stated.
+    """
     coco_module = pytest.importorskip("pycocotools.coco")
     mask = pytest.importorskip("pycocotools.mask")
     loaded = coco_module.COCO(SAMPLE / "coco" / f"instances_{split}.json")
@@ -307,7 +317,12 @@ def test_c9_annotation_order() -> None:
 
 def test_c10_ids_beyond_float() -> None:
     """Two ids of train cannot be held by a float64."""
-    big = [item["id"] for key in ("images", "annotations") for item in coco("train")[key] if int(float(item["id"])) != item["id"]]
+    big = [
+        item["id"]
+        for key in ("images", "annotations")
+        for item in coco("train")[key]
+        if int(float(item["id"])) != item["id"]
+    ]
     assert big == [9007199254740993, 9007199254740995]
 
 
@@ -551,7 +566,8 @@ def test_broken_coco_has_three_faults() -> None:
     document = json.loads((EXAMPLES / "broken" / "coco_three_faults.json").read_text())
     images, categories = ({item["id"] for item in document[key]} for key in ("images", "categories"))
     faults = {
-        item["id"]: (item["category_id"] in categories, len(item["bbox"]), item["image_id"] in images) for item in document["annotations"]
+        item["id"]: (item["category_id"] in categories, len(item["bbox"]), item["image_id"] in images)
+        for item in document["annotations"]
     }
     sound = (True, 4, True)
     assert faults == {10: sound, 11: (False, 4, True), 12: (True, 3, True), 13: (True, 4, False), 14: sound}

@@ -73,7 +73,12 @@ def test_overwriting_replaces_what_was_written_and_nothing_else(tmp_path: Path) 
     (dst / "images" / "a.jpg").write_text("jpg")
     (dst / "labels" / "train" / "note.md").write_text("mine")
     write(dst, {"labels/val/c.txt": "3", "data.yaml": "z"}, overwrite=True)
-    assert tree(dst) == {"labels/val/c.txt": "3", "data.yaml": "z", "images/a.jpg": "jpg", "labels/train/note.md": "mine"}
+    assert tree(dst) == {
+        "labels/val/c.txt": "3",
+        "data.yaml": "z",
+        "images/a.jpg": "jpg",
+        "labels/train/note.md": "mine",
+    }
 
 
 def test_a_file_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
@@ -102,7 +107,10 @@ def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     """Writing below a file is refused with the exit code of failed writing."""
     (tmp_path / "file").write_text("")
-    with pytest.raises((OutputError, BboxconvError)) as caught, io.staged(tmp_path / "file" / "a.json", "file", overwrite=False):
+    with (
+        pytest.raises((OutputError, BboxconvError)) as caught,
+        io.staged(tmp_path / "file" / "a.json", "file", overwrite=False),
+    ):
         pass
     assert caught.value.exit_code == 74
 

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bboxconv.errors import Findings
-from bboxconv.jsonelements import MAX_KEYS, SKIPPED, Fault, Part, columns_of, reader
-from bboxconv.jsonvalues import Field, id_of
+from bboxconv.readers.jsonelements import MAX_KEYS, SKIPPED, Fault, Part, columns_of, reader
+from bboxconv.readers.jsonvalues import Field, id_of
 
 FIELDS = (
     Field("id", "id"),
@@ -186,7 +186,9 @@ def test_a_required_field_is_required_in_both_ways() -> None:
     ],
 )
 def test_ids_as_they_are_joined(text: str, value: object) -> None:
-    """Numbers join as numbers where an int64 holds them exactly, everything else by its text, however it is escaped."""
+    """Numbers join as numbers where an int64 holds them exactly, everything else by its text, however it is
+    escaped.
+    """
     assert id_of(text) == value
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bboxconv.errors import DataError
-from bboxconv.jsonstream import ArrayReader, Elements, Keys, Member, read_document
+from bboxconv.readers.jsonblocks import ArrayReader, Keys
+from bboxconv.readers.jsonstream import Elements, Member, read_document
 
 
 def _fast(text: bytes, keys: Keys) -> tuple[list[object], Keys]:
@@ -67,12 +68,23 @@ def test_every_document_reads_as_json_reads_it(tmp_path: Path, name: str, style:
     assert read(tmp_path / "d.json", json.dumps(document, **style), block) == document  # type: ignore[arg-type]
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c), max_leaves=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda c: st.lists(c) | st.dictionaries(st.text(), c),
+    max_leaves=8,
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.dictionaries(st.text(), JSON)), st.dictionaries(st.text(min_size=2), JSON), st.integers(1, 200), st.booleans())
-def test_any_document_reads_as_json_reads_it(tmp_path_factory: pytest.TempPathFactory, a: list[object], rest: dict[str, object], block: int, first: bool) -> None:
+@given(
+    st.lists(st.dictionaries(st.text(), JSON)),
+    st.dictionaries(st.text(min_size=2), JSON),
+    st.integers(1, 200),
+    st.booleans(),
+)
+def test_any_document_reads_as_json_reads_it(
+    tmp_path_factory: pytest.TempPathFactory, a: list[object], rest: dict[str, object], block: int, first: bool
+) -> None:
     """Any document, any block size."""
     document = {"a": a, **rest} if first else {**rest, "a": a}
     assert read(tmp_path_factory.mktemp("j") / "d.json", json.dumps(document), block) == document

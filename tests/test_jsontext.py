@@ -18,13 +18,22 @@ def texts(column: list[str | None]) -> pa.StringArray:
     return pa.array(column, pa.string())
 
 
-@given(st.lists(st.tuples(*[st.none() | st.sampled_from(["1", '"x"', "[1, 2]", "null"])] * 3, st.sampled_from([None, "{}", '{"z":1}', '{"y": {"a": 1}, "z": 2}']))))
+@given(
+    st.lists(
+        st.tuples(
+            *[st.none() | st.sampled_from(["1", '"x"', "[1, 2]", "null"])] * 3,
+            st.sampled_from([None, "{}", '{"z":1}', '{"y": {"a": 1}, "z": 2}']),
+        )
+    )
+)
 def test_objects_hold_the_keys_that_are_there(rows: list[tuple[str | None, ...]]) -> None:
     """Every value under its key, a null nowhere, the extra members behind; in the order of the columns."""
     columns = {key: texts([row[n] for row in rows]) for n, key in enumerate(["a", 'b"', "c"])}
     found = jsontext.objects(columns, texts([row[3] for row in rows])).to_pylist()
     for row, text in zip(rows, found, strict=True):
-        wanted = {key: json.loads(value) for key, value in zip(["a", 'b"', "c"], row, strict=False) if value is not None}
+        wanted = {
+            key: json.loads(value) for key, value in zip(["a", 'b"', "c"], row, strict=False) if value is not None
+        }
         wanted |= json.loads(row[3] or "{}")
         assert json.loads(text) == wanted
         assert list(json.loads(text)) == list(wanted)

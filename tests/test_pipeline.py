@@ -13,16 +13,25 @@ import bboxconv
 from bboxconv.errors import DataError, ExitCode, UsageError
 
 CATEGORIES = [{"id": 3, "name": "dog"}, {"id": 1, "name": "cat"}]
-IMAGES = [{"id": 10, "file_name": "a.jpg", "width": 100, "height": 50}, {"id": 11, "file_name": "b.jpg", "width": 10, "height": 10}]
+IMAGES = [
+    {"id": 10, "file_name": "a.jpg", "width": 100, "height": 50},
+    {"id": 11, "file_name": "b.jpg", "width": 10, "height": 10},
+]
 
 
-def annotation(number: int, image: int = 10, category: int = 1, bbox: Any = (10, 20, 30, 10), **rest: object) -> dict[str, object]:
+def annotation(
+    number: int, image: int = 10, category: int = 1, bbox: Any = (10, 20, 30, 10), **rest: object
+) -> dict[str, object]:
     return {"id": number, "image_id": image, "category_id": category, "bbox": list(bbox), **rest}
 
 
 @pytest.fixture
 def simple(tmp_path: Path) -> Path:
-    rows = [annotation(1), annotation(2, category=3, bbox=(0.5, 0, 10, 10)), annotation(3, 11, 3, (1, 1, 2, 2), iscrowd=1)]
+    rows = [
+        annotation(1),
+        annotation(2, category=3, bbox=(0.5, 0, 10, 10)),
+        annotation(3, 11, 3, (1, 1, 2, 2), iscrowd=1),
+    ]
     return coco(tmp_path / "simple.json", IMAGES, rows, CATEGORIES)
 
 
@@ -39,7 +48,9 @@ def codes(error: DataError | UsageError) -> list[str]:
 
 
 def test_class_index_is_the_rank_of_the_category_id(tmp_path: Path, simple: Path) -> None:
-    """Category 1 is class 0 and category 3 is class 1, whatever their order in the file; crowd is left out and counted."""
+    """Category 1 is class 0 and category 3 is class 1, whatever their order in the file; crowd is left out and
+    counted.
+    """
     report = bboxconv.convert(simple, tmp_path / "yolo")
     assert labels(tmp_path / "yolo") == {"a.txt": "0 0.25 0.5 0.3 0.2\n1 0.055 0.1 0.1 0.2\n", "b.txt": ""}
     assert (report.images, report.boxes, report.categories) == (2, 2, 2)
@@ -49,7 +60,12 @@ def test_class_index_is_the_rank_of_the_category_id(tmp_path: Path, simple: Path
 
 def test_splits_go_to_their_places_and_back(tmp_path: Path, simple: Path) -> None:
     """Two COCO files become one YOLO tree, and that one COCO file for each split again."""
-    other = coco(tmp_path / "other.json", [{"id": 10, "file_name": "c.jpg", "width": 8, "height": 8}], [annotation(1, bbox=(1, 2, 3, 4))], CATEGORIES)
+    other = coco(
+        tmp_path / "other.json",
+        [{"id": 10, "file_name": "c.jpg", "width": 8, "height": 8}],
+        [annotation(1, bbox=(1, 2, 3, 4))],
+        CATEGORIES,
+    )
     bboxconv.convert([f"train={simple}", f"val={other}"], tmp_path / "yolo")
     assert set(labels(tmp_path / "yolo")) == {"train/a.txt", "train/b.txt", "val/c.txt"}
     sizes = tmp_path / "sizes.csv"
@@ -90,7 +106,9 @@ def test_faults_are_set_aside_where_the_user_asks_for_it(tmp_path: Path) -> None
     report = bboxconv.convert(bad, tmp_path / "o.jsonl", on_error="skip", rejects=tmp_path / "r.jsonl")
     assert report.exit_code == ExitCode.SET_ASIDE
     assert [o["id"] for o in lines(tmp_path / "o.jsonl")[1]["objects"]] == [1, 3]
-    assert [(r["code"], r["where"]) for r in lines(tmp_path / "r.jsonl")] == [("bad-value", f"{bad}: $.annotations[1].bbox")]
+    assert [(r["code"], r["where"]) for r in lines(tmp_path / "r.jsonl")] == [
+        ("bad-value", f"{bad}: $.annotations[1].bbox")
+    ]
 
 
 def test_a_hopeless_run_stops_early(tmp_path: Path) -> None:
@@ -102,7 +120,12 @@ def test_a_hopeless_run_stops_early(tmp_path: Path) -> None:
     assert codes(caught.value)[-1] == "too-many-errors"
 
 
-OUTSIDE = [annotation(1, bbox=(-5, 0, 10, 10)), annotation(2, bbox=(95, 45, 10, 10)), annotation(3, bbox=(1, 1, 0, 5)), annotation(4)]
+OUTSIDE = [
+    annotation(1, bbox=(-5, 0, 10, 10)),
+    annotation(2, bbox=(95, 45, 10, 10)),
+    annotation(3, bbox=(1, 1, 0, 5)),
+    annotation(4),
+]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +136,9 @@ OUTSIDE = [annotation(1, bbox=(-5, 0, 10, 10)), annotation(2, bbox=(95, 45, 10, 
         ("drop", [[10, 20, 30, 10]]),
     ],
 )
-def test_boxes_past_an_edge_are_treated_as_asked_and_counted(tmp_path: Path, how: Any, boxes: list[list[float]]) -> None:
+def test_boxes_past_an_edge_are_treated_as_asked_and_counted(
+    tmp_path: Path, how: Any, boxes: list[list[float]]
+) -> None:
     """keep, clip and drop; two boxes pass an edge and one has no width."""
     source = coco(tmp_path / "s.json", IMAGES, OUTSIDE, CATEGORIES)
     report = bboxconv.convert(source, tmp_path / "o.jsonl", on_invalid=how)
@@ -177,7 +202,9 @@ def test_a_list_of_classes_pins_their_order(tmp_path: Path, simple: Path) -> Non
     assert [row.split()[0] for row in labels(tmp_path / "yolo")["a.txt"].splitlines()] == ["2", "1"]
 
 
-@pytest.mark.parametrize("option", [{"include_class": ["dgo"]}, {"exclude_class": ["dgo"]}, {"class_map": {"dgo": "x"}}])
+@pytest.mark.parametrize(
+    "option", [{"include_class": ["dgo"]}, {"exclude_class": ["dgo"]}, {"class_map": {"dgo": "x"}}]
+)
 def test_unknown_classes_are_errors_with_a_suggestion(tmp_path: Path, simple: Path, option: dict[str, Any]) -> None:
     """A class that no source has is refused, and the one that was meant is named."""
     with pytest.raises(UsageError) as caught:
@@ -188,8 +215,18 @@ def test_unknown_classes_are_errors_with_a_suggestion(tmp_path: Path, simple: Pa
 
 def test_what_the_target_lacks_is_counted_by_field(tmp_path: Path) -> None:
     """Each value that does not survive is in the account, unknown keys by their name; flags where they are set."""
-    rows = [annotation(1, segmentation=[[1, 2, 3, 4, 5, 6]], iscrowd=0, area=3.5, colour="red"), annotation(2, iscrowd=1)]
-    source = coco(tmp_path / "s.json", [{**IMAGES[0], "license": 4}], rows, [{**CATEGORIES[1], "supercategory": "animal"}], info={"a": 1}, extra_key=[1])
+    rows = [
+        annotation(1, segmentation=[[1, 2, 3, 4, 5, 6]], iscrowd=0, area=3.5, colour="red"),
+        annotation(2, iscrowd=1),
+    ]
+    source = coco(
+        tmp_path / "s.json",
+        [{**IMAGES[0], "license": 4}],
+        rows,
+        [{**CATEGORIES[1], "supercategory": "animal"}],
+        info={"a": 1},
+        extra_key=[1],
+    )
     report = bboxconv.convert(source, tmp_path / "voc", to="voc")
     assert report.lost == {
         "category.id": 1,
@@ -214,8 +251,12 @@ def test_what_the_target_lacks_is_counted_by_field(tmp_path: Path) -> None:
         (None, {}, []),
     ],
 )
-def test_strict_refuses_loss_that_nobody_asked_for(tmp_path: Path, strict: str | None, out: dict[str, str], refused: list[str]) -> None:
-    """Geometry, labels and flags by default, everything with all, or what is named; an option that says what becomes of a field asks for it."""
+def test_strict_refuses_loss_that_nobody_asked_for(
+    tmp_path: Path, strict: str | None, out: dict[str, str], refused: list[str]
+) -> None:
+    """Geometry, labels and flags by default, everything with all, or what is named; an option that says what becomes
+    of a field asks for it.
+    """
     rows = [annotation(1, segmentation=[[1, 2, 3, 4, 5, 6]], area=4.0), annotation(2, iscrowd=1)]
     source = coco(tmp_path / "s.json", IMAGES, rows, CATEGORIES)
     if not refused:
@@ -235,7 +276,12 @@ def test_a_dry_run_reports_and_writes_nothing(tmp_path: Path, simple: Path) -> N
     dry = bboxconv.convert(simple, tmp_path / "yolo", dry_run=True)
     assert not (tmp_path / "yolo").exists()
     real = bboxconv.convert(simple, tmp_path / "yolo")
-    assert (dry.read, dry.written, dry.lost, dry.left_out_boxes) == (real.read, real.written, real.lost, real.left_out_boxes)
+    assert (dry.read, dry.written, dry.lost, dry.left_out_boxes) == (
+        real.read,
+        real.written,
+        real.lost,
+        real.left_out_boxes,
+    )
 
 
 def test_images_at_which_nobody_looked_are_no_background(tmp_path: Path) -> None:
@@ -288,7 +334,9 @@ def test_the_same_box_format_is_carried_to_the_last_bit(tmp_path: Path) -> None:
 def test_output_does_not_depend_on_batches_jobs_or_memory(tmp_path: Path) -> None:
     """Same input, same bytes."""
     images = [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 100} for n in range(50)]
-    rows = [annotation(n, image=(n * 7) % 50, bbox=(n / 3, 1, 2, 3), segmentation=[[n, 1, 2, 3, 4, 5]]) for n in range(300)]
+    rows = [
+        annotation(n, image=(n * 7) % 50, bbox=(n / 3, 1, 2, 3), segmentation=[[n, 1, 2, 3, 4, 5]]) for n in range(300)
+    ]
     source = coco(tmp_path / "s.json", images, rows, CATEGORIES)
     found = set()
     for number, options in enumerate([{}, {"batch_size": 1}, {"batch_size": 16, "memory": 1}, {"jobs": 3}]):
@@ -313,7 +361,9 @@ def test_output_does_not_depend_on_batches_jobs_or_memory(tmp_path: Path) -> Non
         ({"box": "xyxy", "dst": "o.json"}, "fixed-box-format"),
     ],
 )
-def test_a_wrong_call_is_refused_before_anything_is_written(tmp_path: Path, simple: Path, call: dict[str, Any], code: str | None) -> None:
+def test_a_wrong_call_is_refused_before_anything_is_written(
+    tmp_path: Path, simple: Path, call: dict[str, Any], code: str | None
+) -> None:
     """Each mistake has its code, exit code 2, and leaves no output."""
     call = {k: v for k, v in call.items() if k != "_"}
     source = str(call.pop("src", "@")).replace("@", str(simple))
@@ -330,7 +380,9 @@ def test_a_wrong_call_is_refused_before_anything_is_written(tmp_path: Path, simp
 
 def test_a_data_set_of_a_program_is_written_like_any_other(tmp_path: Path) -> None:
     """bboxconv.write takes what read gives, and what a program makes."""
-    data = dataset([{"file_name": "a.jpg", "width": 100, "height": 50, "objects": [{"category": 1, "bbox": [10.0, 20, 30, 10]}]}])
+    data = dataset(
+        [{"file_name": "a.jpg", "width": 100, "height": 50, "objects": [{"category": 1, "bbox": [10.0, 20, 30, 10]}]}]
+    )
     report = bboxconv.write(data, tmp_path / "yolo")
     assert labels(tmp_path / "yolo") == {"a.txt": "1 0.25 0.5 0.3 0.2\n"}
     assert report.boxes == 1

@@ -85,8 +85,8 @@ def test_it_is_listed(run: Run) -> None:
 
 
 def test_there_and_back(run: Run, tmp_path: Path) -> None:
-    """COCO becomes csv by the name of the destination, the csv is recognised by its content, and the boxes are the same
-    again.
+    """COCO becomes csv by the name of the destination, the csv is recognised by its content, and the boxes are the
+    same again.
     """
     (tmp_path / "a.json").write_text(json.dumps(COCO))
     done = run("bboxconv", "convert", "a.json", "a.csv", "--report", "report.json")

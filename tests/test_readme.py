@@ -212,7 +212,9 @@ def test_exit_codes(text: str) -> None:
 
 
 def test_set_up_is_what_ci_runs(text: str) -> None:
-    """The two commands that set up and test are what .ci/run runs, tests last; the first ends as the first session."""
+    """The two commands that set up and test are what .ci/run runs, tests last; the first ends as the first
+    session.
+    """
     blocks = fenced(text)
     set_up, tests = (block.body.strip().split(" && ") for block in blocks if block.language == "sh")
     lines = CI.read_text(encoding="utf-8").splitlines()

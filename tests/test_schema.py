@@ -47,7 +47,10 @@ def test_a_batch_put_together_again_is_the_same() -> None:
     """flat and with_objects are inverse, null lists included."""
     first = batch(IMAGES)
     assert schema.with_objects(first, schema.flat(first)).equals(first)
-    assert schema.with_objects(first.slice(1, 3), schema.flat(first.slice(1, 3))).to_pylist() == first.slice(1, 3).to_pylist()
+    assert (
+        schema.with_objects(first.slice(1, 3), schema.flat(first.slice(1, 3))).to_pylist()
+        == first.slice(1, 3).to_pylist()
+    )
 
 
 def test_objects_that_are_left_out_leave_their_image() -> None:

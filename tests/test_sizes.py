@@ -53,18 +53,24 @@ def jpeg(width: int, height: int, orientation: int) -> bytes:
     exif = b"Exif\0\0" + tiff
     frame = struct.pack(">BHHB", 8, height, width, 3) + b"\1\x22\0\2\x11\1\3\x11\1"
     segments = [(b"\xff\xe1", exif), (b"\xff\xc0", frame)]
-    return b"\xff\xd8" + b"".join(mark + struct.pack(">H", len(body) + 2) + body for mark, body in segments) + b"\xff\xd9"
+    return (
+        b"\xff\xd8" + b"".join(mark + struct.pack(">H", len(body) + 2) + body for mark, body in segments) + b"\xff\xd9"
+    )
 
 
 class TestParseSize:
     """`--image-size WxH`."""
 
-    @pytest.mark.parametrize(("text", "size"), [("640x480", (640, 480)), (" 1X2 ", (1, 2)), ("2147483647x1", (2147483647, 1))])
+    @pytest.mark.parametrize(
+        ("text", "size"), [("640x480", (640, 480)), (" 1X2 ", (1, 2)), ("2147483647x1", (2147483647, 1))]
+    )
     def test_width_then_height(self, text: str, size: tuple[int, int]) -> None:
         """Width comes first, up to the largest 32-bit number."""
         assert parse_size(text) == size
 
-    @pytest.mark.parametrize("text", ["640", "640x", "0x480", "640x-480", "640.5x480", "2147483648x1", "640x480x3", "²x1", ""])
+    @pytest.mark.parametrize(
+        "text", ["640", "640x", "0x480", "640x-480", "640.5x480", "2147483648x1", "640x480x3", "²x1", ""]
+    )
     def test_what_is_refused(self, text: str) -> None:
         """What is no pair of positive whole 32-bit numbers is refused."""
         with pytest.raises(UsageError) as caught:
@@ -89,7 +95,9 @@ class TestTable:
         ],
     )
     def test_usual_spellings(self, tmp_path: Path, text: bytes) -> None:
-        """Columns are found by the usual spellings in any order, with commas, semicolons or tabs, or without a header."""
+        """Columns are found by the usual spellings in any order, with commas, semicolons or tabs, or without a
+        header.
+        """
         path = tmp_path / "sizes.csv"
         path.write_bytes(text)
         assert looked_up(from_table(path), "b.jpg", "a.jpg", "c.jpg", "d.jpg", None) == [
@@ -220,7 +228,9 @@ class TestLookup:
 
     def test_two_sizes_of_one_name_in_data_are_none(self) -> None:
         """A name or id that a data set gives twice with different sizes is not used; with equal sizes it is."""
-        table = from_dataset([images(file_name=["a", "a", "b", "b"], width=[1, 2, 3, 3], height=[1, 1, 3, 3], id=[1, 1, 2, 2])])
+        table = from_dataset(
+            [images(file_name=["a", "a", "b", "b"], width=[1, 2, 3, 3], height=[1, 1, 3, 3], id=[1, 1, 2, 2])]
+        )
         assert looked_up(table, "a", "b") == [(None, None), (3, 3)]
         assert pairs(table.lookup_ids(pa.array([1, 2]))) == [(None, None), (3, 3)]
 
@@ -281,7 +291,12 @@ class TestImages:
         for name in ("a.v1.PNG", "b.png", "b.jpg"):
             (tmp_path / name).write_bytes(png(640, 480))
         (tmp_path / "a.v1.txt").write_text("0 0 0 0 0")
-        assert self.found("a.v1", "b", "c", "sub/a.v1", folder=tmp_path) == [(640, 480), (None, None), (None, None), (640, 480)]
+        assert self.found("a.v1", "b", "c", "sub/a.v1", folder=tmp_path) == [
+            (640, 480),
+            (None, None),
+            (None, None),
+            (640, 480),
+        ]
 
     def test_files_that_are_no_images(self, tmp_path: Path) -> None:
         """A broken image, a folder, a pipe and an image beyond 32 bits have no size."""
@@ -300,17 +315,28 @@ class TestImages:
         (tmp_path / "both.png").write_bytes(png(1, 2))
         (tmp_path / "in/both.png").write_bytes(png(640, 480))
         names = ("../out.png", str(tmp_path / "out.png"), "../both.png", "x\0.png", "http://localhost/out.png")
-        assert self.found(*names, folder=tmp_path / "in") == [(None, None), (None, None), (640, 480), (None, None), (None, None)]
+        assert self.found(*names, folder=tmp_path / "in") == [
+            (None, None),
+            (None, None),
+            (640, 480),
+            (None, None),
+            (None, None),
+        ]
 
 
 class TestFill:
     """Sizes that a batch lacks."""
 
     def test_table_then_fixed_size(self) -> None:
-        """What the batch has stays; the rest comes by name, by id where there is no name, and then from the fixed size."""
+        """What the batch has stays; the rest comes by name, by id where there is no name, and then from the fixed
+        size.
+        """
         table = from_dataset([images(file_name=["a", "b", None], width=[1, 2, 3], height=[10, 20, 30], id=[1, 2, 3])])
         batch = images(
-            file_name=["a", "b", None, "z", "a"], id=[9, 9, 3, 1, 9], width=[7, None, None, None, None], height=[7, None, None, None, 8]
+            file_name=["a", "b", None, "z", "a"],
+            id=[9, 9, 3, 1, 9],
+            width=[7, None, None, None, None],
+            height=[7, None, None, None, 8],
         )
         filled, count = fill(batch, table, (640, 480), [], True)
         assert count == 4

@@ -15,7 +15,9 @@ from bboxconv.spool import ByImage, Spool
 
 
 def numbers(start: int, count: int) -> pa.RecordBatch:
-    return pa.record_batch({"n": np.arange(start, start + count), "s": pa.array([f"text {i}" for i in range(start, start + count)])})
+    return pa.record_batch(
+        {"n": np.arange(start, start + count), "s": pa.array([f"text {i}" for i in range(start, start + count)])}
+    )
 
 
 @pytest.mark.parametrize("memory", [0, 500, 1 << 20])
@@ -47,9 +49,13 @@ def test_a_spool_that_cannot_spill_says_so(tmp_path: Path, monkeypatch: pytest.M
     assert "TMPDIR" in caught.value.diagnostics[0].hint
 
 
-@pytest.mark.parametrize(("expected", "memory", "step"), [(1, 1 << 20, 4), (1 << 30, 1 << 20, 4), (1 << 40, 0, 1), (1 << 28, 0, 1000)])
+@pytest.mark.parametrize(
+    ("expected", "memory", "step"), [(1, 1 << 20, 4), (1 << 30, 1 << 20, 4), (1 << 40, 0, 1), (1 << 28, 0, 1000)]
+)
 def test_rows_come_back_by_image_in_their_order(expected: int, memory: int, step: int) -> None:
-    """However many ranges there are and whatever is on disk, rows are ordered by image and keep their order within one."""
+    """However many ranges there are and whatever is on disk, rows are ordered by image and keep their order within
+    one.
+    """
     random = np.random.default_rng(0)
     images = random.integers(0, 97, 1000)
     images[500:600] = 7

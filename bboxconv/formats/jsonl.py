@@ -1,4 +1,5 @@
-"""JSON Lines: one line for the data set, then one for each image; the reference format, which carries the whole model.
+"""JSON Lines: one line for the data set, then one for each image; the reference format, which carries the whole
+model.
 
     {"type":"dataset","task":"detect","class_names":{"0":"cat"},"bboxconv":1,"box":"xywh","categories":[{"id":1,"name":"cat"}]}
     {"type":"image","file":"a.jpg","id":7,"width":640,"height":480,"split":"train","objects":[{"category":0,"bbox":[1,2.5,30,40]}]}
@@ -10,12 +11,12 @@ convention: any; line 1 names it. Policies:
   `headerjson`). Null is left out. No `objects`: nobody looked; `[]`: nothing there.
 - Numbers are the shortest text that reads back to the same bits. JSON has no NaN and no Infinity: in a bbox they are
   null, which is read as NaN, elsewhere they are lost; a warning counts them.
-- `segmentation`, `keypoints` and `extra` stand in the line as they came, but that line ends between their tokens become
-  spaces.
+- `segmentation`, `keypoints` and `extra` stand in the line as they came, but that line ends between their tokens
+  become spaces.
 - `category` is an index into the categories, as with Ultralytics, or a name. Without a header, names are put in
   code-point order; numbers are names, unless `--classes` gives names for them.
-- Keys that are not of the schema go to `extra`, and so do ids that are no int64. `file_name`, a list of `annotations`,
-  `label`, `class`, `class_name` and `box` are taken for what they say.
+- Keys that are not of the schema go to `extra`, and so do ids that are no int64. `file_name`, a list of
+  `annotations`, `label`, `class`, `class_name` and `box` are taken for what they say.
 - Ultralytics' own rows, `"annotations": {"boxes": [[class, cx, cy, w, h], ...]}`, `segments` and `obb`, are read as
   cxcywhn; there an image without `annotations` is background.
 - A line that cannot be read is left out and reported with its number, and so is an object of an unknown class.
@@ -35,7 +36,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bboxconv import imagelines, io, jsontext, lines, schema, workers
+from bboxconv import io, jsontext, schema, workers
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import (
     EVERYTHING,
@@ -52,7 +53,8 @@ from bboxconv.codec import (
 )
 from bboxconv.errors import DataError, UsageError
 from bboxconv.headerjson import class_names, header_members, header_of
-from bboxconv.imagelines import Part, Reading
+from bboxconv.readers import imagelines, lines
+from bboxconv.readers.imagelines import Part, Reading
 from bboxconv.schema import Category, Dataset, Header
 from bboxconv.spool import Spool
 

@@ -1,17 +1,17 @@
 """Parquet: columns for pandas, Polars, DuckDB and Spark; carries the whole model to the last bit.
 
-Spec: https://parquet.apache.org/docs/file-format/. Box convention: any. The footer's key `bboxconv` holds the header as
-JSON (see `headerjson`) and the layout; it is authoritative. The box format stands in the metadata of the box columns
-too. Policies:
+Spec: https://parquet.apache.org/docs/file-format/. Box convention: any. The footer's key `bboxconv` holds the header
+as JSON (see `headerjson`) and the layout; it is authoritative. The box format stands in the metadata of the box
+columns too. Policies:
 
 - `layout=images`: one row for each image, the columns are those of schema.IMAGE. An object without a bbox has four
   nulls in it.
 - `layout=boxes`: one row for each box, with the columns of its image beside it; the numbers stand under the names of
   their format (x y w h, x1 y1 x2 y2, cx cy w h). An image without objects keeps one row, in which `object` is false.
-  `image` numbers the images from 0, and the rows of one stand together. `category` is the class name, `category_index`
-  its place in the header (which is what is read back), `category_id` the source's id.
-- JSON text is a plain string column with the metadata `content` = `json`. As Arrow's JSON extension type it would be no
-  text to Polars, whose older versions refuse the file.
+  `image` numbers the images from 0, and the rows of one stand together. `category` is the class name,
+  `category_index` its place in the header (which is what is read back), `category_id` the source's id.
+- JSON text is a plain string column with the metadata `content` = `json`. As Arrow's JSON extension type it would be
+  no text to Polars, whose older versions refuse the file.
 - Compressed with zstd, one row group for each `batch_size` images, no time stamps: the same data give the same bytes.
 - Files that bboxconv wrote are read, and folders of them, with their columns in any order. Other Parquet files are
   refused.
@@ -215,7 +215,9 @@ def _typed(table: pa.Table, kind: pa.Schema) -> pa.Table:
 
 
 def _check(batch: pa.RecordBatch, header: Header) -> None:
-    """Raises ValueError for what no good file holds: text that is not UTF-8, a class that the header does not have."""
+    """Raises ValueError for what no good file holds: text that is not UTF-8, a class that the header does not
+    have.
+    """
     batch.validate(full=True)
     bounds = pc.min_max(schema.flat(batch).column("category")).as_py()
     if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(header.categories):
@@ -265,8 +267,8 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context:
 
 
 def _groups(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[list[pa.RecordBatch]]:
-    """The images in groups of `size`, whatever batches they come in; one batch each, so that the bytes that are written
-    do not depend on those."""
+    """The images in groups of `size`, whatever batches they come in; one batch each, so that the bytes that are
+    written do not depend on those."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         start = 0

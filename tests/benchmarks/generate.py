@@ -1,4 +1,5 @@
-"""A COCO file of train2017's shape, from a seed: 118,287 images, 860,001 annotations, polygons of the same lengths, 1.2 % crowd with RLE, some 445 MB.
+"""A COCO file of train2017's shape, from a seed: 118,287 images, 860,001 annotations, polygons of the same lengths,
+1.2 % crowd with RLE, some 445 MB.
 
     python tests/benchmarks/generate.py instances.json [--scale 0.0625] [--seed 0]
 """
@@ -31,7 +32,9 @@ def write(path: Path, scale: float = 1.0, seed: int = 0) -> tuple[int, int]:
     widths, heights = random.choice([640, 500, 480, 427, 612], images), random.choice([480, 640, 427, 375, 612], images)
     category_ids = np.array([category["id"] for category in categories()])
     with path.open("w", encoding="ascii") as file:
-        file.write('{"info": {"description": "generated", "version": "1.0", "year": 2026}, "licenses": [{"url": "x", "id": 1, "name": "none"}], "images": [')
+        file.write(
+            '{"info": {"description": "generated", "version": "1.0", "year": 2026}, "licenses": [{"url": "x", "id": 1, "name": "none"}], "images": ['
+        )
         for start in range(0, images, CHUNK):
             rows = [
                 f'{{"license": {i % 8 + 1}, "file_name": "{ids[i]:012d}.jpg", "coco_url": "http://images.example.org/train2017/{ids[i]:012d}.jpg", '
@@ -43,19 +46,31 @@ def write(path: Path, scale: float = 1.0, seed: int = 0) -> tuple[int, int]:
         file.write('], "annotations": [')
         for start in range(0, annotations, CHUNK):
             count = min(CHUNK, annotations - start)
-            file.write((", " if start else "") + ", ".join(_annotations(random, start, count, ids, widths, heights, category_ids)))
+            file.write(
+                (", " if start else "")
+                + ", ".join(_annotations(random, start, count, ids, widths, heights, category_ids))
+            )
         file.write('], "categories": ' + json.dumps(categories()) + "}")
     return images, annotations
 
 
 def _annotations(
-    random: np.random.Generator, start: int, count: int, ids: np.ndarray, widths: np.ndarray, heights: np.ndarray, category_ids: np.ndarray
+    random: np.random.Generator,
+    start: int,
+    count: int,
+    ids: np.ndarray,
+    widths: np.ndarray,
+    heights: np.ndarray,
+    category_ids: np.ndarray,
 ) -> list[str]:
     image = np.minimum((random.beta(0.9, 1.1, count) * len(ids)).astype(int), len(ids) - 1)
     image[random.random(count) < 0.01] = 0
     w = np.round(np.maximum(1, widths[image] * random.beta(0.7, 3, count)), 2)
     h = np.round(np.maximum(1, heights[image] * random.beta(0.7, 3, count)), 2)
-    x, y = np.round((widths[image] - w) * random.random(count), 2), np.round((heights[image] - h) * random.random(count), 2)
+    x, y = (
+        np.round((widths[image] - w) * random.random(count), 2),
+        np.round((heights[image] - h) * random.random(count), 2),
+    )
     points = np.clip(random.lognormal(2.85, 0.75, count), 4, 400).astype(int)
     crowd = random.random(count) < 0.012
     numbers = np.round(random.random(int(points.sum()) * 2) * 600, 2).astype("U6").tolist()

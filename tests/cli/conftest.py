@@ -1,4 +1,6 @@
-"""Runs of the command line as users have them: a process, its streams and its exit code, with or without a terminal."""
+"""Runs of the command line as users have them: a process, its streams and its exit code, with or without a
+terminal.
+"""
 
 from __future__ import annotations
 

@@ -99,7 +99,9 @@ def test_4_doubt_asks(anywhere: Shell) -> None:
 
 
 def test_5_6_nothing_is_overwritten(anywhere: Shell) -> None:
-    """An existing file, or folder with anything in it, is refused and left as it was, with nothing beside it (5, 6)."""
+    """An existing file, or folder with anything in it, is refused and left as it was, with nothing beside it (5,
+    6).
+    """
     (anywhere.folder / "b.json").write_text("mine")
     (anywhere.folder / "yolo").mkdir()
     (anywhere.folder / "yolo" / "mine.txt").write_text("mine")
@@ -419,7 +421,8 @@ def test_14_report_cannot_be_data(shell: Shell) -> None:
 
 WATCHED = """
 import sys, time
-from bboxconv import pipeline, ui
+from bboxconv import pipeline
+from bboxconv.cli import ui
 from bboxconv.__main__ import main
 from bboxconv.errors import DataError
 ui.BAR_AFTER = 0.0

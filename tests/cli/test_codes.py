@@ -15,7 +15,9 @@ MAKERS = {"add", "of", "Diagnostic"}
 
 
 def used() -> set[str]:
-    """Every code that stands as a word in the source: the first argument of what makes a diagnostic with a message."""
+    """Every code that stands as a word in the source: the first argument of what makes a diagnostic with a
+    message.
+    """
     found = set()
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bboxconv import render, ui
+from bboxconv.cli import render, ui
 from bboxconv.errors import Diagnostic, ExitCode, Place
 from bboxconv.report import Counts, Inspection, Report, Side
 
@@ -33,7 +33,9 @@ CONVERTED = Report(
 
 
 def test_account() -> None:
-    """The account sums, wraps beside its labels, shortens long lists of fields and ends with the result in one line."""
+    """The account sums, wraps beside its labels, shortens long lists of fields and ends with the result in one
+    line.
+    """
     assert render.report(CONVERTED, 80, False, plain) == [
         "from      coco train.json as train",
         "          coco val.json as val",

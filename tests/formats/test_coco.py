@@ -19,7 +19,7 @@ import bboxconv
 from bboxconv import schema
 from bboxconv.errors import DataError, ExitCode, UsageError
 from bboxconv.formats import coco
-from bboxconv.jsonstream import read_document
+from bboxconv.readers.jsonstream import read_document
 from bboxconv.report import Report
 
 Coco = dict[str, Any]
@@ -881,7 +881,9 @@ def test_a_folder_of_nothing_is_a_file_of_nothing(tmp_path: Path) -> None:
 
 
 def test_a_box_that_is_not_finite_is_refused(tmp_path: Path) -> None:
-    """JSON has no NaN: such a box of another format is a fault with its place, and is left out with --on-error skip."""
+    """JSON has no NaN: such a box of another format is a fault with its place, and is left out with --on-error
+    skip.
+    """
     data = bboxconv.read(save(tmp_path / "in.json", document(annotation(1), annotation(2))), from_="coco")
     (batch,) = data
     objects = schema.flat(batch)
@@ -931,7 +933,9 @@ def test_the_same_bytes_whatever_the_run(tmp_path: Path, name: str, monkeypatch:
 
 
 def test_a_data_set_may_be_read_again(tmp_path: Path) -> None:
-    """The stream of a data set gives the same batches each time, of at most batch_size images, in the file's order."""
+    """The stream of a data set gives the same batches each time, of at most batch_size images, in the file's
+    order.
+    """
     data = bboxconv.read(save(tmp_path / "in.json", varied()), from_="coco", batch_size=7)
     first, second = list(data), list(data)
     assert pa.Table.from_batches(first) == pa.Table.from_batches(second)

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bboxconv import imagelines, lines, schema
+from bboxconv import schema
 from bboxconv.boxes import BoxFormat, Rotation
 from bboxconv.codec import ReadContext, Source, WriteContext
 from bboxconv.errors import DataError, Findings, UsageError
 from bboxconv.formats import jsonl
+from bboxconv.readers import imagelines, lines
 from bboxconv.schema import Category, Dataset, Header
 
 HEADER = Header(
@@ -405,7 +406,7 @@ def test_fast_and_patient_ways_agree() -> None:
         ("a", '\ufeff\n{"type": "image", "file": "a"}\n', 0.8),
         ("a.json", '{"type":"dataset","info":"' + "x" * 100, 1.0),
         ("a.ndjson", '{"file":"a"}\n', 0.6),
-            ("a.ndjson", '{"data_row":{},"projects":{}}\n', None),
+        ("a.ndjson", '{"data_row":{},"projects":{}}\n', None),
         ("a.json", '{"images":[],"annotations":[],"type":"instances"}', None),
         ("a.json", '{"images":[{"type":"image"}],"annotations":[', None),
         ("a.json", "[1]", None),
@@ -413,7 +414,9 @@ def test_fast_and_patient_ways_agree() -> None:
     ],
 )
 def test_detect(tmp_path: Path, name: str, head: str, weight: float | None) -> None:
-    """A first line with a known `type` is JSON Lines, the extension with our keys a hint, a COCO document on one line neither."""
+    """A first line with a known `type` is JSON Lines, the extension with our keys a hint, a COCO document on one line
+    neither.
+    """
     (tmp_path / name).write_text(head)
     match = jsonl.detect(tmp_path / name, head.encode())
     assert (match.weight if match else None) == weight

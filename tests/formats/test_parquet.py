@@ -29,7 +29,9 @@ LAYOUTS = pytest.mark.parametrize("layout", ["images", "boxes"])
 
 
 def everything() -> pa.RecordBatch:
-    """Five images: every field filled and an object of nulls, nobody looked, background, odd numbers, nobody looked."""
+    """Five images: every field filled and an object of nulls, nobody looked, background, odd numbers, nobody
+    looked.
+    """
     box = np.array([[0.1, -0.0, 1e300, 5.0], [0, 0, 0, 0], [np.nan, np.inf, 3, 4]])
     some = np.array([True, False, True])
     columns = {
@@ -118,7 +120,9 @@ def test_bytes_do_not_depend_on_batches(tmp_path: Path, layout: str) -> None:
 
 
 def test_columns_of_images(tmp_path: Path) -> None:
-    """The default layout has the columns of the model; the box format is in field and footer, JSON columns are text."""
+    """The default layout has the columns of the model; the box format is in field and footer, JSON columns are
+    text.
+    """
     written(tmp_path / "a.parquet", everything())
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == schema.IMAGE.names

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bboxconv import vocxml
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import ReadContext, Source, WriteContext
 from bboxconv.errors import DataError, Findings
 from bboxconv.formats import voc
+from bboxconv.formats.voc import documents as vocxml
+from bboxconv.formats.voc.documents import Task, parse_slice
+from bboxconv.readers.xmlfiles import find, parse, to_json, written
 from bboxconv.schema import Category, Dataset, Header, bbox_array, image_batch, object_rows
-from bboxconv.vocxml import Task, parse_slice
-from bboxconv.xmlfiles import find, parse, to_json, written
 
 REAL = Path(os.environ.get("BBOXCONV_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SAMPLE = Path(__file__).parents[2] / "examples" / "sample" / "voc"
@@ -398,7 +398,9 @@ def test_broken_xml_names_its_line_and_the_rest_is_read(tmp_path: Path) -> None:
 
 
 def test_faulty_objects_are_left_out_with_their_line(tmp_path: Path) -> None:
-    """No name, no box, a missing corner and a number that is none: each an error at its line, the good object stays."""
+    """No name, no box, a missing corner and a number that is none: each an error at its line, the good object
+    stays.
+    """
     good = OBJECT.format(name="cat")
     lines = [
         "<annotation><filename>a.jpg</filename>",
@@ -656,7 +658,9 @@ def full() -> Dataset:
 
 
 def test_written_text_is_exact(tmp_path: Path) -> None:
-    """The document of an image with everything and of one without boxes, and the lists of the splits, byte for byte."""
+    """The document of an image with everything and of one without boxes, and the lists of the splits, byte for
+    byte.
+    """
     assert faults(write(full(), tmp_path / "out")) == []
     out = tmp_path / "out"
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())

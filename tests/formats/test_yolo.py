@@ -175,7 +175,9 @@ def test_pose_task_without_shape(tmp_path: Path) -> None:
 
 
 def test_white_space(tmp_path: Path) -> None:
-    """A byte order mark, CRLF, CR, tabs, several spaces, blank lines and a missing newline at the end change no row."""
+    """A byte order mark, CRLF, CR, tabs, several spaces, blank lines and a missing newline at the end change no
+    row.
+    """
     objects, context = one(tmp_path, b"\xef\xbb\xbf0\t.5  .5 .1 .1 \r\n\r\n  \n 1 .25 .5 .1 .1\r2 .5 .5 .1 .1")
     assert [(o["category"], o["bbox"][0]) for o in objects] == [(0, 0.5), (1, 0.25), (2, 0.5)]
     assert context.findings.errors == 0
@@ -320,8 +322,8 @@ def test_other_text_files(tmp_path: Path) -> None:
 
 
 def test_labels_alone_find_names_above(tmp_path: Path) -> None:
-    """A folder of labels inside a tree takes class names from the data.yaml above it and images from the folder beside
-    it.
+    """A folder of labels inside a tree takes class names from the data.yaml above it and images from the folder
+    beside it.
     """
     tree(tmp_path, {**TREE, "images/train/x.png": b""})
     dataset, images, context = read(tmp_path / "labels" / "train")
@@ -331,7 +333,9 @@ def test_labels_alone_find_names_above(tmp_path: Path) -> None:
 
 
 def test_numbers_as_names(tmp_path: Path) -> None:
-    """Without names anywhere the numbers up to the highest one are the names, and context.classes comes before them."""
+    """Without names anywhere the numbers up to the highest one are the names, and context.classes comes before
+    them.
+    """
     tree(tmp_path, {"a.txt": "3 .5 .5 .1 .1\n", "b.txt": "1 .5 .5 .1 .1\n"})
     dataset, images, _ = read(tmp_path, batch_size=1)
     assert [c.name for c in dataset.header.categories] == ["0", "1", "2", "3"]
@@ -614,7 +618,9 @@ def test_written_tree(tmp_path: Path) -> None:
     ],
 )
 def test_decimals(tmp_path: Path, source: BoxFormat, decimals: str, number: str) -> None:
-    """Fractions of a source of fractions are written in full, those made from pixels with six decimals, or as asked."""
+    """Fractions of a source of fractions are written in full, those made from pixels with six decimals, or as
+    asked.
+    """
     written, _ = write(tmp_path, [("a.jpg", None, [BOX])], {"decimals": decimals}, source=source)
     assert written["labels/a.txt"] == f"1 0.5 0.25 0.125 {number}\n"
 
@@ -849,8 +855,8 @@ def test_folder_images_in_a_name(tmp_path: Path) -> None:
 
 
 def test_copied_images(tmp_path: Path) -> None:
-    """Images are copied to where trainers look for them, found with or without a folder of the split; a missing one is
-    counted.
+    """Images are copied to where trainers look for them, found with or without a folder of the split; a missing one
+    is counted.
     """
     at = tree(tmp_path / "in", {"train/a.jpg": b"one", "s/b.png": b"two"})
     images = [("a.jpg", "train", []), ("s/b.png", "val", []), ("c.jpg", "val", [])]

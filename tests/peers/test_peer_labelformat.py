@@ -20,7 +20,7 @@ Boxes = dict[str, tuple[int, int, list[tuple[str, list[float]]]]]
 """Width, height, and class name and corners of each box, by file name."""
 
 
-def seen(reader: Any) -> Boxes:  # noqa: ANN401 - the package may be absent
+def seen(reader: Any) -> Boxes:
     """What one of labelformat's readers sees."""
     return {
         label.image.filename: (
@@ -97,7 +97,9 @@ def test_its_own_example_as_yolo(
 def test_coco_train_and_val_as_yolo(
     real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture
 ) -> None:
-    """Both splits of a YOLO tree are read through its data.yaml with the boxes of their COCO files, without crowds."""
+    """Both splits of a YOLO tree are read through its data.yaml with the boxes of their COCO files, without
+    crowds.
+    """
     sources = {split: real / f"coco_mini/instances_{split}2017.json" for split in ("train", "val")}
     convert([f"{split}={path}" for split, path in sources.items()], tmp_path / "yolo", to="yolo")
     for split, path in sources.items():

@@ -1,4 +1,6 @@
-"""pycocotools, the owner's reader of COCO, sees in our files what it sees in the source, and can evaluate with them."""
+"""pycocotools, the owner's reader of COCO, sees in our files what it sees in the source, and can evaluate with
+them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ cocoeval = pytest.importorskip("pycocotools.cocoeval", reason="pycocotools is no
 Convert = Callable[..., Report]
 
 
-def read(path: Path) -> Any:  # noqa: ANN401 - pycocotools has no types
+def read(path: Path) -> Any:
     """A COCO file through pycocotools, without its talk on stdout."""
     with contextlib.redirect_stdout(io.StringIO()):
         return cocoapi.COCO(str(path))
@@ -66,7 +68,9 @@ def test_yolo_agrees_with_pycocotools(
 
 
 def test_voc_to_coco_is_read(real: Path, tmp_path: Path, convert: Convert) -> None:
-    """COCO from the blood cells' VOC holds, for pycocotools, the boxes of their csv, the two without area included."""
+    """COCO from the blood cells' VOC holds, for pycocotools, the boxes of their csv, the two without area
+    included.
+    """
     convert(real / "bccd/Annotations", tmp_path / "bccd.json", to="coco")
     coco = read(tmp_path / "bccd.json")
     names = {number: category["name"] for number, category in coco.cats.items()}

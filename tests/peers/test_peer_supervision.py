@@ -26,7 +26,7 @@ Picture = Callable[[Path, int, int], None]
 Boxes = dict[str, list[tuple[str, list[float]]]]
 
 
-def seen(dataset: Any) -> Boxes:  # noqa: ANN401 - the package may be absent
+def seen(dataset: Any) -> Boxes:
     """Class name and corners of each box, by file name."""
     return {
         Path(path).name: [
@@ -105,7 +105,9 @@ def test_yolo_with_polygons(real: Path, tmp_path: Path, convert: Convert) -> Non
 def test_voc(
     real: Path, tmp_path: Path, convert: Convert, load: Callable[[Path], Any], picture: Picture, origin: str
 ) -> None:
-    """supervision sees the COCO boxes in VOC of `--out origin=1`, and by default boxes that begin one pixel earlier."""
+    """supervision sees the COCO boxes in VOC of `--out origin=1`, and by default boxes that begin one pixel
+    earlier.
+    """
     data = load(real / "coco_mini/instances_val2017.json")
     convert(real / "coco_mini/instances_val2017.json", tmp_path / "voc", to="voc", out={"origin": origin})
     for image in data["images"]:

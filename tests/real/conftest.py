@@ -84,7 +84,9 @@ def assert_same() -> Callable[[Iterable[object], Iterable[object]], None]:
 
 @pytest.fixture(scope="session")
 def boxes_of() -> Callable[..., Boxes]:
-    """Read the boxes of a COCO file, of VOC files or of a YOLO tree (given image sizes) without the product's code."""
+    """Read the boxes of a COCO file, of VOC files or of a YOLO tree (given image sizes) without the product's
+    code.
+    """
     readers: dict[str, Callable[..., Boxes]] = {"coco": _coco, "voc": _voc, "yolo": _yolo}
     return lambda name, path, *sizes: readers[name](path, *sizes)
 

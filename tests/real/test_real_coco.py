@@ -44,7 +44,9 @@ def sizes_of(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def assert_same_coco(got: Path, want: Path, same: AssertSame) -> None:
-    """Two COCO files are the same: annotations, images and categories as multisets, every other top-level key whole."""
+    """Two COCO files are the same: annotations, images and categories as multisets, every other top-level key
+    whole.
+    """
     have, need = load(got), load(want)
     assert have.keys() == need.keys()
     for key in need:
@@ -215,7 +217,9 @@ def test_coco_to_yolo_polygons(real: Path, tmp_path: Path, convert: Convert) -> 
 def test_coco_train_and_val_to_yolo_and_back(
     real: Path, tmp_path: Path, cli: Callable[..., CompletedProcess[str]], boxes_of: Callable[..., Boxes]
 ) -> None:
-    """The commonest job: COCO train and val into one YOLO tree and back keep categories, sizes, boxes to 6 decimals."""
+    """The commonest job: COCO train and val into one YOLO tree and back keep categories, sizes, boxes to 6
+    decimals.
+    """
     sources = {split: real / "coco_mini" / f"instances_{split}2017.json" for split in ("train", "val")}
     there = cli("convert", *(f"{split}={path}" for split, path in sources.items()), "yolo/", "--to", "yolo")
     assert (there.returncode, there.stdout) == (ExitCode.DONE, "")

@@ -120,7 +120,9 @@ def test_sharks_polygons_survive(real: Path, tmp_path: Path, convert: Convert) -
 def test_sharks_coco_twin_has_the_same_boxes(
     real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]
 ) -> None:
-    """The COCO twin has the YOLO's counts and classes per image, and its boxes within half of its 256th of an image."""
+    """The COCO twin has the YOLO's counts and classes per image, and its boxes within half of its 256th of an
+    image.
+    """
     coco = convert(real / "sharks/coco", tmp_path / "coco", to="coco")
     yolo = convert(real / "sharks/yolov9/data.yaml", tmp_path / "yolo", to="coco")
     assert (coco.images, coco.boxes, yolo.images, yolo.boxes) == (10, 60, 10, 60)

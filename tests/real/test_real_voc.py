@@ -28,7 +28,9 @@ SPLITS = {"train": 205, "val": 87, "test": 72}
 
 
 def tree_of(path: Path) -> Element:
-    """An XML file as nested tuples; order of elements, white space between them and the `.0` of a box do not count."""
+    """An XML file as nested tuples; order of elements, white space between them and the `.0` of a box do not
+    count.
+    """
 
     def plain(element: etree._Element) -> Element:
         children = sorted(plain(child) for child in element if isinstance(child.tag, str))
@@ -77,7 +79,9 @@ def test_raccoon_equals_its_csv(real: Path, tmp_path: Path, cli: Callable[..., C
 
 
 def test_voc_to_coco_fills_what_pycocotools_needs(real: Path, tmp_path: Path, convert: Convert) -> None:
-    """COCO from VOC has unique ids from 1 (0 is unmatched to pycocotools), area = width times height and iscrowd 0."""
+    """COCO from VOC has unique ids from 1 (0 is unmatched to pycocotools), area = width times height and iscrowd
+    0.
+    """
     report = convert(real / "raccoon/annotations", tmp_path / "raccoon.json", to="coco")
     annotations = json.loads((tmp_path / "raccoon.json").read_text(encoding="utf-8"))["annotations"]
     assert sorted(a["id"] for a in annotations) == [*range(1, 218)]
@@ -90,7 +94,9 @@ def test_voc_to_coco_fills_what_pycocotools_needs(real: Path, tmp_path: Path, co
 def test_bccd_goes_everywhere_and_back(
     real: Path, tmp_path: Path, convert: Convert, seen: Seen, boxes_of: Callable[..., Boxes], target: str
 ) -> None:
-    """To each format and back: 364 images and 4,888 boxes at each step, two of them without area, reported and kept."""
+    """To each format and back: 364 images and 4,888 boxes at each step, two of them without area, reported and
+    kept.
+    """
     source = real / "bccd/Annotations"
     name, _, layout = target.partition(" ")
     between = tmp_path / {"coco": "boxes.json", "jsonl": "boxes.jsonl", "parquet": "boxes.parquet"}.get(name, name)

@@ -1,0 +1,220 @@
+"""The streams: colour, widths, machine documents, progress. Only this module uses rich, and only where work is
+long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+from bboxconv.cli import render
+from bboxconv.cli.usage import Look
+from bboxconv.errors import BboxconvError, ExitCode, OutputError
+from bboxconv.report import VERSION, Inspection, Report
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+STYLES: Mapping[str, str] = {
+    "error": "\x1b[1;31m",
+    "warning": "\x1b[1;33m",
+    "note": "\x1b[1;36m",
+    "done": "\x1b[1;32m",
+    "label": "\x1b[1m",
+}
+WIDEST = 80
+BAR_AFTER = 0.5
+"""Seconds before a bar appears: short work shows none, and does not pay for loading it."""
+BAR_EVERY = 0.1
+LINE_EVERY = 10.0
+"""Seconds between the plain lines of a log."""
+
+
+def colored(stream: TextIO, choice: str) -> bool:
+    """Whether this stream gets colour: `--color`, then NO_COLOR, FORCE_COLOR, TERM=dumb, then if it is a terminal."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def painter(stream: TextIO, choice: str) -> render.Paint:
+    """What adds colour to text for this stream, or nothing."""
+    if not colored(stream, choice):
+        return lambda style, text: text
+    return lambda style, text: f"{STYLES[style]}{text}\x1b[0m"
+
+
+def width(stream: TextIO) -> int:
+    """Columns to wrap at: COLUMNS, or the terminal's, never more than 80; 80 where there is no terminal."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return min(int(given), WIDEST)
+    try:
+        return min(os.get_terminal_size(stream.fileno()).columns or WIDEST, WIDEST)
+    except (OSError, ValueError):
+        return WIDEST
+
+
+def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Write lines to stderr, or to another stream."""
+    (stream or sys.stderr).write("".join(f"{line}\n" for line in lines))
+
+
+def as_json(document: Mapping[str, object], *, pretty: bool) -> str:
+    """A document as JSON text with a line end. Unprintable characters are escaped: they could drive a terminal."""
+    separators = None if pretty else (",", ":")
+    text = json.dumps(document, ensure_ascii=False, indent=2 if pretty else None, separators=separators)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
+
+
+def publish(document: Mapping[str, object], look: Look) -> None:
+    """Give the document to stdout (`--json`) and to a file (`--report`), there whole or not at all.
+
+    Raises OutputError where the file cannot be written.
+    """
+    if look.report is not None:
+        stage = look.report.with_name(f".{look.report.name}.{os.getpid()}")
+        try:
+            stage.write_text(as_json(document, pretty=True), encoding="utf-8")
+            stage.replace(look.report)
+        except OSError as error:
+            stage.unlink(missing_ok=True)
+            message = f"cannot write the report: {error.strerror}"
+            raise OutputError.of("write-failed", message, where=str(look.report)) from error
+    if look.json:
+        sys.stdout.write(as_json(document, pretty=sys.stdout.isatty()))
+
+
+def show_report(account: Report, look: Look) -> None:
+    """The findings and the account of a run."""
+    paint = painter(sys.stderr, look.color)
+    say(render.diagnostics(account.findings, paint, look.verbose, look.hidden))
+    if not look.quiet:
+        lines = render.report(account, width(sys.stderr), look.verbose, paint)
+        say(lines if account.command == "convert" or look.verbose else lines[-1:])
+    elif account.exit_code == ExitCode.REFUSED:
+        say([render.refusal(account.findings, account.command, paint)])
+    publish(account.as_dict(), look)
+
+
+def show_inspection(seen: Inspection, look: Look) -> None:
+    """What a data set is, on stdout, and the odd things seen, on stderr."""
+    if not look.json:
+        paint = painter(sys.stdout, look.color)
+        say(render.inspection(seen, look.verbose, width(sys.stdout), paint), sys.stdout)
+    sys.stdout.flush()
+    say(render.diagnostics(seen.findings, painter(sys.stderr, look.color), look.verbose, look.hidden))
+    publish(seen.as_dict(), look)
+
+
+def show_failure(error: BboxconvError, look: Look) -> None:
+    """What went wrong, for the person and, where asked for, for the machine."""
+    paint = painter(sys.stderr, look.color)
+    say(render.diagnostics(error.diagnostics, paint, look.verbose, look.hidden))
+    if error.exit_code == ExitCode.REFUSED:
+        say([render.refusal(error.diagnostics, look.command, paint)])
+    publish(failure(error.exit_code, [d.as_dict() for d in error.diagnostics], look.command), look)
+
+
+def failure(code: ExitCode, findings: Sequence[Mapping[str, object]], command: str) -> dict[str, object]:
+    """The document of a run that ended before it had an account."""
+    return {"version": VERSION, "command": command, "exit_code": int(code), "findings": list(findings)}
+
+
+@dataclass(slots=True)
+class Ticker:
+    """Progress as the readers report it: a bar on a terminal, else a plain line every ten seconds, or nothing."""
+
+    animate: bool
+    bar: Bar | None = None
+    task: TaskID | None = None
+    stage: str = ""
+    done: int = 0
+    started: float = field(default_factory=time.monotonic)
+    shown: float = field(default_factory=time.monotonic)
+
+    def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None:
+        """`done` more units of `total` in this stage; cheap when called often."""
+        now = time.monotonic()
+        if stage != self.stage:
+            self.stage, self.done, self.started, self.task = stage, 0, now, None
+        self.done += done
+        pause = LINE_EVERY if not self.animate else BAR_AFTER if self.bar is None else BAR_EVERY
+        finished = self.bar is not None and self.done == total
+        if now - self.shown < pause and not finished:
+            return
+        self.shown = now
+        if self.animate:
+            self._move(total, unit, now - self.started)
+        else:
+            say([plain_line(stage, self.done, total, unit, now - self.started)])
+
+    def _move(self, total: int | None, unit: str, seconds: float) -> None:
+        if self.bar is None:
+            self.bar = _bar()
+            self.bar.start()
+        if self.task is None:
+            for old in self.bar.task_ids:
+                self.bar.remove_task(old)
+            self.task = self.bar.add_task(self.stage, total=total, amount="")
+        self.bar.update(self.task, completed=self.done, total=total, amount=amount(self.done, total, unit, seconds))
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def amount(done: int, total: int | None, unit: str, seconds: float) -> str:
+    """`1.2 MB of 3.4 MB, 1.2 MB/s`, `12,345 of 118,287 images, 4,115 images/s`."""
+    rate = done / seconds if seconds > 0 else 0.0
+    if unit == "bytes":
+        of, speed = render.size, f"{render.size(int(rate))}/s"
+        return f"{of(done)}, {speed}" if total is None else f"{of(done)} of {of(total)}, {speed}"
+    so_far = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+    return f"{so_far} {unit}, {rate:,.0f} {unit}/s"
+
+
+def plain_line(stage: str, done: int, total: int | None, unit: str, seconds: float) -> str:
+    """One line of progress for a log."""
+    share = f" ({done * 100 // total}%)" if total else ""
+    return f"{stage}{share}: {amount(done, total, unit, seconds)}"
+
+
+def _bar() -> Bar:
+    from rich.console import Console  # noqa: PLC0415 - loaded only for work that is long and watched
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    console = Console(stderr=True, no_color=not colored(sys.stderr, "auto"), highlight=False)
+    done = TextColumn("{task.fields[amount]}", markup=False)
+    columns = (TextColumn("{task.description}"), BarColumn(14), done, TextColumn("ETA"), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def nothing(stage: str, done: int, total: int | None, unit: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+@contextmanager
+def progress(look: Look) -> Iterator[Ticker | Callable[[str, int, int | None, str], None]]:
+    """Progress on stderr while the block runs, cleared at its end."""
+    if look.quiet:
+        yield nothing
+        return
+    terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    ticker = Ticker(animate=terminal and not look.verbose)
+    try:
+        yield ticker
+    finally:
+        ticker.close()

@@ -1,0 +1,144 @@
+"""The words of a command line: values as text to values, and the parser's complaints in our own shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from bboxconv.errors import BboxconvError, UsageError
+from bboxconv.suggest import did_you_mean
+
+Word = TypeVar("Word", bound=str)
+COLORS = ("auto", "always", "never")
+
+UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+UNITS |= {f"{u}ib": UNITS[u] for u in "kmgt"} | {f"{u}b": 1000**power for power, u in enumerate("kmgt", 1)}
+
+
+class Parameter(Protocol):
+    """What is used of an option or argument of the parser."""
+
+    opts: list[str]
+    secondary_opts: list[str]
+    name: str | None
+    metavar: str | None
+    help: str | None
+    hidden: bool
+    rich_help_panel: str | None
+    param_type_name: str
+    is_flag: bool
+    count: bool
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a run is to be shown."""
+
+    command: str = ""
+    json: bool = False
+    report: Path | None = None
+    quiet: int = 0
+    verbose: bool = False
+    color: str = "auto"
+    debug: bool = False
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The severities that are not shown."""
+        return ("note", "warning") if self.quiet > 1 else ("note",) if self.quiet else ()
+
+
+def bad_value(flag: str, value: str, want: str, hint: str = "") -> BboxconvError:
+    """The error for a value that a flag does not take."""
+    return UsageError.of("bad-option-value", f"{flag} takes {want}, not {value!r}", hint=hint)
+
+
+def choice(flag: str, value: str, known: Sequence[Word]) -> Word:
+    """One of the known words; UsageError for another."""
+    if value not in known:
+        raise bad_value(flag, value, f"{', '.join(known[:-1])} or {known[-1]}", did_you_mean(value, known))
+    return known[known.index(value)]
+
+
+def color(value: str) -> str:
+    """What `--color` says; UsageError for an unknown word."""
+    return choice("--color", value, COLORS)
+
+
+def whole(flag: str, value: str, least: int) -> int:
+    """A whole number of at least `least`; UsageError for anything else."""
+    if not (value.isascii() and value.isdecimal()) or int(value) < least:
+        raise bad_value(flag, value, f"a whole number from {least}")
+    return int(value)
+
+
+def amount(flag: str, value: str) -> int:
+    """Bytes from `256MiB`, `1GB`, `512M` (binary, as in GNU tools) or a bare number; UsageError for anything else."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", value.strip().lower(), re.ASCII)
+    if match is None or match[2] not in UNITS or float(match[1]) <= 0:
+        raise bad_value(flag, value, "an amount such as 256MiB or 1GB")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def sides(flag: str, value: str) -> tuple[int, int]:
+    """Width and height in pixels from `640x480`; UsageError for anything else."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})[xX]([1-9][0-9]{0,8})", value, re.ASCII)
+    if match is None:
+        raise bad_value(flag, value, "WIDTHxHEIGHT in pixels, such as 640x480")
+    return int(match[1]), int(match[2])
+
+
+def pairs(flag: str, values: Sequence[str]) -> dict[str, str]:
+    """Options of a format from `key=value` words; UsageError for a word without `=` or a key given twice."""
+    found: dict[str, str] = {}
+    for word in values:
+        key, sign, value = word.partition("=")
+        if not sign or not key:
+            raise bad_value(flag, word, "key=value", "bboxconv formats NAME lists the keys")
+        if found.setdefault(key, value) != value:
+            raise UsageError.of("option-given-twice", f"{flag} {key} is given twice, as {found[key]!r} and {value!r}")
+    return found
+
+
+def spare_data(report: Path | None, paths: Sequence[str]) -> None:
+    """Raise UsageError where `--report` would write over a source or the destination."""
+    words = [*paths, *(path.partition("=")[2] for path in paths)]
+    if report is not None and report.resolve() in {Path(word).resolve() for word in words if word}:
+        raise UsageError.of("report-is-data", "--report names a source or DST", where=str(report))
+
+
+def arguments(argv: Sequence[str]) -> list[str]:
+    """The arguments, with the optional value of `--strict` made explicit: the parser has no such flag."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    return ["--strict=default" if word == "--strict" else word for word in argv[:end]] + list(argv[end:])
+
+
+def complaint(error: Exception, commands: Sequence[str], params: Sequence[Parameter], path: str) -> BboxconvError:
+    """What the parser says of a command line, as our error.
+
+    The classes are told apart by name, and the words are ours: the parser's classes and words change with its
+    versions.
+    """
+    hint = f"{path} --help shows what it takes"
+    flag = str(getattr(error, "option_name", "") or "")
+    text = str(getattr(error, "message", "") or error)
+    match type(error).__name__:
+        case "NoSuchOption":
+            flags = [flag for param in params for flag in param.opts]
+            return UsageError.of("unknown-option", f"no option {flag}", hint=did_you_mean(flag, flags) or hint)
+        case "BadOptionUsage" if "argument" in text:
+            return UsageError.of("missing-value", f"{flag} needs a value", hint=hint)
+        case "BadOptionUsage":
+            return UsageError.of("bad-option-value", f"{flag} takes no value", hint=hint)
+    unknown = re.match(r"No such command '(.*?)'\.", text)
+    if unknown:
+        word = unknown[1]
+        return UsageError.of("unknown-command", f"no command {word}", hint=did_you_mean(word, commands) or hint)
+    extra = re.match(r"Got unexpected extra argument\S* \((.*)\)", text)
+    if extra:
+        return UsageError.of("extra-argument", f"too many arguments: {extra[1]}", hint=hint)
+    return UsageError.of("bad-command-line", text.rstrip("."), hint=hint)

@@ -1,0 +1,1 @@
+"""The formats: one module or package each, declared as entry points of the group `bboxconv.formats`."""

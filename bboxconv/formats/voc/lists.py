@@ -1,0 +1,165 @@
+"""Which files a Pascal VOC source has, and what their image sets and folders say of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bboxconv.codec import ReadContext, Source
+from bboxconv.errors import DataError, Findings
+from bboxconv.readers.xmlfiles import compact, find, load
+
+FIRST = ("train", "val", "test")
+"""The splits that win where an image is in several."""
+FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+_CLASS_ROW = re.compile(r".*\s[-+]?[01]")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The XML files of a source, in order, each with its split and its further splits."""
+
+    paths: tuple[str, ...]
+    splits: tuple[str | None, ...]
+    others: tuple[tuple[str, ...], ...]
+    unseen: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    """What lists name and has no XML file: tree, identifier, its splits."""
+
+    def folder(self, row: int) -> str:
+        """The folder of a file below the source, without `Annotations`."""
+        tree, identifier = located(self.paths[row])
+        return "/".join(part for part in (tree, identifier.rpartition("/")[0]) if part)
+
+
+def located(path: str) -> tuple[str, str]:
+    """The tree that a file is in, and its identifier there: the path below `Annotations` without extension."""
+    tree, found, inside = f"/{path}".rpartition("/Annotations/")
+    return (tree[1:], inside[:-4]) if found else ("", path[:-4])
+
+
+def list_files(source: Source, findings: Findings) -> Files:
+    """The files of a source and their splits.
+
+    Raises DataError where there are none.
+    """
+    if not source.path.is_dir():
+        return Files(("",), (source.split,), ((),))
+    paths = find(source.path)
+    paths = [path for path in paths if path.startswith("Annotations/") or "/Annotations/" in path] or paths
+    paths = [path for path in paths if path.isascii() or _readable(path, source, findings)]
+    if not paths and (source.path / "Annotations").is_dir():  # a data set without images
+        return Files((), (), ())
+    if not paths:
+        raise DataError.of("no-annotations", "there is no XML file", where=source.shown)
+    if source.split is not None:
+        return Files(tuple(paths), (source.split,) * len(paths), ((),) * len(paths))
+    places = [located(path) for path in paths]
+    known: dict[str, set[str]] = {}
+    for tree, identifier in places:
+        known.setdefault(tree, set()).add(identifier)
+    lists = {
+        tree: _lists(source.path / tree / "ImageSets" / "Main", identifiers) for tree, identifiers in known.items()
+    }
+    if not any(lists.values()) and all(path.partition("/")[0] in FOLDERS and "/" in path for path in paths):
+        return Files(tuple(paths), tuple(FOLDERS[path.partition("/")[0]] for path in paths), ((),) * len(paths))
+    found = [lists[tree].pop(identifier, ()) for tree, identifier in places]
+    unseen = [(tree, identifier, of) for tree, rest in lists.items() for identifier, of in sorted(rest.items())]
+    return Files(
+        tuple(paths), tuple(of[0] if of else None for of in found), tuple(tuple(of[1:]) for of in found), unseen
+    )
+
+
+def _readable(path: str, source: Source, findings: Findings) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = path.encode("utf-8", "backslashreplace").decode()
+        findings.add("bad-encoding", "the name of a file is not UTF-8", where=f"{source.shown}/{shown}")
+        return False
+    return True
+
+
+def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
+    """The splits of each identifier, the winning one first."""
+    if not folder.is_dir():
+        return {}
+    found: dict[str, list[str]] = {}
+    for name in sorted(path.name for path in folder.iterdir()):
+        if not name.endswith(".txt") or name.startswith("."):
+            continue
+        text = load(str(folder / name)).decode("utf-8-sig", "replace")
+        rows = dict.fromkeys(row.strip() for row in text.splitlines())
+        rows.pop("", None)
+        if rows and not any(row in known for row in rows) and all(_CLASS_ROW.fullmatch(row) for row in rows):
+            continue
+        for row in rows:
+            bare = str(PurePosixPath(row).with_suffix("")) if PurePosixPath(row).suffix else row
+            found.setdefault(bare if row not in known and bare in known else row, []).append(name[:-4])
+    return {identifier: tuple(sorted(set(of), key=_rank)) for identifier, of in found.items()}
+
+
+def _rank(split: str) -> tuple[int, str]:
+    return (FIRST.index(split) if split in FIRST else len(FIRST), split)
+
+
+def unique_names(
+    names: list[pa.Array], rows: list[int], files: Files, source: Source, findings: Findings
+) -> list[str | None] | None:
+    """The names of all images, with folders where that makes them unique; None where all are unique as they are.
+
+    In the place of an image whose name is still taken there is None, and an error among the findings.
+    """
+    column = pa.chunked_array(names, pa.string())
+    if pc.count_distinct(column).as_py() == len(column):
+        return None
+    pairs = zip(column.to_pylist(), map(files.folder, rows), strict=True)
+    full = [f"{folder}/{name}" if folder and not name.startswith(f"{folder}/") else name for name, folder in pairs]
+    result: list[str | None] = []
+    seen: set[str] = set()
+    for name in full:
+        if name in seen:
+            hint = "--in name=stem takes the names of the XML files"
+            findings.add(
+                "duplicate-image",
+                "several XML files name the same image",
+                where=source.shown,
+                detail=f"{name!r}",
+                hint=hint,
+            )
+        result.append(None if name in seen else name)
+        seen.add(name)
+    return result
+
+
+def unannotated(files: Files, source: Source, context: ReadContext) -> list[tuple[str, str, str | None]]:
+    """Name, split and extra of the images that a list names and that have no XML file."""
+    pictures: dict[str, dict[str, str]] = {}
+    result: list[tuple[str, str, str | None]] = []
+    for tree, identifier, splits in files.unseen:
+        if tree not in pictures:
+            pictures[tree] = _pictures(source.path / tree / "JPEGImages")
+        where = "/".join(
+            part for part in (source.shown.rstrip("/"), tree, "ImageSets/Main", f"{splits[0]}.txt") if part
+        )
+        message = "an image is listed and has no XML file"
+        context.findings.add("missing-annotation", message, severity="note", where=where, detail=identifier)
+        name = pictures[tree].get(identifier)
+        if name is None:
+            name = identifier if identifier.lower().endswith(PICTURES) else f"{identifier}.jpg"
+            if name != identifier:
+                message = "an image was not found: .jpg is assumed"
+                context.findings.add("image-extension-assumed", message, severity="note", where=where, detail=name)
+        result.append((name, splits[0], compact({"splits": list(splits[1:])}) if splits[1:] else None))
+    return result
+
+
+def _pictures(folder: Path) -> dict[str, str]:
+    """File names by their stem."""
+    if not folder.is_dir():
+        return {}
+    return {path.stem: path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURES}

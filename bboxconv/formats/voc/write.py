@@ -1,0 +1,267 @@
+"""Pascal VOC documents from record batches: objects as text in a few Arrow calls, one file per image."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bboxconv import jsontext
+from bboxconv.codec import WriteContext
+from bboxconv.errors import Findings
+from bboxconv.formats.voc.document import SIDES
+from bboxconv.io import unsafe_name
+from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, load, plain, written
+from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects
+
+PART = 2048
+"""Images whose text is built at a time."""
+_FLAGS = ("pose", "truncated", "difficult", "occluded")
+_DEFAULTS = {"pose": "Unspecified", "truncated": "0", "difficult": "0"}
+_IMAGE_ORDER = ("folder", "path", "source", "owner", "depth", "segmented")
+_FILENAME = re.compile(rb"<filename>([^<]*)<")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How documents are written: digits after the point (None: all), and whether unknown flags get a default."""
+
+    digits: int | None = None
+    defaults: bool = False
+
+
+@dataclass(slots=True)
+class _Output:
+    """Where files go, and what has been met on the way."""
+
+    root: str
+    shown: str
+    findings: Findings
+    folders: set[str] = field(default_factory=set)
+    lists: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What `extra` says as elements: those with a place of their own by name, the attributes, and the rest."""
+
+    named: Mapping[str, str]
+    attributes: str
+    size: str
+    box: str
+    parts: str
+    rest: str
+    splits: tuple[str, ...]
+
+
+_NOTHING = _Said({}, "", "", "", "", "", ())
+
+
+def write_documents(
+    header: Header, batches: Iterable[pa.RecordBatch], out: Path, style: Style, context: WriteContext
+) -> None:
+    """Write all images below `out`. An image whose name is unsafe or taken is left out, an error."""
+    output = _Output(str(out), context.shown or str(out), context.findings)
+    _folder(output, f"{output.root}/Annotations")
+    names = [escape(category.name) for category in header.categories]
+    odd = [illegal(category.name) or not category.name.strip() for category in header.categories]
+    bad: NDArray[np.bool_] = np.array(odd, dtype=np.bool_)
+    for category in (category for category, wrong in zip(header.categories, odd, strict=True) if wrong):
+        detail = repr(category.name)
+        context.findings.add(
+            "bad-value", "a class name is empty or holds a character that XML cannot", where=output.shown, detail=detail
+        )
+    for batch in batches:
+        for at in range(0, batch.num_rows, PART):
+            _write_part(batch.slice(at, PART), pa.array(names, pa.string()), bad, style, output)
+
+
+def _write_part(
+    batch: pa.RecordBatch, names: pa.StringArray, bad: NDArray[np.bool_], style: Style, output: _Output
+) -> None:
+    objects = flat(batch)
+    boxes, valid = boxes_of(objects.rows)
+    category = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1), dtype=np.bool_)
+    if not finite[valid].all():
+        output.findings.add(
+            "bad-number", "a coordinate is not a finite number", where=output.shown, count=int((valid & ~finite).sum())
+        )
+    keep: NDArray[np.bool_] = finite & (category >= 0)
+    if bad.any():
+        keep &= ~np.take(bad, category)
+    objects = keep_objects(objects, keep)
+    listed = pa.ListArray.from_arrays(pa.array(objects.offsets, pa.int32()), _object_texts(objects, names, style))
+    images = [batch.column(name).to_pylist() for name in ("file_name", "width", "height", "extra", "split")]
+    heads: list[str | None] = []
+    rows: list[tuple[str, str, list[str]]] = []
+    for name, width, height, extra, split in zip(*images, strict=True):
+        said = _said(extra, "image", "\t")
+        heads.append(_image_text(name, width, height, said))
+        rows.append((name, _stem(name), [split, *said.splits] if split is not None else []))
+    documents = pc.binary_join_element_wise(
+        pa.array(heads, pa.string()), pc.binary_join(listed, ""), "</annotation>\n", ""
+    ).cast(pa.binary())
+    lists: dict[str, list[str]] = {}
+    for (name, stem, splits), data in zip(rows, documents.to_pylist(), strict=True):
+        if _write_file(name, stem, data, output):
+            for split in splits:
+                lists.setdefault(split, []).append(stem)
+    _write_lists(lists, output)
+
+
+def _stem(name: str) -> str:
+    dot = name.rfind(".")
+    return name[:dot] if dot > name.rfind("/") + 1 else name
+
+
+def _image_text(name: str, width: int | None, height: int | None, said: _Said) -> str:
+    size = f"{_number('width', width)}{_number('height', height)}{said.named.get('depth', '')}{said.size}"
+    named = said.named.get
+    return (
+        f"<annotation{said.attributes}>\n{named('folder', '')}\t<filename>{escape(name)}</filename>\n"
+        f"{named('path', '')}{named('source', '')}{named('owner', '')}"
+        f"\t<size>\n{size}\t</size>\n{named('segmented', '')}{said.rest}"
+    )
+
+
+def _number(tag: str, value: int | None) -> str:
+    return "" if value is None else f"\t\t<{tag}>{value}</{tag}>\n"
+
+
+def _object_texts(objects: Objects, names: pa.StringArray, style: Style) -> pa.StringArray:
+    """The element of each object."""
+    boxes, _ = boxes_of(objects.rows)
+    extra = objects.column("extra").dictionary_encode()
+    said = [_said(text, "object", "\t\t") for text in extra.dictionary.to_pylist()]
+
+    def from_extra(values: Sequence[str | None]) -> pa.StringArray:
+        return pa.array(values, pa.string()).take(extra.indices)
+
+    flags = []
+    for tag in _FLAGS:
+        element = from_extra([part.named.get(tag) for part in said])
+        if tag != "pose":
+            column = objects.column(tag)
+            text = jsontext.booleans(column, true="1", false="0") if tag == "difficult" else jsontext.numbers(column)
+            element = pc.coalesce(pc.binary_join_element_wise(f"\t\t<{tag}>", text, f"</{tag}>\n", ""), element)
+        default = f"\t\t<{tag}>{_DEFAULTS[tag]}</{tag}>\n" if style.defaults and tag in _DEFAULTS else ""
+        flags.append(element.fill_null(default))
+    sides = []
+    for at, side in enumerate(SIDES):
+        values = boxes[:, at]
+        text = jsontext.numbers(pa.array(values)) if style.digits is None else jsontext.decimals(values, style.digits)
+        sides += [f"\t\t\t<{side}>", text, f"</{side}>\n"]
+    attributes, inner, parts, rest = (
+        from_extra([getattr(part, key) for part in said]).fill_null("")
+        for key in ("attributes", "box", "parts", "rest")
+    )
+    name = names.take(objects.column("category"))
+    start = ("\t<object", attributes, ">\n\t\t<name>", name, "</name>\n", *flags, "\t\t<bndbox>\n")
+    if not len(boxes):
+        return pa.array([], pa.string())
+    return pc.binary_join_element_wise(*start, *sides, inner, "\t\t</bndbox>\n", parts, rest, "\t</object>\n", "")
+
+
+def _said(text: str | None, of: str, indent: str) -> _Said:
+    """The members of an `extra` as elements. What cannot stand as one goes into one element of JSON."""
+    if text is None:
+        return _NOTHING
+    try:
+        members: dict[str, Json] = json.loads(text)
+    except RecursionError:
+        return _Said({}, "", "", "", "", f'{indent}<extra type="json">{escape(text)}</extra>\n', ())
+    first, reserved = (_IMAGE_ORDER, {"filename", "object"}) if of == "image" else (_FLAGS, {"name", "part"})
+    named: dict[str, str] = {}
+    attributes: dict[str, Json] = {}
+    inside = {"size": "", "bndbox": "", "parts": ""}
+    splits: tuple[str, ...] = ()
+    rest: list[str] = []
+    bag: dict[str, Json] = {}
+    for key, value in members.items():
+        if key in ("depth", "segmented") and type(value) is int and value >= 0:
+            value = str(value)
+        if key == ("size" if of == "image" else "bndbox") and isinstance(value, dict) and _children(value):
+            inside[key] = "".join(written(name, child, f"{indent}\t") for name, child in value.items())
+        elif key == "parts" and of == "object" and isinstance(value, list) and value:
+            inside[key] = "".join(written("part", part, indent) for part in value)
+        elif (
+            key == "splits"
+            and of == "image"
+            and isinstance(value, list)
+            and all(isinstance(split, str) for split in value)
+        ):
+            splits = tuple(str(split) for split in value)
+        elif is_attribute(key, value):
+            attributes[key] = value
+        elif key in first:
+            named[key] = written(key, value, indent + "\t" if key == "depth" else indent)
+        elif not is_name(key) or key in reserved or key in inside or key == "extra":
+            bag[key] = value
+        else:
+            rest.append(written(key, value, indent))
+    if bag:
+        rest.append(f'{indent}<extra type="json">{escape(json.dumps(bag))}</extra>\n')
+    return _Said(
+        named, attributes_of(attributes), inside["size"], inside["bndbox"], inside["parts"], "".join(rest), splits
+    )
+
+
+def _children(members: dict[str, Json]) -> bool:
+    """Whether an object is children alone: the element that they are in is written already."""
+    return plain(members) and not any(name[0] in "@#" for name in members)
+
+
+def _folder(output: _Output, folder: str) -> None:
+    if folder not in output.folders:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        output.folders.add(folder)
+
+
+def _write_file(name: str, stem: str, data: bytes, output: _Output) -> bool:
+    """Write one document; False, with an error, where its name is unsafe or another image has written that file."""
+    why = unsafe_name(name) or (
+        "holds a control character" if not name.isprintable() and re.search(r"[\x00-\x1f]", name) else None
+    )
+    if why is not None:
+        output.findings.add("unsafe-name", f"the name of an image {why}", where=output.shown, detail=repr(name))
+        return False
+    path = f"{output.root}/Annotations/{stem}.xml"
+    try:
+        _folder(output, path.rpartition("/")[0])
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        other = _FILENAME.search(load(path)) if Path(path).is_file() else None
+        first = other[1].decode() if other else "another image"
+        where = f"{output.shown}/Annotations/{stem}.xml"
+        output.findings.add(
+            "file-clash", "two images would write the same file", where=where, detail=f"{first} and {name}"
+        )
+        return False
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    finally:
+        os.close(fd)
+    return True
+
+
+def _write_lists(lists: Mapping[str, Sequence[str]], output: _Output) -> None:
+    """Append to `ImageSets/Main/<split>.txt`."""
+    for split, stems in lists.items():
+        why = unsafe_name(split) or ("holds a slash" if "/" in split else None)
+        if why is not None:
+            output.findings.add("unsafe-name", f"the name of a split {why}", where=output.shown, detail=repr(split))
+            continue
+        folder = f"{output.root}/ImageSets/Main"
+        _folder(output, folder)
+        with Path(folder, f"{split}.txt").open("a", encoding="utf-8", newline="\n") as file:
+            file.write("".join(f"{stem}\n" for stem in stems))

@@ -1,0 +1,252 @@
+"""YOLO: one text file per image with rows `class cx cy w h`, and a data.yaml with class names and splits.
+
+Specification: https://docs.ultralytics.com/datasets/detect/ (segment, pose, obb beside it); darknet's trees are read
+too. Boxes are centre and size as fractions of the image (cxcywhn). The image's size stands nowhere.
+
+- A row of 5 columns is a box, of 6 a box and its score, of an odd number from 7 up a polygon whose extent is the box;
+  rows that fit `kpt_shape` have keypoints. `--in task=` says otherwise.
+- An image without a label file, or with an empty one, is an image without boxes, as it is to the format's owner.
+- The extension of an image that is not there is unknown: `.jpg` is assumed.
+- Labels stand where the rightmost folder `images` of the image's path is `labels`; where there is none, beside the
+  image.
+- Rows that cannot be read are left out and reported; coordinates beyond the image stay what they are.
+- data.yaml is written without `path`: trainers then look from its own folder. `val` is required; where it has no
+  image, it names those of train, and splits that name the same folder are read once.
+- A folder `images` inside a file name is left out when writing: the owner would look for labels beside the rightmost
+  one.
+
+It carries the file name, the split, the class and the box; scores, polygons and keypoints by option. It cannot carry
+ids, sizes, flags, tracks, areas or whether anybody looked at an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, cast
+
+import pyarrow as pa
+
+from bboxconv import workers
+from bboxconv.boxes import BoxFormat
+from bboxconv.codec import (
+    CROWD_DROP,
+    ROTATED,
+    FormatInfo,
+    Match,
+    Option,
+    Options,
+    ReadContext,
+    Source,
+    Target,
+    WriteContext,
+    Written,
+    option,
+)
+from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
+from bboxconv.formats.yolo.rows import Task, batch_of, parse
+from bboxconv.formats.yolo.tree import Tree, find_tree
+from bboxconv.formats.yolo.write import write_tree
+from bboxconv.jsontext import members
+from bboxconv.readers.textfiles import numbers_of, rows_of, sample
+from bboxconv.schema import Category, Dataset, Header
+from bboxconv.spool import Spool
+
+BOX = BoxFormat("cxcywh", 1.0)
+TASK_IN = Option("task", "auto", "what rows of more than 6 columns are", ("auto", "detect", "segment", "obb", "pose"))
+TASK_OUT = Option(
+    "task",
+    "auto",
+    "rows of boxes, polygons, corners, boxes with keypoints, or as drawn; auto: as drawn from YOLO, else boxes",
+    ("auto", "detect", "segment", "obb", "pose", "mixed"),
+)
+DECIMALS = Option(
+    "decimals",
+    "auto",
+    "digits after the point; auto: all if the source has fractions, else 6",
+    pattern="auto|full|[0-9]|1[0-7]",
+)
+SCORE = Option(
+    "score",
+    "auto",
+    "the score as a sixth column of box rows, which trainers refuse; auto: if the source is YOLO",
+    ("auto", "no", "yes"),
+)
+IMAGES = Option(
+    "images",
+    "none",
+    "put the images of --images beside the labels: as copies, or as symbolic links",
+    ("none", "copy", "link"),
+)
+CARRIES = frozenset({"image.file_name", "image.split", "object.category", "object.bbox"})
+
+INFO = FormatInfo(
+    name="yolo",
+    title="YOLO text files with data.yaml (Ultralytics, darknet)",
+    spec="https://docs.ultralytics.com/datasets/detect/",
+    layout="folder",
+    extensions=(".yaml", ".yml"),
+    box="cxcywhn",
+    carries=CARRIES,
+    aliases=("ultralytics", "yolov5", "yolov8", "yolo11"),
+    read_options=(TASK_IN,),
+    write_options=(TASK_OUT, DECIMALS, SCORE, CROWD_DROP, ROTATED, IMAGES),
+)
+
+_POOL_FROM = 50_000
+"""Images below which starting processes costs more than they save: half a second against 6 us a file."""
+_SLICE = 2_048
+
+
+def detect(path: Path, head: bytes) -> Match | None:
+    """A YAML file with names and splits; a folder with one, or whose text files hold rows of numbers."""
+    if not path.is_dir():
+        if path.suffix.lower() in (".yaml", ".yml") and looks_like_config(head):
+            return Match(0.95, "YAML with names and train or val")
+        return None
+    config = find_yaml(path)
+    if config is not None and is_config(config):
+        return Match(0.95, f"{config.name} with names and train or val")
+    joined, name = sample(str(path))
+    rows = rows_of(joined)
+    values = [numbers_of(rows.tokens.slice(begin, end - begin)) for begin, end in pairwise(rows.offsets)]
+    fits = sum(len(row) >= 5 and row[0] >= 0 and row[0] % 1 == 0 and bool((abs(row[1:]) <= 2).all()) for row in values)
+    if not fits or 2 * fits < len(values):
+        return None
+    return Match(0.8 if "labels" in name.split("/")[:-1] else 0.6, f"{name} has rows of a class number and fractions")
+
+
+def read(source: Source, context: ReadContext) -> Dataset:
+    """Read a data.yaml, its folder, or a folder of label files.
+
+    Raises DataError where there are no label files, or none of the splits of data.yaml exists.
+    """
+    tree = find_tree(source, context)
+    names = tree.names if tree.names is not None else context.classes or None
+    switches = {"task": option(context.options, TASK_IN)}
+    tasks = list(_tasks(tree, source, context, switches["task"], MOST_CLASSES if names is None else len(names)))
+    images = sum(len(task.names) for task in tasks)
+    held: Spool | None = None
+    seen = _Seen()
+    if names is None:
+        held = Spool(context.memory)
+        top = -1
+        for batch, highest in _batches(tasks, images, context, seen):
+            held.append(batch)
+            top = max(top, highest)
+        names = tuple(str(number) for number in range(top + 1))
+    header = Header(
+        BOX, tuple(Category(name) for name in names), extra=tree.config.extra, source="yolo", switches=switches
+    )
+
+    def stream() -> Iterator[pa.RecordBatch]:
+        for batch in held if held is not None else (batch for batch, _ in _batches(tasks, images, context, seen)):
+            for begin in range(0, batch.num_rows, context.batch_size):
+                yield batch.slice(begin, context.batch_size)
+
+    return Dataset(header, stream, images, tuple((source.split or part.split, part.folder) for part in tree.parts))
+
+
+def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes: int) -> Iterator[Task]:
+    step = min(context.batch_size, 2 * _SLICE)
+    step *= max(1, _SLICE // step)
+    for part in tree.parts:
+        for begin in range(0, len(part.names), step):
+            end = begin + step
+            split = source.split or part.split
+            yield Task(
+                part.names[begin:end],
+                part.labels[begin:end],
+                split,
+                task,
+                tree.config.keypoints,
+                classes,
+                tree.base,
+                tree.shown,
+            )
+
+
+@dataclass(slots=True)
+class _Seen:
+    """How many tasks' findings were added: whoever iterates again must not count them twice."""
+
+    tasks: int = 0
+    finished: bool = False
+
+
+def _batches(tasks: list[Task], images: int, context: ReadContext, seen: _Seen) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The batch and the highest class of each task; findings are added up."""
+    done = rows = large = 0
+    jobs = context.jobs if images >= _POOL_FROM else 1
+    for number, (task, parsed) in enumerate(zip(tasks, workers.run(parse, tasks, jobs), strict=True), 1):
+        if number > seen.tasks:
+            context.findings.merge(parsed.diagnostics)
+            seen.tasks = number
+        done, rows, large = done + len(task.names), rows + parsed.rows, large + parsed.large
+        context.progress("read", done, images, "images")
+        yield batch_of(task, parsed), parsed.top
+    if 2 * large > rows and not seen.finished:
+        hint = "YOLO's numbers are fractions of the image's size"
+        message = "most rows hold numbers above 2: they are pixels, not fractions"
+        context.findings.add("pixels-not-fractions", message, severity="warning", count=large, hint=hint)
+    seen.finished = True
+
+
+def target(header: Header, options: Options) -> Target:
+    """Centre and size in fractions; what is carried depends on the task."""
+    task = _task(header, options)
+    carries = CARRIES
+    if task in ("segment", "obb", "mixed"):
+        carries |= {"object.segmentation", "object.shape"}
+    elif task == "pose":
+        carries |= {"object.keypoints"}
+    if task in ("detect", "mixed") and _score(header, options):
+        carries |= {"object.score"}
+    if header.source == "yolo":
+        carries |= {"extra"}
+    crowd = cast(Literal["keep", "drop"], option(options, CROWD_DROP))
+    rotated = cast(Literal["envelope", "unrotated", "drop"], option(options, ROTATED))
+    return Target(BOX, carries, frozenset({"image.file_name", "object.category", "object.bbox"}), crowd, rotated)
+
+
+def _task(header: Header, options: Options) -> str:
+    """What rows to write: what comes from YOLO goes back as it was."""
+    task = option(options, TASK_OUT)
+    if task != "auto":
+        return task
+    if header.source != "yolo":
+        return "detect"
+    return "pose" if header.extra and "kpt_shape" in members(header.extra) else "mixed"
+
+
+def _score(header: Header, options: Options) -> bool:
+    score = option(options, SCORE)
+    return score == "yes" or (score == "auto" and header.source == "yolo")
+
+
+def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
+    """Write labels/<split>/<name>.txt for each image, and data.yaml.
+
+    Raises UsageError where images are asked for and their folder is not given, or keypoints where there are none.
+    """
+    decimals = option(context.options, DECIMALS)
+    if decimals == "auto":
+        decimals = "6" if context.source_box.scale is None else "full"
+    write_tree(
+        header,
+        batches,
+        out,
+        context,
+        task=_task(header, context.options),
+        digits=None if decimals == "full" else int(decimals),
+        score=_score(header, context.options),
+        images=option(context.options, IMAGES),
+    )
+    if option(context.options, IMAGES) != "none":
+        return Written()
+    return Written(
+        next_step=f"put the images under {context.shown.rstrip('/')}/images/, as data.yaml names them "
+        "(--images DIR --out images=link does it)"
+    )

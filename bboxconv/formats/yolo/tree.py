@@ -1,0 +1,346 @@
+"""Where a YOLO data set has its images and labels: the splits of a data.yaml, or what the folders say."""
+
+# Strings, not Path: an object for each of 100,000 files costs as much as reading the file.
+# ruff: noqa: PTH112, PTH113, PTH118, PTH120, PTH122
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bboxconv.codec import ReadContext, Source
+from bboxconv.errors import DataError, Findings, printable
+from bboxconv.formats.yolo.config import SPLITS, Config, find_yaml, labels_for, load_config, locate, read_names
+from bboxconv.readers.textfiles import files_below
+
+IMAGES = frozenset(
+    (
+        "avif",
+        "bmp",
+        "dng",
+        "gif",
+        "heic",
+        "heif",
+        "jp2",
+        "jpeg",
+        "jpeg2000",
+        "jpg",
+        "mpo",
+        "pfm",
+        "png",
+        "tif",
+        "tiff",
+        "webp",
+    )
+)
+"""Extensions of the images that YOLO's owner reads, and gif."""
+_SPLIT_FOLDER = re.compile(r"(train|val|valid|validation|test)(?:\d{4})?")
+_OTHER = re.compile(
+    r"^(?:[^\n]*/)?(?:classes|labels|predefined_classes|_?darknet|README[^/\n]*|((?:train|val|valid|validation|test)\d*))$",
+    re.M | re.I,
+)
+_ASSUMED = ".jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One split: its images in order. `names` are paths below `folder`; `labels` the paths of their label files, ""
+    where there is none.
+    """
+
+    split: str | None
+    folder: Path
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """All splits, and what is said of classes and keypoints. `base` and `shown` are the folder as it is and as the
+    user wrote it.
+    """
+
+    parts: tuple[Part, ...]
+    names: tuple[str, ...] | None
+    config: Config
+    base: str
+    shown: str
+
+
+def find_tree(source: Source, context: ReadContext) -> Tree:
+    """Find the images and labels of a data.yaml or a folder.
+
+    Raises DataError where data.yaml cannot be read, where none of its splits exists, or where a folder holds no label
+    file.
+    """
+    path, findings = source.path.absolute(), context.findings
+    file = find_yaml(path) if path.is_dir() else path
+    base = path if path.is_dir() else path.parent
+    shown = source.shown if path.is_dir() else os.path.dirname(source.shown)
+    config, parts = Config(), []
+    if file is not None:
+        shown_file = os.path.join(shown, file.name)
+        config = load_config(file, shown_file, findings)
+        parts = _configured(config, base, context, shown_file)
+    if not parts and not config.splits:
+        parts = [_pair(split, images, labels, context, skip) for split, images, labels, skip in _folders(base)]
+        parts = [part for part in parts if part.names or len(parts) == 1]
+        if not any(any(part.labels) for part in parts):
+            raise DataError.of("no-annotations", "no YOLO label files below the folder", where=shown or ".")
+    names = config.names
+    if names is None:
+        near = [parts[0].folder, base, *list(base.parents)[:3]] if parts else [base]
+        names = read_names(near, findings, shown or ".")
+    return Tree(tuple(parts), names, config, str(base), shown)
+
+
+def _configured(config: Config, base: Path, context: ReadContext, shown: str) -> list[Part]:
+    root = base / config.path
+    if config.path and not root.is_dir():
+        root = base
+    missing: list[str] = []
+    splits: dict[tuple[Path, ...], list[str]] = {}
+    for split, entries in sorted(config.splits.items(), key=lambda item: _rank(item[0])):
+        places = [locate(entry, root, base, context.findings, shown) for entry in entries]
+        missing += [
+            f"{split}: {printable(entry)}" for entry, place in zip(entries, places, strict=True) if place is None
+        ]
+        there = tuple(dict.fromkeys(place for place in places if place is not None))
+        if there:
+            splits.setdefault(there, []).append(split)
+    found: list[Part] = []
+    for there, names in splits.items():
+        if len(names) > 1:  # val stands for train where a set has one of them alone, as YOLO's owner requires both
+            message = "several splits of data.yaml are the same images; they are read once"
+            context.findings.add("splits-share-images", message, severity="note", where=shown, detail=", ".join(names))
+        match = _SPLIT_FOLDER.fullmatch(there[0].name)
+        named = names[0] if len(names) == 1 else SPLITS[match[1]] if match else None
+        parts = [_split(named, place, root, base, context) for place in there]
+        found.append(parts[0] if len(parts) == 1 else _joined(parts, context.findings, shown))
+    if missing and not found:
+        raise DataError.of(
+            "missing-split-folder", "no split of data.yaml exists", where=shown, hint="; ".join(missing[:5])
+        )
+    for entry in missing:
+        context.findings.add(
+            "missing-split-folder", "a split of data.yaml does not exist", severity="warning", where=shown, detail=entry
+        )
+    return found
+
+
+def _split(split: str | None, place: Path, root: Path, base: Path, context: ReadContext) -> Part:
+    if place.is_file():
+        return _listed(split, place, root, base, context)
+    labels = labels_for(str(place))
+    if not (os.path.isdir(labels) and labels != str(place)) and (
+        (place / "images").is_dir() or (place / "labels").is_dir()
+    ):
+        place = place / "images"
+        labels = labels_for(str(place))
+    return _pair(split, place, Path(labels) if os.path.isdir(labels) else place, context)
+
+
+def _listed(split: str | None, file: Path, root: Path, base: Path, context: ReadContext) -> Part:
+    """The images that a text file lists: paths from the list's folder, from the root, or, with leading parts left
+    out, beside data.yaml.
+    """
+    lines = [line.strip() for line in file.read_bytes().decode("utf-8-sig", "surrogateescape").splitlines()]
+    lines = [line.replace("\\", "/") for line in lines if line]
+    start, drop = _prefix(lines, [file.parent, root], base)
+    paths = [os.path.normpath(os.path.join(start, *line.split("/")[drop:] if drop else [line])) for line in lines]
+    unique = list(dict.fromkeys(paths))
+    if len(unique) < len(paths):
+        context.findings.add(
+            "duplicate-image",
+            "an image is listed twice; it is read once",
+            severity="warning",
+            where=str(file.name),
+            count=len(paths) - len(unique),
+        )
+    folder = os.path.commonpath([os.path.dirname(p) for p in unique]) if unique else str(root)
+    names = [os.path.relpath(p, folder).replace(os.sep, "/") for p in unique]
+    labels = [_label_of(p) for p in unique]
+    labels = [label if os.path.isfile(label) else "" for label in labels]
+    return _part(split, Path(folder), names, labels, context)
+
+
+def _prefix(lines: list[str], folders: list[Path], beside: Path) -> tuple[Path, int]:
+    """The folder to join listed paths to, and how many of their leading parts to leave out."""
+    for line in lines[:20]:
+        depth = line.count("/")
+        for folder, drop in [*((f, 0) for f in folders), *((beside, n) for n in range(1, depth + 1))]:
+            path = os.path.join(folder, *line.split("/")[drop:] if drop else [line])
+            if os.path.isfile(path) or os.path.isfile(_label_of(path)):
+                return folder, drop
+    return folders[0], 0
+
+
+def _label_of(image: str) -> str:
+    head, name = os.path.split(image)
+    return f"{labels_for(head)}/{os.path.splitext(name)[0]}.txt"
+
+
+def _folders(base: Path) -> list[tuple[str | None, Path, Path, frozenset[str]]]:
+    """The (split, images, labels, sub-folders that are splits of their own) of a folder without data.yaml."""
+    found: list[tuple[str | None, Path, Path, frozenset[str]]] = []
+    images, labels = base / "images", base / "labels"
+    if labels.is_dir() or images.is_dir():
+        labels = labels if labels.is_dir() else images
+        inside = sorted({e.name for f in (images, labels) if f.is_dir() for e in os.scandir(f) if e.is_dir()})
+        own = [name for name in inside if _SPLIT_FOLDER.fullmatch(name)]
+        found += [(_split_name(name), images / name, labels / name, frozenset()) for name in own]
+        found.append((None, images, labels, frozenset(own)))
+    for entry in sorted(e.name for e in os.scandir(base) if e.is_dir() and _SPLIT_FOLDER.fullmatch(e.name)):
+        folder = base / entry
+        nested = (folder / "labels").is_dir()
+        pair = (folder / "images", folder / "labels") if nested else _beside(folder)
+        found.append((_split_name(entry), *pair, frozenset()))
+    if found:
+        return sorted(found, key=lambda part: _rank(part[0]))
+    return [(None, *_beside(base), frozenset())]
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """The folders of images and labels where one folder is given: itself, and the other where its path says so."""
+    head, found, tail = f"{folder}/".rpartition("/labels/")
+    images, labels = Path(f"{head}/images/{tail}") if found else folder, Path(labels_for(str(folder)))
+    return images if images.is_dir() else folder, labels if labels.is_dir() else folder
+
+
+def _rank(split: str | None) -> int:
+    """The order of splits: train, val, test, others, none."""
+    order: list[str | None] = ["train", "val", "test"]
+    return 4 if split is None else order.index(split) if split in order else 3
+
+
+def _split_name(folder: str) -> str:
+    match = _SPLIT_FOLDER.fullmatch(folder)
+    return SPLITS[match[1]] if match else folder
+
+
+def _pair(
+    split: str | None, images: Path, labels: Path, context: ReadContext, skip: frozenset[str] = frozenset()
+) -> Part:
+    """All images of a folder and all label files of another, put together by their relative stems."""
+    inside = list(files_below(str(images)))
+    names = [name for name in inside if _is_image(name)]
+    texts = {name[:-4] for name in (inside if images == labels else files_below(str(labels))) if name.endswith(".txt")}
+    if skip:
+        names = [name for name in names if "/" not in name or name.partition("/")[0] not in skip]
+        texts = {stem for stem in texts if "/" not in stem or stem.partition("/")[0] not in skip}
+    stems = {name.rpartition(".")[0] for name in names}
+    texts -= _others(labels, texts - stems)
+    if len(stems) < len(names):
+        _report_shared(names, texts, context.findings)
+    if texts - stems:
+        names += _unseen(split, labels, sorted(texts - stems), context)
+    names.sort()
+    listed = [f"{labels}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
+    return _part(split, images, names, listed, context)
+
+
+def _is_image(name: str) -> bool:
+    _, dot, extension = name.rpartition(".")
+    return bool(dot) and extension.lower() in IMAGES
+
+
+def _unseen(split: str | None, labels: Path, stems: list[str], context: ReadContext) -> list[str]:
+    """The names of images that are known by their label files alone."""
+    elsewhere = _elsewhere(split, context)
+    assumed = [stem for stem in stems if stem not in elsewhere]
+    if assumed:
+        context.findings.add(
+            "image-extension-assumed",
+            f"no image file for a label file: the extension {_ASSUMED} is assumed",
+            severity="note",
+            where=printable(f"{labels}/{assumed[0]}.txt"),
+            count=len(assumed),
+            hint="--images DIR names the folder of the images",
+        )
+    return [elsewhere.get(stem, stem + _ASSUMED) for stem in stems]
+
+
+def _report_shared(names: list[str], texts: set[str], findings: Findings) -> None:
+    by_stem: dict[str, list[str]] = {}
+    for name in sorted(names):
+        by_stem.setdefault(name.rpartition(".")[0], []).append(printable(name))
+    for stem, same in by_stem.items():
+        if len(same) > 1 and stem in texts:
+            message = "images with the same stem share a label file: each has its boxes"
+            findings.add("shared-label-file", message, severity="warning", where=" and ".join(same))
+
+
+def _others(folder: Path, stems: set[str]) -> set[str]:
+    """Of text files without an image, those that are no label files: class names, read-me files, lists of images."""
+    found: set[str] = set()
+    for match in _OTHER.finditer("\n".join(stems)):
+        if match[1] is not None:  # train.txt may be a list, or the labels of train.jpg
+            with (folder / f"{match[0]}.txt").open("rb") as file:
+                first = file.read(200).split()[:1]
+            if not first or first[0].replace(b".", b"").isdigit():
+                continue
+        found.add(match[0])
+    return found & stems
+
+
+def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
+    """The image files below --images, by relative stem; those below its folder of the split come first."""
+    if context.images is None:
+        return {}
+    folder = context.images / split if split else context.images
+    found: dict[str, str] = {}
+    for place in dict.fromkeys((folder, context.images)):
+        for name in sorted(files_below(str(place))) if place.is_dir() else ():
+            if _is_image(name):
+                found.setdefault(name.rpartition(".")[0], name)
+    return found
+
+
+def _part(split: str | None, folder: Path, names: list[str], labels: list[str], context: ReadContext) -> Part:
+    if not "".join(names).isascii() and not all(map(_is_text, names)):
+        for name in names:
+            if not _is_text(name):
+                context.findings.add(
+                    "bad-encoding", "a file name is not UTF-8: its image is left out", where=printable(name)
+                )
+        labels = [label for name, label in zip(names, labels, strict=True) if _is_text(name)]
+        names = [name for name in names if _is_text(name)]
+    without = labels.count("")
+    if without:
+        message = "an image has no label file: it is read as one without boxes"
+        context.findings.add(
+            "image-without-label-file",
+            message,
+            severity="note",
+            where=printable(f"{folder}/{names[labels.index('')]}"),
+            count=without,
+        )
+    return Part(split, folder, tuple(names), tuple(labels))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _joined(parts: list[Part], findings: Findings, shown: str) -> Part:
+    """The folders of one split as one: names begin at the folder that they have in common."""
+    folder = os.path.commonpath([str(part.folder) for part in parts])
+    rows: dict[str, str] = {}
+    twice = 0
+    for part in parts:
+        inside = os.path.relpath(part.folder, folder).replace(os.sep, "/")
+        for name, label in zip(part.names, part.labels, strict=True):
+            full = name if inside == "." else f"{inside}/{name}"
+            twice += full in rows
+            rows.setdefault(full, label)
+    if twice:
+        findings.add(
+            "duplicate-image", "an image is listed twice; it is read once", severity="warning", where=shown, count=twice
+        )
+    return Part(parts[0].split, Path(folder), tuple(rows), tuple(rows.values()))

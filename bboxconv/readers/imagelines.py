@@ -1,0 +1,377 @@
+"""Lines of JSON that are one image each: decoded in blocks into columns, and written from columns.
+
+A block is decoded at once where every line is as bboxconv or Ultralytics writes it. Where one is not, the lines of
+that block are decoded one by one, those that differ key by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bboxconv import jsontext, schema
+from bboxconv.boxes import convert_boxes, extent
+from bboxconv.jsontext import compose, members
+from bboxconv.readers.lines import Block
+from bboxconv.schema import SHAPES
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Number = float | None
+Shape = Literal["box", "rbox", "quad", "polygon", "mask", "ellipse", "circle", "line", "points", "cuboid", "tag"]
+NULL = msgspec.Raw(b"null")
+
+
+class ObjectLine(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An object of an image line: the fields of schema.OBJECT."""
+
+    id: Int64 | None = None
+    category: Int64 | str | None = None
+    bbox: tuple[Number, Number, Number, Number] | None = None
+    shape: Shape | None = None
+    score: float | None = None
+    area: float | None = None
+    iscrowd: bool | None = None
+    difficult: bool | None = None
+    ignore: bool | None = None
+    truncated: float | None = None
+    occluded: float | None = None
+    rotation: float | None = None
+    track_id: Int64 | None = None
+    segmentation: msgspec.Raw = NULL
+    keypoints: msgspec.Raw = NULL
+    extra: msgspec.Raw = NULL
+
+
+class ImageLine(msgspec.Struct, forbid_unknown_fields=True, rename={"file_name": "file"}, gc=False):
+    """An image line: the fields of schema.IMAGE, or Ultralytics' rows in place of objects."""
+
+    type: Literal["image"] = "image"
+    file_name: str | None = None
+    id: Int64 | None = None
+    width: Int32 | None = None
+    height: Int32 | None = None
+    split: str | None = None
+    video: str | None = None
+    frame: Int32 | None = None
+    objects: list[ObjectLine] | None = None
+    annotations: dict[str, list[list[float]]] | None = None
+    extra: msgspec.Raw = NULL
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How lines are read. `classes` gives the index of each class by name or number; None where that is not known
+    yet: the category column then indexes `Part.classes`."""
+
+    classes: Mapping[int | str, int] | None = None
+    rows: bool = False
+    """Whether Ultralytics' rows may occur: the box format is cxcywhn."""
+    background: bool = False
+    """Whether an image that names no objects has none, instead of nobody having looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that cannot be read, in this line of its block (from 1)."""
+
+    line: int
+    code: str
+    message: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a block of lines held: a batch in schema.IMAGE, and how many lines and bytes were read."""
+
+    batch: pa.RecordBatch
+    lines: int
+    size: int
+    faults: tuple[Fault, ...]
+    classes: tuple[int | str, ...]
+    """The classes in order of first sight."""
+
+
+class _BadValueError(ValueError):
+    """A value that is JSON and not what its key asks for."""
+
+
+_LINE = msgspec.json.Decoder(ImageLine)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_OTHER_IMAGE_KEYS = {"file_name": "file"}
+_OTHER_OBJECT_KEYS = {"label": "category", "class": "category", "class_name": "category", "box": "bbox"}
+_STRICT = frozenset({"type", "id", "track_id", "category", "file_name", "split", "video", "shape"})
+"""Where text is not taken for a number or null: `"7"` is no id, and a file may be called `null`."""
+_LEVELS = frozenset({"truncated", "occluded"})
+_FLAGS = {b"true": b"1", b"false": b"0"}
+_NO_BOX = (np.nan,) * 4
+
+Keys = Mapping[str, tuple[str, msgspec.json.Decoder[object]]]
+
+
+def _keys(kind: type[msgspec.Struct], others: Mapping[str, str]) -> Keys:
+    """The attribute and the decoder of each key of a line, `extra` left out."""
+    known = {
+        field.encode_name: (field.name, msgspec.json.Decoder(field.type, strict=field.name in _STRICT))
+        for field in msgspec.structs.fields(kind)
+        if field.name != "extra"
+    }
+    return known | {other: known[key] for other, key in others.items()}
+
+
+_IMAGE_KEYS = _keys(ImageLine, _OTHER_IMAGE_KEYS)
+_OBJECT_KEYS = _keys(ObjectLine, _OTHER_OBJECT_KEYS)
+
+
+def parse(task: tuple[Block, Reading]) -> Part:
+    """The images of a block of lines; a task for `workers.run`. A line that cannot be read is left out and is a
+    fault."""
+    block, reading = task
+    data = block.read()
+    count = data.count(b"\n") + (not data.endswith(b"\n"))
+    try:
+        images = _LINE.decode_lines(data)
+        if len(images) == count:  # else there are blank lines, or one object stands on two of them
+            for image in images:
+                if image.annotations is not None:
+                    _read_rows(image, reading)
+            return _part(images, range(1, count + 1), (count, len(data)), reading, [])
+    except (ValueError, RecursionError):  # msgspec's, those of UTF-8 and Arrow's are ValueErrors
+        pass
+    return _one_by_one(data, count, reading)
+
+
+def _one_by_one(data: bytes, count: int, reading: Reading) -> Part:
+    faults: list[Fault] = []
+    images: list[ImageLine] = []
+    numbers: list[int] = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line or line.isspace():
+            continue
+        try:
+            line.decode()  # msgspec does not look into raw values
+            image = _image(line)
+            if image.annotations is not None:
+                _read_rows(image, reading)
+            images.append(image)
+            numbers.append(number)
+        except UnicodeDecodeError as error:
+            faults.append(Fault(number, "bad-encoding", "line is not UTF-8", str(error)))
+        except (msgspec.ValidationError, _BadValueError) as error:
+            faults.append(Fault(number, "bad-value", "value is not of its kind", str(error)))
+        except (msgspec.DecodeError, RecursionError) as error:
+            faults.append(Fault(number, "bad-json", "line is not JSON", str(error)))
+    return _part(images, numbers, (count, len(data)), reading, faults)
+
+
+def _image(line: bytes) -> ImageLine:
+    """A line whose keys or values may be others than `ImageLine` has."""
+    parts = _MEMBERS.decode(line)
+    if bytes(parts.get("annotations", NULL))[:1] == b"[":
+        parts["objects"] = parts.pop("annotations")
+    objects = _ELEMENTS.decode(parts.pop("objects", NULL)) if bytes(parts.get("objects", NULL)) != b"null" else None
+    image = ImageLine(**_attributes(parts, _IMAGE_KEYS, "$"))  # type: ignore[arg-type]  # each through its decoder
+    if objects is not None:
+        image.objects = [
+            ObjectLine(**_attributes(_MEMBERS.decode(text), _OBJECT_KEYS, f"$.objects[{index}]"))  # type: ignore[arg-type]
+            for index, text in enumerate(objects)
+        ]
+    return image
+
+
+def _attributes(parts: Mapping[str, msgspec.Raw], keys: Keys, where: str) -> dict[str, object]:
+    """The attributes of a line or an object from its members; what has no attribute becomes a member of `extra`."""
+    values: dict[str, object] = {}
+    extra: dict[str, str] = {}
+    given = NULL
+    for key, raw in parts.items():
+        text = bytes(raw)
+        name, decoder = keys.get(key, ("", None))
+        if key == "extra" and text[:1] in (b"{", b"n"):
+            given = raw
+        elif decoder is None or name in values:
+            extra[key] = text.decode()
+        else:
+            try:
+                values[name] = decoder.decode(_FLAGS.get(text, text) if name in _LEVELS else text)
+            except msgspec.ValidationError as error:
+                if name not in ("id", "track_id"):
+                    raise _BadValueError(f"{where}.{key}: {error}") from error
+                extra[key] = text.decode()
+    values["extra"] = _added(given, extra)
+    return values
+
+
+def _added(extra: msgspec.Raw, more: dict[str, str]) -> msgspec.Raw:
+    """An `extra`, an object or null, with further members; the same text where there are none."""
+    if not more:
+        return extra
+    before = members(bytes(extra)) if bytes(extra) != b"null" else {}
+    return msgspec.Raw((compose(before | more) or "").encode())
+
+
+def _read_rows(image: ImageLine, reading: Reading) -> None:
+    """Ultralytics' rows to objects. Their owner reads the first key and no other; what stands under others is kept in
+    `extra`."""
+    if not reading.rows:
+        raise _BadValueError("$.annotations: rows of Ultralytics in a file whose boxes are not cxcywhn")
+    if image.objects is not None:
+        raise _BadValueError("$.annotations: beside objects")
+    kind, rows = next(iter((image.annotations or {}).items()), ("boxes", []))
+    others = {key: value for key, value in (image.annotations or {}).items() if key != kind}
+    if others:
+        image.extra = _added(image.extra, {"annotations": msgspec.json.encode(others).decode()})
+    if kind not in ("boxes", "segments", "obb"):
+        raise _BadValueError(f"$.annotations.{kind}: only boxes, segments and obb are read")
+    for index, row in enumerate(rows):
+        fits = (
+            len(row) == 5
+            if kind == "boxes"
+            else len(row) == 9
+            if kind == "obb"
+            else len(row) >= 7 and len(row) % 2 == 1
+        )
+        if not fits or not row[0].is_integer():
+            raise _BadValueError(f"$.annotations.{kind}[{index}]: a class number and {len(row) - 1} numbers")
+    if kind == "boxes":
+        image.objects = [ObjectLine(category=int(c), bbox=(x, y, w, h)) for c, x, y, w, h in rows]
+        return
+    ends = np.cumsum([0] + [len(row) // 2 for row in rows])
+    points = np.fromiter(chain.from_iterable(row[1:] for row in rows), np.float64).reshape(-1, 2)
+    boxes = convert_boxes(extent(points, ends), "xyxyn", "cxcywhn").tolist()
+    shape: Shape = "quad" if kind == "obb" else "polygon"
+    image.objects = [
+        ObjectLine(
+            category=int(row[0]), bbox=tuple(box), shape=shape, segmentation=msgspec.Raw(msgspec.json.encode([row[1:]]))
+        )
+        for row, box in zip(rows, boxes, strict=True)
+    ]
+
+
+def _part(
+    images: Sequence[ImageLine], numbers: Sequence[int], read: tuple[int, int], reading: Reading, faults: list[Fault]
+) -> Part:
+    """Images, each from the line of that number, as columns. Raises ValueError where JSON text is not UTF-8 or an
+    `extra` is no object."""
+    lists = [image.objects for image in images]
+    objects = list(chain.from_iterable(items for items in lists if items))
+    offsets = np.cumsum([0] + [len(items) if items else 0 for items in lists], dtype=np.int64)
+    annotated = np.array([items is not None or reading.background for items in lists], np.bool_)
+    category, classes = _categories(objects, reading)
+    columns = {
+        field.name: _column(objects, field)
+        for field in schema.OBJECT
+        if field.name not in ("category", "bbox", "shape")
+    }
+    columns |= {"category": category, "bbox": _boxes(objects), "shape": _shapes(objects)}
+    rows = schema.object_rows(columns, len(objects))
+    batch = schema.image_batch(
+        {name: _column(images, schema.IMAGE.field(name)) for name in schema.IMAGE_FIELDS}, offsets, rows, annotated
+    )
+    unknown = pc.equal(category, -1).fill_null(False).to_numpy(zero_copy_only=False)
+    if unknown.any():
+        held = schema.flat(batch)
+        for row, image in zip(np.flatnonzero(unknown), held.image_of()[unknown], strict=True):
+            faults.append(
+                Fault(
+                    numbers[image],
+                    "unknown-class",
+                    "class is not one of the data set's",
+                    f"class {objects[row].category!r}",
+                )
+            )
+        batch = schema.with_objects(batch, schema.keep_objects(held, ~unknown))
+    return Part(batch, *read, tuple(faults), classes)
+
+
+def _categories(objects: Sequence[ObjectLine], reading: Reading) -> tuple[pa.Array, tuple[int | str, ...]]:
+    """The category column, -1 where a class is unknown, and the classes that were seen."""
+    seen = [item.category for item in objects]
+    classes = tuple(name for name in dict.fromkeys(seen) if name is not None)
+    known = reading.classes
+    indices: dict[int | str | None, int | None] = {
+        name: index if known is None else known.get(name, -1) for index, name in enumerate(classes)
+    }
+    indices[None] = None
+    return pa.array([indices[name] for name in seen], pa.int32()), classes
+
+
+def _boxes(objects: Sequence[ObjectLine]) -> pa.FixedSizeListArray:
+    boxes = [item.bbox for item in objects]
+    valid = np.array([box is not None for box in boxes], np.bool_)
+    values = np.array([_NO_BOX if box is None else box for box in boxes], np.float64)  # numpy reads None as NaN
+    return schema.bbox_array(values.reshape(-1, 4), valid)
+
+
+def _shapes(objects: Sequence[ObjectLine]) -> pa.DictionaryArray:
+    codes = np.array([-1 if item.shape is None else SHAPES.index(item.shape) for item in objects], np.int8)
+    return schema.shape_array(np.maximum(codes, 0), codes >= 0)
+
+
+def _column(records: Sequence[msgspec.Struct], field: pa.Field) -> pa.Array:
+    """One attribute of all records as an Arrow column."""
+    values = map(attrgetter(field.name), records)
+    if field.name not in schema.JSON_FIELDS:
+        return pa.array(list(values), field.type)
+    column = pa.array(
+        [None if value is NULL else bytes(value) for value in values], pa.string()
+    )  # raises where it is not UTF-8
+    null = pc.equal(column, "null")
+    if pc.any(null).as_py():
+        column = pc.if_else(null, pa.scalar(None, pa.string()), column)
+    if field.name == "extra" and not pc.all(pc.starts_with(column, "{")).as_py() and column.null_count < len(column):
+        raise ValueError("extra is not an object")
+    return column
+
+
+def texts(batch: pa.RecordBatch) -> pa.StringArray:
+    """The line of each image of a batch, without its end: fixed order of keys, null left out."""
+    objects = schema.flat(batch)
+    items = jsontext.objects({name: _text(objects.column(name), name) for name in schema.OBJECT_FIELDS})
+    mask = None if objects.annotated.all() else pa.array(~objects.annotated)
+    listed = pc.binary_join(pa.ListArray.from_arrays(pa.array(objects.offsets, pa.int32()), items, mask=mask), ",")
+    listed = pc.binary_join_element_wise("[", listed, "]", "")
+    columns = {name: _text(batch.column(name), name) for name in schema.IMAGE_FIELDS}
+    file, extra = columns.pop("file_name"), columns.pop("extra")
+    whole = jsontext.objects(
+        {"type": pa.repeat('"image"', len(batch)), "file": file, **columns, "objects": listed, "extra": extra}
+    )
+    text = whole.buffers()[2].to_pybytes()  # bytes are searched ten times faster than a column
+    for end in "\n", "\r":  # these stand only between the tokens of JSON text
+        if end.encode() in text:
+            whole = pc.replace_substring(whole, end, " ")
+    return whole
+
+
+def non_finite(batch: pa.RecordBatch) -> int:
+    """How many numbers of a batch are NaN or infinite, for which JSON has no text."""
+    rows = schema.flat(batch).rows
+    columns = [
+        rows.field("bbox").flatten(),
+        *(rows.field(field.name) for field in schema.OBJECT if pa.types.is_floating(field.type)),
+    ]
+    return sum(pc.sum(pc.invert(pc.is_finite(column))).as_py() or 0 for column in columns)
+
+
+def _text(column: pa.Array, name: str) -> pa.StringArray:
+    """A column as JSON text, null where the key is left out."""
+    if name in schema.JSON_FIELDS:
+        return column
+    if name == "bbox":
+        numbers, _ = schema.boxes_of(pa.StructArray.from_arrays([column], ["bbox"]))
+        return jsontext.boxes([jsontext.numbers(pa.array(part)) for part in numbers.T], column.is_valid())
+    if pa.types.is_boolean(column.type):
+        return jsontext.booleans(column)
+    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
+        return jsontext.strings(column.cast(pa.string()))
+    return jsontext.numbers(column)

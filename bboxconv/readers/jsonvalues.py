@@ -1,0 +1,115 @@
+"""One JSON value to the column of its field: what fits, what is carried as text instead, and what is a fault."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["id", "key", "text", "float", "size", "number", "flag", "box", "raw"]
+"""id: int64, or else its written form; key: the id of something else; text: string; float; size: int32 above 0;
+number: int32 from 0; flag: 0 or 1, true or false; box: four numbers; raw: any JSON, kept as text."""
+
+_LIMIT = 1 << 63
+EXACT = 1 << 53
+"""From here on not every integer is a float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A key and what its value is. Fields that are not `usual` cost nothing where they do not occur."""
+
+    key: str
+    kind: Kind
+    usual: bool = True
+    required: bool = False
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 4000 else math.inf  # int() refuses more: its time grows with their square
+
+
+def id_of(text: str) -> int | str | None:
+    """An id as it is joined: its number where it is an int64 (1.0 is 1), else its written form, that of a string
+    without regard to how it is escaped; None where it is null.
+
+    Raises ValueError where the JSON text is no id.
+    """
+    value = json.loads(text, parse_int=_integer)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, bool | list | dict):
+        raise ValueError(text)
+    exact = isinstance(value, int) or abs(value) <= EXACT
+    return int(value) if value == value // 1 and -_LIMIT <= value < _LIMIT and exact else text
+
+
+def put(field: Field, text: str, row: dict[str, object], extra: dict[str, str]) -> tuple[str, str, str] | None:
+    """Put one value into its column, or into `extra` where it does not fit; a code, message and detail where it is a
+    fault."""
+    if text == "null":
+        if field.required:
+            return ("bad-value", f"{field.key} is no id", text)
+        extra[field.key] = text
+        return None
+    if field.kind == "raw":
+        row[field.key] = text
+        return None
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    if field.kind in ("id", "key"):
+        return _id(field, text, shown, row, extra)
+    value = json.loads(text, parse_int=_integer)
+    if field.kind == "box":
+        return _box(field, value, shown, row)
+    number = not isinstance(value, bool) and isinstance(value, int | float) and abs(value) < math.inf
+    least = 1 if field.kind == "size" else 0
+    if field.kind == "flag" and (value in (0, 1)) and not isinstance(value, float):
+        row[field.key] = bool(value)
+    elif field.kind == "float" and number and _fits(value):
+        row[field.key] = float(value)
+    elif field.kind in ("size", "number") and number and value == value // 1 and least <= value < 1 << 31:
+        row[field.key] = int(value)
+    elif field.kind == "text" and isinstance(value, str):
+        row[field.key] = value
+    else:
+        extra[field.key] = text
+    return None
+
+
+def _fits(value: int | float) -> bool:
+    """Whether a number is a float64 to the last digit."""
+    return isinstance(value, float) or (abs(value) < 1 << 1023 and float(value) == value)
+
+
+def _id(
+    field: Field, text: str, shown: str, row: dict[str, object], extra: dict[str, str]
+) -> tuple[str, str, str] | None:
+    try:
+        value = id_of(text)
+    except ValueError:
+        return ("bad-value", f"{field.key} is no id", shown)
+    if isinstance(value, int):
+        row[field.key] = value
+        return None
+    row[field.key + "#"] = value
+    if field.kind == "id":
+        extra[field.key] = text
+    return None
+
+
+def _box(field: Field, value: object, shown: str, row: dict[str, object]) -> tuple[str, str, str] | None:
+    if not isinstance(value, list) or len(value) != 4:
+        return ("bad-value", f"{field.key} is not four numbers", shown)
+    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in value):
+        return ("bad-value", f"{field.key} is not four numbers", shown)
+    try:
+        numbers = [float(number) for number in value]
+    except OverflowError:
+        numbers = [math.inf]
+    if not all(map(math.isfinite, numbers)):
+        return ("bad-number", f"{field.key} holds a number that is too large", shown)
+    row[field.key] = numbers
+    return None

@@ -1,0 +1,188 @@
+"""Many small text files at once: read and joined by the thousand, split into rows and tokens, and made numbers in a
+few vectorised calls.
+
+For formats of one text file per image whose rows are tokens between white space. Only faulty rows are looked at one
+by one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bboxconv.errors import printable
+
+BOM = b"\xef\xbb\xbf"
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""A pipe with the name of a label file must not stop the run."""
+_CHUNK = 1 << 16
+_SPACES = b" \t\n\r\v\f"
+_IS_SPACE = bytes(byte in _SPACES for byte in range(256))
+_NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The bytes of F files one after the other, each ended by a newline; file i is data[bounds[i]:bounds[i + 1]]."""
+
+    data: bytes
+    bounds: NDArray[np.int64]
+    failed: dict[int, str]
+    """Why a file could not be read, by its number; it counts as empty."""
+
+    def line(self, file: int, place: int) -> int:
+        """The line, from 1, on which the byte at `place` stands in its file."""
+        return len((self.data[self.bounds[file] : place] + b"x").splitlines())
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The R rows that are not blank, and their T tokens: row i has the tokens offsets[i] to offsets[i + 1]."""
+
+    tokens: pa.LargeStringArray
+    offsets: NDArray[np.int64]
+    file: NDArray[np.int64]
+    """The file of each row."""
+    place: NDArray[np.int64]
+    """Where each row begins in the joined bytes."""
+
+    def token(self, number: int) -> str:
+        """A token as it may be shown, shortened."""
+        raw: bytes = self.tokens.slice(number, 1).cast(pa.large_binary())[0].as_py()
+        return printable(raw[:40].decode("utf-8", "backslashreplace")) + ("..." if len(raw) > 40 else "")
+
+
+def read_joined(paths: Sequence[str]) -> Joined:
+    """Read files; an empty path is a file without content. A byte order mark is left out."""
+    parts: list[bytes] = []
+    failed: dict[int, str] = {}
+    for number, path in enumerate(paths):
+        text = b""
+        if path:
+            try:
+                file = os.open(path, _READ)
+                try:
+                    text = os.read(file, _CHUNK)
+                    if len(text) == _CHUNK:
+                        text += _rest(file)
+                finally:
+                    os.close(file)
+            except OSError as error:
+                failed[number] = error.strerror or str(error)
+        parts.append(text[3:] if text[:3] == BOM else text)
+    bounds = np.zeros(len(parts) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) + 1, out=bounds[1:])
+    return Joined(b"\n".join([*parts, b""]), bounds, failed)
+
+
+def _rest(file: int) -> bytes:
+    chunks: list[bytes] = []
+    while chunk := os.read(file, 1 << 22):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def rows_of(joined: Joined) -> Rows:
+    """Split joined files into rows and tokens. Rows end with LF, CR or both; blank ones are left out."""
+    raw = np.frombuffer(joined.data, dtype=np.uint8)
+    space = np.frombuffer(joined.data.translate(_IS_SPACE), dtype=np.bool_)
+    edge = np.empty(len(raw) + 1, dtype=np.bool_)
+    edge[0], edge[-1] = not space[:1].all(), False
+    np.not_equal(space[1:], space[:-1], out=edge[1:-1])
+    edges = np.flatnonzero(edge)  # begins and ends of tokens in turn: the last byte is a newline
+    begins, ends = edges[::2], edges[1::2]
+    offsets = np.zeros(len(begins) + 1, dtype=np.int64)
+    np.cumsum(ends - begins, out=offsets[1:])
+    tokens = pa.LargeStringArray.from_buffers(
+        len(begins), pa.py_buffer(offsets), pa.py_buffer(joined.data.translate(None, _SPACES))
+    )
+    first = np.flatnonzero(_begins_row(raw, begins, ends))
+    place = begins[first]
+    file = np.searchsorted(joined.bounds, place, side="right") - 1
+    return Rows(tokens, np.append(first, len(begins)).astype(np.int64), file.astype(np.int64), place.astype(np.int64))
+
+
+def _begins_row(raw: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each token is the first of its row: a line break stands in the gap before it."""
+    result = np.ones(len(begins), dtype=np.bool_)
+    after = raw[ends[:-1]]
+    result[1:] = (after == 10) | (after == 13)
+    wide = np.flatnonzero(begins[1:] - ends[:-1] > 1)
+    if wide.size:
+        breaks = np.flatnonzero((raw == 10) | (raw == 13))
+        result[wide + 1] = np.searchsorted(breaks, begins[wide + 1]) > np.searchsorted(breaks, ends[wide])
+    return result
+
+
+def numbers_of(tokens: pa.LargeStringArray) -> NDArray[np.float64]:
+    """Each token (T,) as the nearest float64; NaN where it is no finite decimal number."""
+    try:
+        values: NDArray[np.float64] = tokens.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        raw = tokens.cast(pa.large_binary()).to_pylist()
+        return np.array([_number(token) for token in raw], dtype=np.float64)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)
+
+
+def _number(token: bytes) -> float:
+    value = float(token) if _NUMBER.fullmatch(token) else np.nan
+    return value if np.isfinite(value) else np.nan
+
+
+def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers begins[i] to begins[i] + lengths[i] of every i, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begins - ends + lengths, lengths)
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """The files below a folder, as relative names with `/`, folder by folder; nothing where it cannot be listed."""
+    waiting = [""]
+    seen = {os.path.realpath(folder)}
+    while waiting:
+        inside = waiting.pop()
+        try:
+            entries = list(os.scandir(f"{folder}/{inside}"))
+        except OSError:
+            continue
+        for entry in entries:
+            if not entry.is_dir():
+                yield inside + entry.name
+                continue
+            if entry.is_symlink():  # a link to a folder above would be followed for ever
+                real = os.path.realpath(entry.path)
+                if real in seen:
+                    continue
+                seen.add(real)
+            waiting.append(f"{inside}{entry.name}/")
+
+
+def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
+    """The beginnings of a few text files below a folder that are not empty, and the name of the first, to detect
+    by.
+    """
+    parts: list[bytes] = []
+    first = ""
+    for name in islice(files_below(folder), 20_000):
+        if not name.endswith(".txt") or name.rpartition("/")[2].startswith(("README", "classes")):
+            continue
+        try:
+            with open(f"{folder}/{name}", "rb", opener=lambda path, _: os.open(path, _READ)) as file:
+                text = file.read(4096)
+        except OSError:
+            continue
+        if text.strip():
+            first = first or name
+            parts.append(text.rpartition(b"\n")[0] if len(text) == 4096 and b"\n" in text else text)
+        if len(parts) == files:
+            break
+    bounds = np.cumsum([0, *(len(part) + 1 for part in parts)])
+    return Joined(b"\n".join([*parts, b""]), bounds.astype(np.int64), {}), first

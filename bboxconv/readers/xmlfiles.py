@@ -1,0 +1,226 @@
+"""Shared by the formats of one XML file per image: finding, loading and safely parsing; elements as JSON and back.
+
+XML as JSON: an element with text alone is that string; any other is an object of `@attribute`, `#text` and its
+children, where a repeated child is a list. What XML text cannot say (a number, null, an empty list from another
+format) is written as JSON into an element marked `type="json"`, so that it reads back as it was. White space around
+text is layout where it holds a line break, and is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from lxml import etree
+
+from bboxconv.errors import Findings, OutputError
+
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+
+BLOCK = 1 << 15
+LITTER = frozenset(["__MACOSX", ".ipynb_checkpoints"])
+"""Folders of copies that nobody made on purpose; so are files called `._*`."""
+DEPTH = 100
+"""How deep elements may stand in each other: beyond it a document is refused before recursion fails."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
+_REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_SPECIAL = re.compile('[&<>"\t\n\r]')
+
+
+def find(root: Path, depth: int = 64) -> list[str]:
+    """The XML files below a folder, in code-point order of their paths relative to it (`/` between parts).
+
+    Hidden folders of `root` and what systems leave behind are passed over. Raises OutputError where a folder cannot
+    be read.
+    """
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [("", 0)]
+    while waiting:
+        prefix, level = waiting.pop()
+        try:
+            folder = (root / prefix).stat()
+            if (folder.st_dev, folder.st_ino) in seen:  # a link may lead back
+                continue
+            seen.add((folder.st_dev, folder.st_ino))
+            with os.scandir(root / prefix) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name in LITTER or name.startswith("._"):
+                        continue
+                    if name[-4:].lower() == ".xml" and entry.is_file():
+                        found.append(prefix + name)
+                    elif level < depth and (level or not name.startswith(".")) and entry.is_dir():
+                        waiting.append((f"{prefix}{name}/", level + 1))
+        except OSError as error:
+            raise OutputError.of(
+                "read-failed", f"cannot read: {error.strerror or error}", where=str(root / prefix)
+            ) from error
+    return sorted(found)
+
+
+def load(path: str) -> bytes:
+    """The bytes of a small file.
+
+    Raises OutputError where it cannot be read.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            data = os.read(fd, BLOCK)
+            if len(data) == BLOCK:
+                parts = [data]
+                while more := os.read(fd, BLOCK):
+                    parts.append(more)
+                data = b"".join(parts)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise OutputError.of("read-failed", f"cannot read: {error.strerror or error}", where=path) from error
+    return data
+
+
+def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
+    """The root of a document; None, and an error `bad-xml`, where it is broken or declares entities.
+
+    Nothing outside the document is ever loaded.
+    """
+    parser = etree.XMLParser(
+        resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        line = error.position[0] if error.position else 1
+        findings.add("bad-xml", "not well-formed XML", where=f"{shown}:{max(line or 1, 1)}", detail=str(error.msg))
+        return None
+    dtd = root.getroottree().docinfo.internalDTD
+    if isinstance(dtd, etree.DTD) and dtd.entities():  # type: ignore[attr-defined]
+        findings.add("bad-xml", "the document declares entities, which are not expanded", where=f"{shown}:1")
+        return None
+    return root
+
+
+def text_of(element: etree._Element) -> str:
+    """The text of a leaf: white space around it is removed where it holds a line break."""
+    return trimmed(element.text or "")
+
+
+def trimmed(text: str) -> str:
+    """Text without the layout around it."""
+    if "\n" not in text and "\r" not in text:
+        return text
+    bare = text.strip(" \t\r\n")
+    around = text[: len(text) - len(text.lstrip(" \t\r\n"))] + text[len(text.rstrip(" \t\r\n")) :]
+    return bare if "\n" in around or "\r" in around else text
+
+
+def to_json(element: etree._Element, depth: int = 0) -> Json:
+    """An element as JSON (module docstring).
+
+    Raises ValueError where elements stand too deep in each other.
+    """
+    if depth > DEPTH:
+        raise ValueError(f"elements are nested more than {DEPTH} deep")
+    attributes = element.attrib
+    if not len(element) and not attributes:
+        return text_of(element)
+    if not len(element) and len(attributes) == 1 and attributes.get("type") == "json":
+        try:
+            value: Json = json.loads(element.text or "")
+            return value
+        except (ValueError, RecursionError):
+            pass
+    result: dict[str, Json] = {f"@{key!s}": str(value) for key, value in attributes.items()}
+    pieces = [(element.text or "").strip(), *((child.tail or "").strip() for child in element)]
+    if any(pieces):
+        result["#text"] = " ".join(piece for piece in pieces if piece) if len(element) else text_of(element)
+    for child in element:
+        if isinstance(child.tag, str):
+            add(result, child.tag, to_json(child, depth + 1))
+    return result
+
+
+def add(members: dict[str, Json], key: str, value: Json) -> None:
+    """Put a child among the members of its parent; a repeated one makes a list."""
+    if key not in members:
+        members[key] = value
+        return
+    old = members[key]
+    members[key] = [*old, value] if isinstance(old, list) else [old, value]
+
+
+def compact(value: Json) -> str:
+    """JSON text as bboxconv holds it."""
+    return _COMPACT.encode(value)
+
+
+def illegal(text: str) -> bool:
+    """Whether text holds a character that XML 1.0 cannot, not even as a reference."""
+    return _ILLEGAL.search(text) is not None
+
+
+def escape(text: str) -> str:
+    """Text as the content of an element or the value of an attribute, on one line."""
+    return _SPECIAL.sub(lambda match: _REFERENCES[match[0]], text) if _SPECIAL.search(text) else text
+
+
+def is_name(key: str) -> bool:
+    """Whether a key may be the name of an element."""
+    if _NAME.fullmatch(key):
+        return True
+    try:
+        return not key.startswith("{") and etree.QName(key).localname == key
+    except ValueError:
+        return False
+
+
+def written(tag: str, value: Json, indent: str = "") -> str:
+    """An element, or several for a list, each on lines of its own: the inverse of `to_json`."""
+    if isinstance(value, list) and len(value) > 1 and not any(isinstance(item, list) for item in value):
+        return "".join(written(tag, item, indent) for item in value)
+    if isinstance(value, str) and not _CONTROL.search(value):
+        return f"{indent}<{tag}>{escape(value)}</{tag}>\n"
+    if isinstance(value, dict) and plain(value):
+        attributes = attributes_of(value)
+        text = value.get("#text")
+        children = "".join(written(key, child, indent + "\t") for key, child in value.items() if key[0] not in "@#")
+        if not children:
+            return f"{indent}<{tag}{attributes}>{escape(str(text or ''))}</{tag}>\n"
+        line = f"{indent}\t{escape(str(text))}\n" if text else ""
+        return f"{indent}<{tag}{attributes}>\n{line}{children}{indent}</{tag}>\n"
+    return f'{indent}<{tag} type="json">{escape(json.dumps(value))}</{tag}>\n'
+
+
+def attributes_of(members: Mapping[str, Json]) -> str:
+    """The `@` members as the attributes of a start tag, each with a space before it."""
+    return "".join(f' {key[1:]}="{escape(str(value))}"' for key, value in members.items() if key.startswith("@"))
+
+
+def is_attribute(key: str, value: Json) -> bool:
+    """Whether a member can stand as an attribute."""
+    return key.startswith("@") and is_name(key[1:]) and isinstance(value, str) and not _CONTROL.search(value)
+
+
+def plain(members: Mapping[str, Json]) -> bool:
+    """Whether an object is one that `to_json` makes of an element."""
+    if (
+        not members
+        or set(members) == {"#text"}
+        or (members.get("@type") == "json" and set(members) <= {"@type", "#text"})
+    ):
+        return False
+    for key, value in members.items():
+        if key == "#text":
+            if not isinstance(value, str) or not value or value != value.strip() or _CONTROL.search(value):
+                return False
+        elif not is_attribute(key, value) and not is_name(key):
+            return False
+    return True
