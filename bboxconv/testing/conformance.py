@@ -11,13 +11,12 @@ a unit of the last of `decimals`, or to 4 ulp where all digits are written.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, cast
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from bboxconv import api, pipeline, registry, schema
@@ -33,6 +32,7 @@ from bboxconv.testing.referencedata import (
     carried_extra,
     contents,
     expected,
+    in_batches,
     reference_dataset,
     rows_of,
 )
@@ -390,14 +390,3 @@ class FormatConformance:
 
 def _boxes(images: Sequence[Row]) -> int:
     return sum(len(cast("list[Row]", image["objects"] or ())) for image in images)
-
-
-def in_batches(dataset: Dataset, size: int) -> Dataset:
-    """The same images in batches of that size."""
-
-    def stream() -> Iterator[pa.RecordBatch]:
-        for batch in dataset:
-            for start in range(0, len(batch), size):
-                yield batch.slice(start, size)
-
-    return replace(dataset, stream=stream)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -319,3 +319,14 @@ def contents(path: Path) -> dict[str, bytes]:
     """The bytes of a file, or of all files of a folder, by their path."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return {file.relative_to(path.parent).as_posix(): file.read_bytes() for file in files}
+
+
+def in_batches(dataset: Dataset, size: int) -> Dataset:
+    """The same images in batches of that size."""
+
+    def stream() -> Iterator[pa.RecordBatch]:
+        for batch in dataset:
+            for start in range(0, len(batch), size):
+                yield batch.slice(start, size)
+
+    return replace(dataset, stream=stream)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -76,20 +75,6 @@ def test_light_start(words: list[str], shell: Shell) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert not loaded & {"pyarrow", "pandas", "numpy", "rich", "lxml", "yaml", "msgspec", "bboxconv.formats.coco"}
-
-
-@pytest.mark.parametrize("words", LIGHT)
-def test_quick_start(words: list[str], shell: Shell) -> None:
-    """Help, version and completion take less than 150 ms of processor time, at best of five."""
-    if os.getloadavg()[0] > 0.75 * (os.cpu_count() or 1):
-        pytest.skip("the machine is busy: times would say nothing")
-    spent = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        shell(*words)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < 0.15
 
 
 def test_version(anywhere: Shell) -> None:

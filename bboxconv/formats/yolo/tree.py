@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Findings, printable
+from bboxconv.errors import DataError, Diagnostic, Findings, printable
 from bboxconv.formats.yolo.config import SPLITS, Config, find_yaml, labels_for, load_config, locate, read_names
 from bboxconv.readers.textfiles import files_below
 
@@ -75,10 +75,31 @@ def find_tree(source: Source, context: ReadContext) -> Tree:
     Raises DataError where data.yaml cannot be read, where none of its splits exists, or where a folder holds no label
     file.
     """
-    path, findings = source.path.absolute(), context.findings
-    file = find_yaml(path) if path.is_dir() else path
+    path = source.path.absolute()
     base = path if path.is_dir() else path.parent
     shown = source.shown if path.is_dir() else os.path.dirname(source.shown)
+    seen = Findings()
+    try:
+        return _find(path, base, shown, replace(context, findings=seen))
+    finally:
+        context.findings.merge(_as_shown(finding, str(base), shown) for finding in seen)
+
+
+def _as_shown(finding: Diagnostic, base: str, shown: str) -> Diagnostic:
+    """The finding with places below the source as the user wrote it."""
+    start = f"{shown.rstrip('/')}/" if shown else ""
+    places = [
+        replace(place, where=start + place.where.removeprefix(f"{base}/"))
+        if place.where.startswith(f"{base}/")
+        else place
+        for place in finding.places
+    ]
+    return replace(finding, places=tuple(places))
+
+
+def _find(path: Path, base: Path, shown: str, context: ReadContext) -> Tree:
+    findings = context.findings
+    file = find_yaml(path) if path.is_dir() else path
     config, parts = Config(), []
     if file is not None:
         shown_file = os.path.join(shown, file.name)
