@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bboxconv.classfiles import read_map as read_map
 from bboxconv.classfiles import read_names as read_names
 from bboxconv.errors import Diagnostic, Findings, UsageError
-from bboxconv.schema import Category, Header, Objects, flat, keep_objects, with_columns, with_objects
+from bboxconv.schema import Category, Header, flat, keep_objects, with_objects
 from bboxconv.suggest import did_you_mean
 
 SHOWN = 10
@@ -224,7 +224,6 @@ def remap(batch: pa.RecordBatch, index: NDArray[np.int32]) -> tuple[pa.RecordBat
     known = column.is_valid().to_numpy(zero_copy_only=False)
     codes = np.full(len(column), -1, np.int32)
     codes[known] = index[column.drop_null().to_numpy(zero_copy_only=False)]
-    rows = with_columns(objects.rows, {"category": pa.array(codes, pa.int32(), mask=~known)})
+    changed = objects.with_columns({"category": pa.array(codes, pa.int32(), mask=~known)})
     keep = ~known | (codes >= 0)
-    changed = keep_objects(Objects(objects.offsets, objects.annotated, rows), keep)
-    return with_objects(batch, changed), int(np.count_nonzero(~keep))
+    return with_objects(batch, keep_objects(changed, keep)), int(np.count_nonzero(~keep))

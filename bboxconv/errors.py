@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, Self
 
 Severity = Literal["error", "warning", "note"]
 FIRST_PLACES = 5
@@ -141,7 +141,7 @@ class BboxconvError(Exception):
         super().__init__(self.diagnostics)
 
     @classmethod
-    def of(cls, code: str, message: str, *, where: str = "", detail: str = "", hint: str = "") -> BboxconvError:
+    def of(cls, code: str, message: str, *, where: str = "", detail: str = "", hint: str = "") -> Self:
         """An error of one diagnostic."""
         return cls([Diagnostic(code, message, places=(Place(where, detail),) if where else (), hint=hint)])
 

@@ -22,8 +22,7 @@ from bboxconv.codec import Target
 from bboxconv.errors import Findings, UsageError
 from bboxconv.request import Request
 from bboxconv.schema import Dataset
-from bboxconv.sources import Opened, check_max_errors, open_sources
-from bboxconv.suggest import did_you_mean
+from bboxconv.sources import Opened, check_max_errors, open_sources, unknown_split
 
 
 @dataclass(slots=True)
@@ -41,7 +40,7 @@ class Account:
     changed: Counter[str] = field(default_factory=Counter)
 
 
-def _sizes_of(request: Request, opened: Opened, stack: ExitStack) -> sizes.SizeTable | None:
+def _sizes_of(request: Request, stack: ExitStack) -> sizes.SizeTable | None:
     """The table of `--image-sizes`: a csv or Parquet table, or any data set that can be read."""
     if request.image_sizes is None:
         return None
@@ -65,7 +64,7 @@ def stream(
     """The batches of all sources, brought to one header and to what the target wants, counted. No target: as they
     come, in the header's box format.
     """
-    table = _sizes_of(request, opened, stack)
+    table = _sizes_of(request, stack)
     seen_splits: set[str | None] = set()
     for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
         box = dataset.header.box
@@ -100,11 +99,7 @@ def stream(
     unknown = [split for split in request.split if seen_splits and split not in seen_splits]
     if unknown:
         known = sorted(split for split in seen_splits if split is not None)
-        raise UsageError.of(
-            "unknown-split",
-            f"there is no split {unknown[0]!r}",
-            hint=did_you_mean(unknown[0], known) or f"splits: {', '.join(known)}",
-        )
+        raise unknown_split(unknown[0], known)
 
 
 def _with_sizes(
@@ -205,17 +200,16 @@ def _classify(batch: pa.RecordBatch, default: int | None, findings: Findings, sh
     if not column.null_count:
         return batch
     if default is not None:
-        rows = schema.with_columns(objects.rows, {"category": column.fill_null(default)})
-        return schema.with_objects(batch, replace(objects, rows=rows))
-    absent = np.flatnonzero(stages.lacking("category")(objects))
-    for row in absent.tolist():
+        return schema.with_objects(batch, objects.with_columns({"category": column.fill_null(default)}))
+    absent = stages.lacking("category")(objects)
+    for row in np.flatnonzero(absent).tolist():
         findings.add(
             "missing-class",
             "a box has no class",
             where=stages.place(batch, objects, row, shown),
             hint="--default-class NAME gives it one",
         )
-    return schema.with_objects(batch, schema.keep_objects(objects, ~stages.lacking("category")(objects)))
+    return schema.with_objects(batch, schema.keep_objects(objects, ~absent))
 
 
 def _require_names(batch: pa.RecordBatch, findings: Findings, account: Account, shown: str) -> pa.RecordBatch:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -186,8 +185,3 @@ def size_of(path: Path) -> tuple[int, int]:
         return 1, path.stat().st_size
     files = [p for p in path.rglob("*") if p.is_file() and p.name != MANIFEST]
     return len(files), sum(p.stat().st_size for p in files)
-
-
-def free_space(path: Path) -> int:
-    """Bytes free where `path` is or would be."""
-    return shutil.disk_usage(next(p for p in [path, *path.absolute().parents] if p.exists())).free

@@ -7,7 +7,7 @@ JSON text is carried as it was written; it is parsed only where units change or 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -115,11 +115,6 @@ def extras(columns: Mapping[str, pa.StringArray], length: int) -> pa.StringArray
         return pa.nulls(length, pa.string())
     written = objects(present)
     return pc.if_else(pc.equal(written, "{}"), pa.scalar(None, pa.string()), written)
-
-
-def rewrite(texts: pa.StringArray, function: Callable[[str], str | None]) -> pa.StringArray:
-    """Each JSON text that is not null through a function; for the few places where the inside must change."""
-    return pa.array([None if text is None else function(text) for text in texts.to_pylist()], pa.string())
 
 
 def joined(texts: pa.StringArray) -> memoryview:

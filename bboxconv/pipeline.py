@@ -18,7 +18,7 @@ import pyarrow as pa
 from bboxconv import io, loss, registry, workers
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Progress, Target, WriteContext, Writes, Written, silent
-from bboxconv.errors import BboxconvError, DataError, ExitCode, Findings, UsageError
+from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Account, stream
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
@@ -189,7 +189,7 @@ def _report(
 ) -> Report:
     for message, count in account.changed.items():
         findings.add("rotation-changed", message, severity="note", count=count)
-    known = dict(opened.header.switches.items())
+    known = dict(opened.header.switches)
     known.update({f"{writer.INFO.name}.{key}": value for key, value in request.out.items()} if writer else {})
     return Report(
         command="convert" if writer else "validate",
@@ -236,8 +236,3 @@ def _check_names(batch: pa.RecordBatch, seen: set[str], findings: Findings) -> N
         if key in seen:
             findings.add("duplicate-file-name", "two images have the same file name", severity="warning", where=name)
         seen.add(key)
-
-
-def error_report(command: Literal["convert", "validate"], error: BboxconvError) -> Report:
-    """The document of a run that was refused."""
-    return Report(command=command, exit_code=error.exit_code, findings=error.diagnostics)

@@ -7,9 +7,9 @@ All access to the objects of a batch goes through `flat` and `boxes_of`: `.value
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,8 @@ from bboxconv.boxes import BoxFormat
 if TYPE_CHECKING:
     import pandas as pd
 
-SHAPES = ("box", "rbox", "quad", "polygon", "mask", "ellipse", "circle", "line", "points", "cuboid", "tag")
+Shape = Literal["box", "rbox", "quad", "polygon", "mask", "ellipse", "circle", "line", "points", "cuboid", "tag"]
+SHAPES: tuple[str, ...] = get_args(Shape)
 """What `shape` may say; every batch uses this one dictionary, so that batches never need a common one found."""
 
 SHAPE = pa.dictionary(pa.int8(), pa.string())
@@ -158,6 +159,10 @@ class Objects:
         """The row number (N,) of the image of each object."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
+    def with_columns(self, columns: Mapping[str, pa.Array]) -> Objects:
+        """The same objects with some fields replaced, each by a column (N,)."""
+        return replace(self, rows=with_columns(self.rows, columns))
+
 
 def flat(batch: pa.RecordBatch) -> Objects:
     """The objects of a batch, whatever slices or nulls it holds."""
@@ -235,6 +240,32 @@ def with_objects(batch: pa.RecordBatch, objects: Objects) -> pa.RecordBatch:
     """The same images with other objects."""
     columns = {name: batch.column(name) for name in IMAGE_FIELDS}
     return image_batch(columns, objects.offsets, objects.rows, objects.annotated)
+
+
+def with_image_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    """The same images with some columns replaced, each by a column (B,)."""
+    for name, column in columns.items():
+        batch = batch.set_column(IMAGE.get_field_index(name), IMAGE.field(name), column)
+    return batch
+
+
+def with_split(batch: pa.RecordBatch, split: str | None) -> pa.RecordBatch:
+    """The same images in the split that the caller says; None: in their own."""
+    return batch if split is None else with_image_columns(batch, {"split": pa.repeat(split, len(batch))})
+
+
+def by_split(batch: pa.RecordBatch) -> Iterator[tuple[str | None, NDArray[np.bool_]]]:
+    """Each split of the batch, in order of first sight, and which of its images (B,) are in it."""
+    column = batch.column("split")
+    for split in pc.unique(column).to_pylist():
+        mask = column.is_null() if split is None else pc.equal(column, split).fill_null(False)
+        yield split, mask.to_numpy(zero_copy_only=False)
+
+
+def pieces(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
+    """The images of a batch in order, at most `size` at a time."""
+    for start in range(0, len(batch), size):
+        yield batch.slice(start, size)
 
 
 def keep_objects(objects: Objects, keep: NDArray[np.bool_]) -> Objects:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bboxconv.errors import UsageError
 from bboxconv.io import unsafe_name
-from bboxconv.schema import IMAGE
+from bboxconv.schema import IMAGE, with_image_columns
 from bboxconv.sizefiles import LARGEST, read_sizes
 
 Sizes = NDArray[np.int64]
@@ -31,16 +31,6 @@ _SUFFIX = re.compile(
     r"\.(avif|bmp|dib|dng|gif|hei[cf]|j2k|jfif|jp2|jpe?g?|jpf|jxl|mpo|p[bfgnp]m|png|svg|tga|tiff?|webp)$", re.IGNORECASE
 )
 _TIERS = 4
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """The width and height of `640x480`. Raises UsageError `bad-image-size`."""
-    match = re.fullmatch(r"([0-9]{1,10})x([0-9]{1,10})", text.strip().lower())
-    size = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not all(0 < side <= LARGEST for side in size):
-        message = f"{text!r} is no image size"
-        raise UsageError.of("bad-image-size", message, hint="write width x height in pixels, such as 640x480")
-    return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +153,9 @@ def fill(
         found[left] = _image_sizes(names.take(pa.array(left)), folders, exif)
     sizes = np.zeros(len(batch), np.int64)
     sizes[missing] = found
-    for name, values in zip(("width", "height"), _unpacked(sizes), strict=True):
-        at = batch.schema.get_field_index(name)
-        batch = batch.set_column(at, batch.schema.field(at), pc.coalesce(batch.column(at), values))
-    return batch, int(np.count_nonzero(found))
+    widths, heights = _unpacked(sizes)
+    columns = {"width": pc.coalesce(width, widths), "height": pc.coalesce(height, heights)}
+    return with_image_columns(batch, columns), int(np.count_nonzero(found))
 
 
 # -- packed sizes

@@ -192,9 +192,14 @@ def _of_splits(opened: list[Found], wanted: Sequence[str]) -> list[Found]:
     kept = [o for o in opened if o.source.split in wanted]
     if not kept:
         known = sorted({str(o.source.split) for o in opened})
-        hint = did_you_mean(wanted[0], known) or f"splits: {', '.join(known)}"
-        raise UsageError.of("unknown-split", f"there is no split {wanted[0]!r}", hint=hint)
+        raise unknown_split(wanted[0], known)
     return kept
+
+
+def unknown_split(name: str, known: Sequence[str]) -> UsageError:
+    """The error for a split that was asked for and is none of the known ones."""
+    hint = did_you_mean(name, known) or f"splits: {', '.join(known)}"
+    return UsageError.of("unknown-split", f"there is no split {name!r}", hint=hint)
 
 
 def _with_default(categories: tuple[Category, ...], name: str | None) -> tuple[tuple[Category, ...], int | None]:

@@ -64,8 +64,7 @@ def check_boxes(
         _report_boxes(batch, objects, rows, code, message, on_invalid, findings, shown)
     if on_invalid == "clip" and passing.any():
         clipped = clip_boxes(values, box, sizes)
-        rows = schema.with_columns(objects.rows, {"bbox": schema.bbox_array(clipped, valid)})
-        return schema.with_objects(batch, Objects(objects.offsets, objects.annotated, rows))
+        return schema.with_objects(batch, objects.with_columns({"bbox": schema.bbox_array(clipped, valid)}))
     if on_invalid == "drop" and (passing | flat).any():
         left_out["box-outside-image"] += int((passing & ~flat).sum())
         left_out["box-without-area"] += int(flat.sum())
@@ -147,7 +146,7 @@ def finite(batch: pa.RecordBatch, findings: Findings, shown: str) -> pa.RecordBa
             findings.add("non-finite", message, severity="warning", where=shown, count=count)
             columns[name] = pc.if_else(odd, pa.scalar(None, pa.float64()), column)
     if columns:
-        objects = Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns))
+        objects = objects.with_columns(columns)
     return schema.with_objects(batch, schema.keep_objects(objects, ~bad)) if columns or bad.any() else batch
 
 
@@ -161,15 +160,13 @@ def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, changed: Counter[s
         len(angles) - angles.null_count
     )
     columns: dict[str, pa.Array] = {"rotation": schema.null_column("rotation", len(angles))}
-    if how == "envelope" and box.rotation is not None:
+    if how == "envelope":
         values, valid = schema.boxes_of(objects.rows)
         turned = rotated_envelope(
             values, angles.fill_null(0.0).to_numpy(zero_copy_only=False), box, sizes_of(batch, objects.image_of())
         )
         columns["bbox"] = schema.bbox_array(turned, valid)
-    return schema.with_objects(
-        batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns))
-    )
+    return schema.with_objects(batch, objects.with_columns(columns))
 
 
 def convert(
@@ -189,9 +186,7 @@ def convert(
     if (source.scale, source.origin, source.inclusive) != (target.scale, target.origin, target.inclusive):
         one = {"segmentation": _polygons, "keypoints": _keypoints}
         columns |= {name: _points(objects.column(name), one[name], source, target, sizes) for name in drawn}
-    return schema.with_objects(
-        batch, Objects(objects.offsets, objects.annotated, schema.with_columns(objects.rows, columns))
-    )
+    return schema.with_objects(batch, objects.with_columns(columns))
 
 
 _POLYGONS = msgspec.json.Decoder(list[list[float]])

@@ -7,7 +7,6 @@ from collections import Counter
 from contextlib import ExitStack
 
 import numpy as np
-import pyarrow.compute as pc
 
 from bboxconv import jsontext, schema
 from bboxconv.codec import Progress, silent
@@ -46,12 +45,7 @@ def inspect(request: Request, progress: Progress = silent) -> Inspection:
                 fields[f"image.{name}"] += len(batch) - batch.column(name).null_count
             for name in schema.OBJECT_FIELDS:
                 fields[f"object.{name}"] += len(objects.rows) - objects.column(name).null_count
-            for split in pc.unique(batch.column("split")).to_pylist():
-                mask = np.asarray(
-                    pc.fill_null(pc.equal(batch.column("split"), split), split is None).to_numpy(zero_copy_only=False)
-                )
-                if split is None:
-                    mask = batch.column("split").is_null().to_numpy(zero_copy_only=False)
+            for split, mask in schema.by_split(batch):
                 counts = splits.setdefault(split or "", [0, 0])
                 counts[0] += int(mask.sum())
                 counts[1] += int(lengths[mask].sum())

@@ -22,7 +22,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
-
 PRELOAD = ("bboxconv.schema", "bboxconv.readers.jsonelements", "pyarrow.compute")
 """What every worker needs."""
 
@@ -56,7 +55,10 @@ def available() -> int:
 
 @contextmanager
 def pool(jobs: int) -> Iterator[Executor]:
-    """An executor of `jobs` processes, or this process where that is one."""
+    """An executor of `jobs` processes, or this process where that is one.
+
+    Raises OutputError where a worker process dies while the block waits for its results.
+    """
     if jobs <= 1:
         yield Here()
         return
@@ -66,6 +68,10 @@ def pool(jobs: int) -> Iterator[Executor]:
     executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts)
     try:
         yield executor
+    except BrokenProcessPool as error:
+        raise OutputError.of(
+            "worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less"
+        ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
@@ -81,14 +87,9 @@ def run(function: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Iterator[R
         return
     with pool(jobs) as executor:
         waiting: deque[Future[R]] = deque()
-        try:
-            for task in tasks:
-                waiting.append(executor.submit(function, task))
-                if len(waiting) > jobs + 1:
-                    yield waiting.popleft().result()
-            while waiting:
+        for task in tasks:
+            waiting.append(executor.submit(function, task))
+            if len(waiting) > jobs + 1:
                 yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise OutputError.of(
-                "worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less"
-            ) from error
+        while waiting:
+            yield waiting.popleft().result()

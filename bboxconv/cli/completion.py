@@ -29,7 +29,6 @@ class Group(Protocol):
     commands: Mapping[str, Command]
 
 
-VARIABLE = "_BBOXCONV_COMPLETE"
 BOXES = (
     "xyxy",
     "xywh",

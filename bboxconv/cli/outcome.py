@@ -29,7 +29,7 @@ def settle(work: Callable[[], ExitCode], look: Look) -> ExitCode:
     except Exception as error:  # the one place where every error ends
         if _closed_pipe(error):
             raise BrokenPipeError from error
-        failure = _failure(error, look)
+        failure = _failure(error)
         if look.debug:
             traceback.print_exception(error)
     from bboxconv.cli.ui import show_failure  # noqa: PLC0415 - not needed where all goes well
@@ -41,13 +41,13 @@ def settle(work: Callable[[], ExitCode], look: Look) -> ExitCode:
     return failure.exit_code
 
 
-def _failure(error: Exception, look: Look) -> BboxconvError:
+def _failure(error: Exception) -> BboxconvError:
     if isinstance(error, BboxconvError):
         return error
     if isinstance(error, OSError):
         where = str(error.filename or "")
         return OutputError.of("io-failed", f"reading or writing failed: {error.strerror or error}", where=where)
-    return bug(error, look)
+    return bug(error)
 
 
 def _closed_pipe(error: BaseException | None) -> bool:
@@ -58,7 +58,7 @@ def _closed_pipe(error: BaseException | None) -> bool:
     return False
 
 
-def bug(error: Exception, look: Look) -> BugError:
+def bug(error: Exception) -> BugError:
     """An unexpected error, with all that a report of it needs."""
     from importlib.metadata import PackageNotFoundError, metadata  # noqa: PLC0415 - slow to load, and rarely needed
 

@@ -22,7 +22,6 @@ class Parameter(Protocol):
     """What is used of an option or argument of the parser."""
 
     opts: list[str]
-    secondary_opts: list[str]
     name: str | None
     metavar: str | None
     help: str | None

@@ -159,11 +159,7 @@ class _Lines:
 
     def cut(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Batches of the size that the caller wants, in the split that the caller says."""
-        if self.source.split is not None:
-            split = pa.array([self.source.split] * len(batch), pa.string())
-            batch = batch.set_column(schema.IMAGE.get_field_index("split"), schema.IMAGE.field("split"), split)
-        for start in range(0, len(batch), self.context.batch_size):
-            yield batch.slice(start, self.context.batch_size)
+        return schema.pieces(schema.with_split(batch, self.source.split), self.context.batch_size)
 
 
 def _dataset(header: Header, reading: Reading, text: _Lines) -> Dataset:
@@ -207,8 +203,7 @@ def _collected(header: Header, reading: Reading, text: _Lines) -> Dataset:
         for batch, classes in zip(held, local, strict=True):
             objects = schema.flat(batch)
             category = pa.array([index[str(name)] for name in classes], pa.int32()).take(objects.column("category"))
-            rows = schema.with_columns(objects.rows, {"category": category})
-            yield from text.cut(schema.with_objects(batch, replace(objects, rows=rows)))
+            yield from text.cut(schema.with_objects(batch, objects.with_columns({"category": category})))
 
     return Dataset(replace(header, categories=categories), stream, held.rows)
 

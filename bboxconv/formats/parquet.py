@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -111,7 +110,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
                 for batch in batches:
                     _check(batch, header)
                     context.progress("read", len(batch), None, "images")
-                    yield from _cut(batch, source, context)
+                    yield from schema.pieces(schema.with_split(batch, source.split), context.batch_size)
 
     counts = [images for _, _, images in headers]
     return Dataset(header, stream, sum(counts) if min(counts) >= 0 else None)
@@ -163,8 +162,7 @@ def _read_images(file: pq.ParquetFile, context: ReadContext) -> Iterator[pa.Reco
             typed = _typed(pa.Table.from_batches([batch]), schema.IMAGE).combine_chunks().to_batches()[0]
             objects = schema.flat(typed)
             columns = {"shape": shapes(objects.column("shape")), "bbox": _null_boxes(objects.rows)}
-            rows = schema.with_columns(objects.rows, columns)
-            yield schema.with_objects(typed, replace(objects, rows=rows))
+            yield schema.with_objects(typed, objects.with_columns(columns))
 
 
 def _null_boxes(rows: pa.StructArray) -> pa.FixedSizeListArray:
@@ -182,7 +180,7 @@ def _four_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch
     boxes, valid = schema.boxes_of(objects.rows)
     column = pa.FixedSizeListArray.from_arrays(pa.array(boxes.ravel(), mask=~valid.repeat(4)), type=schema.BBOX)
-    return schema.with_objects(batch, replace(objects, rows=schema.with_columns(objects.rows, {"bbox": column})))
+    return schema.with_objects(batch, objects.with_columns({"bbox": column}))
 
 
 def _read_boxes(file: pq.ParquetFile, header: Header) -> Iterator[pa.RecordBatch]:
@@ -223,15 +221,6 @@ def _check(batch: pa.RecordBatch, header: Header) -> None:
     if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(header.categories):
         where = f"{bounds['min']} to {bounds['max']}"
         raise ValueError(f"a category index is not one of the {len(header.categories)} of the header: {where}")
-
-
-def _cut(batch: pa.RecordBatch, source: Source, context: ReadContext) -> Iterator[pa.RecordBatch]:
-    """Batches of the size that the caller wants, in the split that the caller says."""
-    if source.split is not None:
-        split = pa.array([source.split] * len(batch), pa.string())
-        batch = batch.set_column(schema.IMAGE.get_field_index("split"), schema.IMAGE.field("split"), split)
-    for start in range(0, len(batch), context.batch_size):
-        yield batch.slice(start, context.batch_size)
 
 
 def target(header: Header, options: Options) -> Target:

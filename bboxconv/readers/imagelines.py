@@ -21,12 +21,11 @@ from bboxconv import jsontext, schema
 from bboxconv.boxes import convert_boxes, extent
 from bboxconv.jsontext import compose, members
 from bboxconv.readers.lines import Block
-from bboxconv.schema import SHAPES
+from bboxconv.schema import SHAPES, Shape
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Number = float | None
-Shape = Literal["box", "rbox", "quad", "polygon", "mask", "ellipse", "circle", "line", "points", "cuboid", "tag"]
 NULL = msgspec.Raw(b"null")
 
 

@@ -14,7 +14,6 @@ import re
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -22,7 +21,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from bboxconv.codec import Progress, silent
-from bboxconv.errors import DataError, OutputError
+from bboxconv.errors import DataError
 from bboxconv.io import compression_of
 from bboxconv.readers.jsonblocks import SPACE, ArrayReader, Block, BlockResult, Keys, read_block, structure
 from bboxconv.readers.jsonbytes import PackedText, PlainText
@@ -66,9 +65,7 @@ class _Walk:
         countable = isinstance(self.text, PlainText) and position < 64 << 20
         line = self.text.read(0, position).count(b"\n") + 1 if countable else 0
         where = f"{self.shown}:{line}" if line > 1 else self.shown
-        return DataError(
-            [*DataError.of(code, message, where=where, detail=f"byte {position:,}", hint=hint).diagnostics]
-        )
+        return DataError.of(code, message, where=where, detail=f"byte {position:,}", hint=hint)
 
     def space(self, position: int) -> int:
         """The position of the next byte that is no white space."""
@@ -269,10 +266,6 @@ def read_document(
     walk = _Walk(text, shown or str(path), block, executor or Here(), jobs + 2 if parallel else 1, progress)
     try:
         yield from walk.document(readers)
-    except BrokenProcessPool as error:
-        raise OutputError.of(
-            "worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less"
-        ) from error
     except OSError as error:
         if text.size is None:
             raise DataError.of(

@@ -180,8 +180,12 @@ class FormatConformance:
         self.put(dataset, self.destination(tmp_path))
         found = self.get(self.destination(tmp_path))
         assert found.header.box == box
-        numbers = [schema.boxes_of(schema.flat(batch).rows)[0] for read in (dataset, found) for batch in read]
-        assert numbers[0].tobytes() == np.concatenate(numbers[1:]).tobytes()
+        (wanted,) = (schema.boxes_of(schema.flat(batch).rows)[0] for batch in dataset)
+        read = np.concatenate([schema.boxes_of(schema.flat(batch).rows)[0] for batch in found])
+        assert read.shape == wanted.shape
+        differ = (wanted.view(np.int64) != read.view(np.int64)).any(axis=1)
+        # the first alone: a difference of thousands of numbers is slow to show, and tells no more
+        assert wanted[differ][:1].tolist() == read[differ][:1].tolist()
 
     def test_it_is_recognised(self, tmp_path: Path) -> None:
         """What the format wrote is detected as this format, with evidence."""

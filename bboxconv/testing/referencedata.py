@@ -326,7 +326,6 @@ def in_batches(dataset: Dataset, size: int) -> Dataset:
 
     def stream() -> Iterator[pa.RecordBatch]:
         for batch in dataset:
-            for start in range(0, len(batch), size):
-                yield batch.slice(start, size)
+            yield from schema.pieces(batch, size)
 
     return replace(dataset, stream=stream)

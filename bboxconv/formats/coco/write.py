@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -59,7 +59,8 @@ def write_coco(header: Header, batches: Iterable[pa.RecordBatch], out: Path, con
         if not folder:
             documents[None] = _Document.begin(out, head, written)
         for batch in batches:
-            for split, piece in _by_split(batch) if folder else [(None, batch)]:
+            parts = ((split, schema.keep_images(batch, mask)) for split, mask in schema.by_split(batch))
+            for split, piece in parts if folder else [(None, batch)]:
                 split = split or None
                 if split not in documents and not _refused(split, context.findings):
                     name = f"instances_{split}.json" if split else "instances.json"
@@ -107,17 +108,6 @@ def _category_ids(categories: tuple[Category, ...], filled: Counter[str]) -> pa.
             filled["category.id"] += 1
         ids.append(own or str(after if category.id is None else category.id))
     return pa.array(ids, pa.string())
-
-
-def _by_split(batch: pa.RecordBatch) -> Iterator[tuple[str | None, pa.RecordBatch]]:
-    splits = pc.unique(batch.column("split")).to_pylist()
-    for split in splits:
-        mask = (
-            pc.is_null(batch.column("split"))
-            if split is None
-            else pc.equal(batch.column("split"), split).fill_null(False)
-        )
-        yield split, batch if len(splits) == 1 else batch.filter(mask)
 
 
 def _refused(split: str | None, findings: Findings) -> bool:

@@ -59,16 +59,14 @@ from bboxconv.formats.voc.write import Style, write_documents
 from bboxconv.io import HEAD
 from bboxconv.readers.xmlfiles import find, load
 from bboxconv.schema import (
-    IMAGE_FIELDS,
     Category,
     Dataset,
     Header,
-    Objects,
     flat,
     image_batch,
     keep_images,
     object_rows,
-    with_columns,
+    with_image_columns,
     with_objects,
 )
 from bboxconv.spool import Spool
@@ -215,15 +213,11 @@ def _final(
     objects = flat(batch)
     if len(objects.rows):
         numbers = categories[objects.column("category").to_numpy(zero_copy_only=False)]
-        objects = Objects(
-            objects.offsets, objects.annotated, with_columns(objects.rows, {"category": pa.array(numbers)})
-        )
+        batch = with_objects(batch, objects.with_columns({"category": pa.array(numbers)}))
     if names is None:
-        return with_objects(batch, objects)
-    columns = {name: batch.column(name) for name in IMAGE_FIELDS} | {"file_name": pa.array(names, pa.string())}
-    return keep_images(
-        image_batch(columns, objects.offsets, objects.rows), np.array([name is not None for name in names])
-    )
+        return batch
+    batch = with_image_columns(batch, {"file_name": pa.array(names, pa.string())})
+    return keep_images(batch, np.array([name is not None for name in names]))
 
 
 def _unseen(images: list[tuple[str, str, str | None]]) -> pa.RecordBatch:

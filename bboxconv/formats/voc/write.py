@@ -20,7 +20,7 @@ from bboxconv.errors import Findings
 from bboxconv.formats.voc.document import SIDES
 from bboxconv.io import unsafe_name
 from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, load, plain, written
-from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects
+from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
 
 PART = 2048
 """Images whose text is built at a time."""
@@ -80,8 +80,8 @@ def write_documents(
             "bad-value", "a class name is empty or holds a character that XML cannot", where=output.shown, detail=detail
         )
     for batch in batches:
-        for at in range(0, batch.num_rows, PART):
-            _write_part(batch.slice(at, PART), pa.array(names, pa.string()), bad, style, output)
+        for part in pieces(batch, PART):
+            _write_part(part, pa.array(names, pa.string()), bad, style, output)
 
 
 def _write_part(

@@ -51,7 +51,7 @@ from bboxconv.formats.yolo.tree import Tree, find_tree
 from bboxconv.formats.yolo.write import write_tree
 from bboxconv.jsontext import members
 from bboxconv.readers.textfiles import numbers_of, rows_of, sample
-from bboxconv.schema import Category, Dataset, Header
+from bboxconv.schema import Category, Dataset, Header, pieces
 from bboxconv.spool import Spool
 
 BOX = BoxFormat("cxcywh", 1.0)
@@ -143,8 +143,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
     def stream() -> Iterator[pa.RecordBatch]:
         for batch in held if held is not None else (batch for batch, _ in _batches(tasks, images, context, seen)):
-            for begin in range(0, batch.num_rows, context.batch_size):
-                yield batch.slice(begin, context.batch_size)
+            yield from pieces(batch, context.batch_size)
 
     return Dataset(header, stream, images, tuple((source.split or part.split, part.folder) for part in tree.parts))
 

@@ -22,7 +22,7 @@ from bboxconv.codec import WriteContext
 from bboxconv.errors import Findings, UsageError, printable
 from bboxconv.formats.yolo.text import Style, keypoint_count, label_texts
 from bboxconv.io import unsafe_name
-from bboxconv.schema import Header, flat
+from bboxconv.schema import Header, flat, pieces
 
 _AT_ONCE = 4_096
 """Images whose rows are made text at a time: keeps the text of polygons far below Arrow's 2 GiB."""
@@ -67,7 +67,7 @@ def write_tree(
     state = _State(str(out), context.findings)
     state.make(f"{out}/labels")
     style = Style(task, digits, score, _declared_keypoints(header) if task == "pose" else 0)
-    stream = (batch.slice(begin, _AT_ONCE) for batch in batches for begin in range(0, batch.num_rows, _AT_ONCE))
+    stream = (piece for batch in batches for piece in pieces(batch, _AT_ONCE))
     held: list[pa.RecordBatch] = []
     for batch in stream:
         if task == "pose" and not style.keypoints:  # rows without keypoints must be as long as those with
