@@ -64,9 +64,15 @@ def convert(
 ) -> Report:
     """Convert annotations from one format to another, as `bboxconv convert` does; the options are its flags.
 
-    `src` is a path, `split=path`, or several of them. Returns the account of what was read, written, left out and
-    lost. Raises UsageError for a call that is wrong, DataError where the data is refused (its `diagnostics` say why;
-    nothing is written) and OutputError where reading or writing fails.
+    `src` is a path, `split=path`, or several of them; `dst` a path. `from_` and `to` name formats, where content and
+    name do not say them. `in_` and `out` are options of the formats, such as `{"task": "segment"}`, which
+    `bboxconv formats NAME` lists; the other options are explained by `bboxconv convert --help`. `image_size` is
+    (width, height) in pixels; `jobs` 0 is one process for each core; `memory` is in bytes; `strict` is `"default"`
+    (geometry, labels, flags), `"all"` or field names with commas.
+
+    Returns the account of what was read, written, left out and lost. Raises UsageError for a call that is wrong,
+    DataError where the data is refused (its `diagnostics` say why; nothing is written) and OutputError where reading
+    or writing fails.
     """
     pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
     request = Request(

@@ -48,8 +48,7 @@ class BoxFormat:
     kind: xyxy (two corners), xywh (top-left corner and size) or cxcywh (centre and size). scale: None for pixels,
     else the number of parts that the image's side is divided into: 1, 100, 1000, 1024. origin: number of the first
     pixel, 0 or 1. inclusive: the second corner is the last pixel of the box (width = x2 - x1 + 1). A width that is
-    written out counts
-        those pixels already, so xywh and cxcywh are the same numbers either way.
+    written out counts those pixels already, so xywh and cxcywh are the same numbers either way.
     rotation: how an angle beside the box is read; the box itself is the unrotated rectangle.
 
     ValueError: an unknown kind, a scale that is not positive, or an origin or inclusive end on a box without pixels.

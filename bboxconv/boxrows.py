@@ -88,11 +88,7 @@ def first_rows(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 def image_rows(rows: pa.Table, header: Header) -> pa.RecordBatch:
     """The images of some rows of `row_schema`; the inverse of `box_rows`. Raises ValueError as `first_rows`."""
     starts = first_rows(rows)
-    whole = rows.combine_chunks()
-    columns = {
-        name: pa.concat_arrays(whole.column(name).chunks) if len(whole) else pa.array([], whole.schema.field(name).type)
-        for name in whole.column_names
-    }
+    columns = {name: rows.column(name).combine_chunks() for name in rows.column_names}
     filled = columns["object"].to_numpy(zero_copy_only=False)
     first = pa.array(starts)
     offsets = np.concatenate(([0], np.cumsum(filled)))[np.append(starts, len(filled))].astype(np.int64)

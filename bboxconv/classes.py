@@ -13,8 +13,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bboxconv.classfiles import read_map as read_map
-from bboxconv.classfiles import read_names as read_names
 from bboxconv.errors import Diagnostic, Findings, UsageError
 from bboxconv.schema import Category, Header, flat, keep_objects, with_objects
 from bboxconv.suggest import did_you_mean

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from bboxconv.errors import BboxconvError, OutputError, UsageError
-from bboxconv.io import base_suffix, open_input
+from bboxconv.errors import UsageError
+from bboxconv.io import base_suffix, given_file, open_input
 
 MOST = 1_000_000
 """The highest number of a class in a file of names: a mistyped number must not fill the memory with gaps."""
@@ -164,16 +164,10 @@ def _map_rows(text: str, path: Path) -> list[tuple[str, str, str]]:
 def _text(path: Path) -> str:
     """The text of a small file, without a byte order mark."""
     try:
-        with open_input(path) as file:
+        with given_file(path), open_input(path) as file:
             return file.read().decode("utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError.of("path-not-found", "there is no such file", where=str(path)) from error
     except UnicodeDecodeError as error:
         raise _refused("bad-encoding", path, "the file is not UTF-8 text", "save it as UTF-8") from error
-    except OSError as error:
-        raise OutputError.of(
-            "read-failed", f"the file cannot be read: {error.strerror or error}", where=str(path)
-        ) from error
 
 
 def _yaml(text: str, path: Path, code: str) -> object:
@@ -188,5 +182,5 @@ def _yaml(text: str, path: Path, code: str) -> object:
     return value
 
 
-def _refused(code: str, path: Path, message: str, hint: str = "") -> BboxconvError:
+def _refused(code: str, path: Path, message: str, hint: str = "") -> UsageError:
     return UsageError.of(code, message, where=str(path), hint=hint)

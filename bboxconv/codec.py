@@ -19,6 +19,8 @@ from bboxconv.boxes import BoxFormat
 from bboxconv.errors import Findings
 from bboxconv.schema import IMAGE_FIELDS, OBJECT_FIELDS, Dataset, Header
 
+Crowd = Literal["keep", "drop"]
+Rotated = Literal["envelope", "unrotated", "drop"]
 Options = Mapping[str, str]
 """The options of one side, as `--in` and `--out` give them, completed with their defaults."""
 
@@ -142,9 +144,9 @@ class Target:
     """Fields that must not be null: of `image.file_name`, `image.width`, `image.height`, `object.category`,
     `object.bbox`.
     """
-    crowd: Literal["keep", "drop"] = "keep"
+    crowd: Crowd = "keep"
     """What becomes of crowd boxes where `object.iscrowd` is not carried."""
-    rotated: Literal["envelope", "unrotated", "drop"] = "envelope"
+    rotated: Rotated = "envelope"
     """What becomes of rotated boxes where `object.rotation` is not carried."""
     reserved: frozenset[str] = frozenset()
     """Extra keys (`object.extra.image_id`) that have a meaning of their own in the format: they cannot be carried
@@ -237,3 +239,14 @@ DECIMALS = Option("decimals", "full", "digits after the point of written coordin
 def option(options: Options, spec: Option) -> str:
     """The value of an option, or its default."""
     return options.get(spec.name, spec.default)
+
+
+def crowd_of(options: Options, spec: Option) -> Crowd:
+    """The value of CROWD_KEEP or CROWD_DROP."""
+    return "drop" if option(options, spec) == "drop" else "keep"
+
+
+def rotated_of(options: Options) -> Rotated:
+    """The value of ROTATED."""
+    value = option(options, ROTATED)
+    return "drop" if value == "drop" else "unrotated" if value == "unrotated" else "envelope"

@@ -7,7 +7,7 @@ each code. Imports nothing of ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal, Self
@@ -32,6 +32,11 @@ class ExitCode(IntEnum):
 def printable(text: str) -> str:
     """Text from a file as it may be shown on a terminal: control characters and lone surrogates are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def shortened(text: str) -> str:
+    """Text of a file as it may be quoted: 60 characters at most."""
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,24 @@ class Findings:
         """Count one sight (or `count` of them, first seen at `where`)."""
         places = (Place(where, detail),) if where else ()
         self.merge([Diagnostic(code, message, severity, count, places, hint)])
+
+    def add_each(
+        self,
+        code: str,
+        message: str,
+        rows: Sequence[int],
+        place: Callable[[int], tuple[str, str]],
+        *,
+        severity: Severity = "error",
+        hint: str = "",
+        kept: int = FIRST_PLACES,
+    ) -> None:
+        """Count one sight for each row, the first `kept` with their places: `place` gives where and detail of a row."""
+        for row in rows[:kept]:
+            where, detail = place(row)
+            self.add(code, message, severity=severity, where=where, detail=detail, hint=hint)
+        if len(rows) > kept:
+            self.add(code, message, severity=severity, hint=hint, count=len(rows) - kept)
 
     def merge(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Count the sights of another collection, such as a worker's, after those already here."""

@@ -23,6 +23,7 @@ from bboxconv.errors import Findings, UsageError
 from bboxconv.request import Request
 from bboxconv.schema import Dataset
 from bboxconv.sources import Opened, check_max_errors, open_sources, unknown_split
+from bboxconv.suggest import for_missing
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ def _sizes_of(request: Request, stack: ExitStack) -> sizes.SizeTable | None:
         return None
     path = Path(request.image_sizes)
     if not path.exists():
-        raise UsageError.of("path-not-found", f"there is no {path}")
+        raise UsageError.of("path-not-found", f"--image-sizes: there is no {path}", hint=for_missing(path))
     if path.is_file() and io.base_suffix(path) in (".csv", ".tsv", ".txt"):
         return sizes.from_table(path)
     if path.is_file() and io.base_suffix(path) == ".parquet":
@@ -166,7 +167,7 @@ def _fit(
     """What the target cannot take is left out, filled or refused."""
     out = account.left_out_boxes
     if target.finite:
-        batch = stages.finite(batch, findings, shown)
+        batch = stages.finite(batch, findings, out, shown)
     if "object.iscrowd" not in target.carries and target.crowd == "drop":
         batch = stages.leave_out(batch, stages.flagged("iscrowd"), "crowd", out)
     if "object.ignore" not in target.carries:
@@ -178,7 +179,7 @@ def _fit(
     if "object.bbox" in target.requires:
         batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
     if "object.category" in target.requires:
-        batch = _classify(batch, opened.default_class, findings, shown)
+        batch = _classify(batch, opened.default_class, findings, account, shown)
     if "unannotated" not in target.carries:
         if request.unannotated == "skip":
             batch = _keep(batch, batch.column("objects").is_valid(), "not annotated", account)
@@ -194,12 +195,15 @@ def _fit(
     return batch
 
 
-def _classify(batch: pa.RecordBatch, default: int | None, findings: Findings, shown: str) -> pa.RecordBatch:
+def _classify(
+    batch: pa.RecordBatch, default: int | None, findings: Findings, account: Account, shown: str
+) -> pa.RecordBatch:
     objects = schema.flat(batch)
     column = objects.column("category")
     if not column.null_count:
         return batch
     if default is not None:
+        account.filled["object.category"] += column.null_count
         return schema.with_objects(batch, objects.with_columns({"category": column.fill_null(default)}))
     absent = stages.lacking("category")(objects)
     for row in np.flatnonzero(absent).tolist():
@@ -209,6 +213,7 @@ def _classify(batch: pa.RecordBatch, default: int | None, findings: Findings, sh
             where=stages.place(batch, objects, row, shown),
             hint="--default-class NAME gives it one",
         )
+    account.left_out_boxes["without a class"] += int(absent.sum())
     return schema.with_objects(batch, schema.keep_objects(objects, ~absent))
 
 

@@ -4,11 +4,13 @@ whole or not at all.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, cast
 
@@ -18,7 +20,14 @@ from bboxconv.errors import OutputError, UsageError
 
 COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+BOM = b"\xef\xbb\xbf"
 HEAD = 1 << 16
+CLASH = (FileExistsError, NotADirectoryError, IsADirectoryError)
+"""What making a file or folder raises where another is in the way."""
+SPECIAL = "name a file; - is standard input or output"
+"""What to do about a device or a pipe."""
+STAGE = ".bboxconv-"
+"""In the name of a folder that is written to before its content is put in place."""
 MANIFEST = ".bboxconv-manifest"
 """In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
 
@@ -44,6 +53,56 @@ def open_output(path: Path) -> BinaryIO:
     return cast(
         BinaryIO, path.open("wb") if name is None else pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), name)
     )
+
+
+@contextmanager
+def given_file(path: Path) -> Iterator[None]:
+    """While a file is read that a flag names: UsageError where there is none, OutputError where reading fails."""
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError.of("path-not-found", "there is no such file", where=str(path)) from error
+    except OSError as error:
+        raise OutputError.of(
+            "read-failed", f"the file cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
+
+
+def read_small(path: str) -> bytes:
+    """The bytes of a file that is likely small, in as few calls as can be: there may be 100,000 of them."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe of that name must not stop the run
+    try:
+        data = os.read(file, HEAD)
+        if not data and not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", path)
+        if len(data) < HEAD:
+            return data
+        chunks = [data]
+        while chunk := os.read(file, 1 << 22):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(file)
+
+
+def read_range(path: str, start: int, stop: int) -> bytes:
+    """The bytes of a plain file from `start` to `stop`, fewer where it ends."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(file, stop - start, start)
+    finally:
+        os.close(file)
+
+
+def write_new(path: str, data: bytes | memoryview) -> None:
+    """Write a small file; raises one of CLASH where another stands there, or a file where its folder would be."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    finally:
+        os.close(file)
 
 
 def head(path: Path) -> bytes:
@@ -92,29 +151,50 @@ def staged(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> 
     not write is touched.
 
     Raises UsageError where `dst` exists and `overwrite` is not given, or where a file that bboxconv did not write is
-    in the way; OutputError where writing fails.
+    in the way; OutputError where writing fails. A link is followed: what it names is replaced. Folders that had to be
+    made for `dst` are removed when the block raises.
     """
     refuse_existing(dst, layout, overwrite=overwrite)
+    dst = Path(os.path.realpath(dst)) if dst.is_symlink() else dst
     parent = dst.absolute().parent
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{dst.name}.bboxconv-", dir=parent) as folder:
-            stage = Path(folder) / dst.name
-            if layout == "folder":
-                stage.mkdir()
-            yield stage
-            if layout == "file":
-                stage.replace(dst)
-            else:
-                _place_folder(stage, dst)
+        with ExitStack() as undo:
+            for folder in reversed([folder for folder in (parent, *parent.parents) if not folder.exists()]):
+                undo.callback(_remove_empty, folder)
+            parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{dst.name}{STAGE}", dir=parent) as temporary:
+                stage = Path(temporary) / dst.name
+                if layout == "folder":
+                    stage.mkdir()
+                yield stage
+                if layout == "file":
+                    stage.replace(dst)
+                else:
+                    _place_folder(stage, dst)
+            undo.pop_all()
     except OSError as error:
+        where = str(error.filename or dst)
         raise OutputError.of(
-            "write-failed", f"cannot write: {error.strerror or error}", where=str(error.filename or dst)
+            "write-failed", f"cannot write: {error.strerror or error}", where=str(dst) if STAGE in where else where
         ) from error
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path is a device, a pipe or a socket: renaming onto one replaces it, reading one may never end."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def refuse_existing(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> None:
     """Raise UsageError where `dst` exists and may not be replaced."""
+    if is_special(dst):
+        raise UsageError.of(
+            "special-file", "the output is a device or a pipe, which is never replaced", where=str(dst), hint=SPECIAL
+        )
     if layout == "file" and dst.is_dir():
         raise UsageError.of(
             "output-is-folder", "the output is a folder, and this format writes one file", where=str(dst)

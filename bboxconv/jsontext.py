@@ -117,6 +117,15 @@ def extras(columns: Mapping[str, pa.StringArray], length: int) -> pa.StringArray
     return pc.if_else(pc.equal(written, "{}"), pa.scalar(None, pa.string()), written)
 
 
+def rows_with(texts: pa.StringArray, keys: Sequence[str]) -> list[int]:
+    """The numbers of the rows whose JSON text may have one of these keys (plain words), at whatever depth; the others
+    have none of them.
+    """
+    likely = pc.match_substring_regex(texts, '"(?:' + "|".join(keys) + r')"\s*:').fill_null(False)
+    rows: list[int] = np.flatnonzero(likely.to_numpy(zero_copy_only=False)).tolist()
+    return rows
+
+
 def joined(texts: pa.StringArray) -> memoryview:
     """The bytes of all texts one behind the other, without a copy. None may be null."""
     offsets, data = texts.buffers()[1:]

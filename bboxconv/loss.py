@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Literal
@@ -11,10 +12,11 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bboxconv import jsontext, schema
 from bboxconv.codec import Target
-from bboxconv.errors import Diagnostic
+from bboxconv.errors import Diagnostic, UsageError
 from bboxconv.schema import Header
 
 FieldClass = Literal["geometry", "label", "flag", "metadata"]
@@ -87,18 +89,17 @@ def _count_reserved(
     keys = {key.removeprefix(prefix) for key in reserved if key.startswith(prefix)}
     if not keys or texts.null_count == len(texts):
         return
-    likely = pc.match_substring_regex(texts, '"(?:' + "|".join(sorted(keys)) + r')"\s*:').fill_null(False)
-    for row in np.flatnonzero(likely.to_numpy(zero_copy_only=False)).tolist():
+    for row in jsontext.rows_with(texts, sorted(keys)):
         for key, text in jsontext.members(texts[row].as_py()).items():
             if key in keys and (key not in fields or (text != "null" and column(key)[row].is_valid)):
                 lost[prefix + key] += 1
 
 
 def _count_keys(texts: pa.StringArray, prefix: str, carries: frozenset[str], lost: Counter[str]) -> None:
-    for text in texts.drop_null().to_pylist():
-        for key in jsontext.members(text):
+    for counted in texts.drop_null().value_counts().to_pylist():  # many objects say the same, such as their pose
+        for key in jsontext.members(counted["values"]):
             if prefix + key not in carries:
-                lost[prefix + key] += 1
+                lost[prefix + key] += counted["counts"]
 
 
 def count_header(header: Header, carries: frozenset[str], lost: Counter[str]) -> None:
@@ -116,6 +117,34 @@ def count_header(header: Header, carries: frozenset[str], lost: Counter[str]) ->
             lost[f"category.{name}"] += sum(getattr(category, name) is not None for category in header.categories)
 
 
+def count_overruled(header: Header, index: NDArray[np.int32], kept: Header, lost: Counter[str]) -> None:
+    """Count what one of several sources says once and what is not `kept`, as an earlier source says otherwise. `index`:
+    the class in `kept` of each class of the source, or -1.
+    """
+    for name, value, other in (("info", header.info, kept.info), ("licenses", header.licenses, kept.licenses)):
+        if value is not None and not _same(value, other):
+            lost[name] += 1
+    if header.extra is not None and header.extra != kept.extra:
+        members = jsontext.members(kept.extra or "{}")
+        lost.update(
+            f"extra.{key}" for key, text in jsontext.members(header.extra).items() if not _same(text, members.get(key))
+        )
+    for category, place in zip(header.categories, index.tolist(), strict=True):
+        if place < 0 or category.name != kept.categories[place].name:  # left out or renamed, as the user asked
+            continue
+        for name in ("supercategory", "extra"):
+            value = getattr(category, name)
+            if value is not None and not _same(value, getattr(kept.categories[place], name)):
+                lost[f"category.{name}"] += 1
+
+
+def _same(text: str, other: str | None) -> bool:
+    try:
+        return text == other or (other is not None and json.loads(text) == json.loads(other))
+    except ValueError:
+        return False
+
+
 def class_of(field: str) -> FieldClass:
     """Geometry, label, flag or metadata."""
     return CLASSES.get(field, "metadata")
@@ -123,13 +152,22 @@ def class_of(field: str) -> FieldClass:
 
 def refused(lost: Mapping[str, int], strict: str | None, asked: Collection[str]) -> list[Diagnostic]:
     """What `--strict` refuses of what is lost. `strict`: None; `default`, every class but metadata; `all`; or field
-    names with commas. `asked`: the options of `--out` that were given.
+    names with commas. `asked`: the options of `--out` that were given. Raises UsageError for an unknown field.
     """
     if strict is None:
         return []
+    known = {"image", "object", "category", "info", "licenses", "extra"}
+    for name in strict.split(",") if strict not in ("default", "all") else ():
+        part, _, column = name.partition(".")
+        fields = {"image": schema.IMAGE_FIELDS, "object": schema.OBJECT_FIELDS}.get(part)
+        if part not in known or (column and fields is not None and column.partition(".")[0] not in fields):
+            hint = "`bboxconv formats` lists fields as object.score, image.extra; or default, all"
+            raise UsageError.of("unknown-field", f"--strict names a field that there is not: {name!r}", hint=hint)
     wanted = {field for option in asked for field in ASKED_BY.get(option, ())}
     found = []
     for field, count in lost.items():
+        if not count:
+            continue
         named = strict not in ("default", "all") and any(
             field == name or field.startswith(f"{name}.") for name in strict.split(",")
         )

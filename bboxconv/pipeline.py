@@ -23,7 +23,8 @@ from bboxconv.flow import Account, stream
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
-from bboxconv.sources import Opened, at_hand, open_sources
+from bboxconv.sources import Opened, at_hand, named, open_sources
+from bboxconv.suggest import did_you_mean
 
 
 def run(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Report:
@@ -42,6 +43,7 @@ def run(request: Request, progress: Progress = silent, dataset: Dataset | None =
         layout = _layout(writer, request.dst)
         if request.dst != "-":
             io.refuse_existing(Path(request.dst), layout, overwrite=request.overwrite)
+        _spare_data(request)
         opened = open_sources(request, findings, stack, progress) if dataset is None else at_hand(dataset)
         target = _target(writer, opened.header, options, request, layout)
         header = replace(opened.header, box=target.box or opened.header.box)
@@ -58,13 +60,25 @@ def run(request: Request, progress: Progress = silent, dataset: Dataset | None =
             request.dst,
         )
         loss.count_header(opened.header, target.carries, account.lost)
-        batches = stream(request, opened, target, account, findings, stack)
+        for other, index in zip(opened.datasets, opened.index, strict=True):
+            loss.count_overruled(other.header, index, opened.header, account.lost)
+        batches = _told(stream(request, opened, target, account, findings, stack), opened, progress)
         written, files, size = _write(
             request, writer, header, batches, layout, context, lambda: _refuse(request, findings, account)
         )
     account.filled.update(written.filled)
     report = _report(request, opened, account, findings, written, time.monotonic() - began, writer)
     return replace(report, files=files, bytes=size, exit_code=ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE)
+
+
+def _spare_data(request: Request) -> None:
+    """Raise UsageError where the list of rejects would replace a source or the destination."""
+    if request.rejects is None:
+        return
+    rejects = request.rejects.resolve()
+    paths = [Path(path).resolve() for path in (*(named(text)[1] for text in request.sources), request.dst)]
+    if rejects in paths or (rejects.exists() and any(path in rejects.parents for path in paths)):
+        raise UsageError.of("report-is-data", "--rejects names a source or DST", where=str(request.rejects))
 
 
 def _writer_for(dst: str) -> Writes:
@@ -107,10 +121,16 @@ def _target(writer: Writes, header: Header, options: Mapping[str, str], request:
             f"{writer.INFO.name} has a box format of its own: {target.box.name}",
             hint="--box is for Parquet and JSON Lines",
         )
+    return replace(target, box=_box_format(request.box))
+
+
+def _box_format(name: str) -> BoxFormat:
     try:
-        return replace(target, box=BoxFormat.parse(request.box))
+        return BoxFormat.parse(name)
     except ValueError as error:
-        raise UsageError.of("unknown-box-format", str(error)) from error
+        known = ("xyxy", "xywh", "cxcywh", "xyxyn", "xywhn", "cxcywhn")
+        hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
+        raise UsageError.of("unknown-box-format", f"--box: there is no box format {name!r}", hint=hint) from error
 
 
 def _write(
@@ -145,6 +165,16 @@ def _write(
         refuse()
         files, size = io.size_of(stage)
     return written, files, size
+
+
+def _told(batches: Iterator[pa.RecordBatch], opened: Opened, progress: Progress) -> Iterator[pa.RecordBatch]:
+    """The batches, each reported as written once the writer comes for the next."""
+    counts = [dataset.images for dataset in opened.datasets]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    for batch in batches:
+        size = len(batch)
+        yield batch
+        progress("writing", size, total, "images")
 
 
 def _used_up(batches: Iterator[pa.RecordBatch], writer: Writes) -> None:
@@ -195,9 +225,7 @@ def _report(
         command="convert" if writer else "validate",
         sources=opened.sides,
         target=Side(request.dst, writer.INFO.name) if writer else None,
-        read=Counts(
-            account.read_images, account.read_boxes, sum(len(d.header.categories) for d in opened.datasets[:1])
-        ),
+        read=Counts(account.read_images, account.read_boxes, opened.read_categories),
         written=Counts(account.images, account.boxes, len(opened.header.categories)),
         left_out_images=+account.left_out_images,
         left_out_boxes=+account.left_out_boxes,

@@ -17,7 +17,7 @@ from typing import cast
 from bboxconv.codec import Detects, FormatInfo, Match, Option, Reads, Source, Writes
 from bboxconv.errors import DataError, Diagnostic, OutputError, UsageError
 from bboxconv.io import base_suffix, head
-from bboxconv.suggest import did_you_mean
+from bboxconv.suggest import did_you_mean, nearest
 
 GROUP = "bboxconv.formats"
 SURE = 0.85
@@ -214,9 +214,9 @@ def _inside(folder: Path, module: Detects) -> list[str]:
 
 def by_destination(dst: str) -> Writes:
     """The format that the name of a destination says: by its extension, or by a word of a folder's name (`yolo/`,
-    `street-voc`).
+    `street-voc`, `voc2012`).
 
-    Raises UsageError where it says none.
+    Raises UsageError where it says none, or more than one.
     """
     path = Path(dst)
     suffix = base_suffix(path)
@@ -225,11 +225,18 @@ def by_destination(dst: str) -> Writes:
     if len(by_suffix) == 1:
         return writer(by_suffix[0])
     words = set(re.split(r"[^a-z0-9]+", path.name.lower()))
+    words |= {word.rstrip("0123456789") for word in words}
     by_word = [name for name, info in usable if ({name} | set(info.aliases)) & words]
     if not by_suffix and len(by_word) == 1:
         return writer(by_word[0])
-    known = ", ".join(sorted({extension for _, info in usable for extension in info.extensions}))
-    hint = f"--to FORMAT says it; the extensions {known} do, or a folder whose name holds that of its format"
+    if not by_suffix and len(by_word) > 1:
+        message = f"the name of the destination holds those of several formats: {', '.join(by_word)}"
+        raise UsageError.of("unknown-target", message, where=dst, hint="--to FORMAT says which")
+    known = sorted({extension for _, info in usable for extension in info.extensions})
+    near = nearest(suffix, known) if suffix and suffix not in known else None
+    hint = (f"did you mean {near!r}? " if near else "") + (
+        f"--to FORMAT says it, or a name such as boxes.parquet or yolo/ (extensions: {' '.join(known)})"
+    )
     raise UsageError.of("unknown-target", "the destination does not say its format", where=dst, hint=hint)
 
 

@@ -15,8 +15,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bboxconv.errors import BboxconvError, OutputError, UsageError
-from bboxconv.io import base_suffix, open_input
+from bboxconv.errors import UsageError
+from bboxconv.io import BOM, base_suffix, given_file, open_input
 
 LARGEST = 2**31 - 1
 NEWLINE = b"\n"
@@ -57,17 +57,10 @@ def read_sizes(path: Path) -> SizeRows:
     read or a side that is no whole number from 1 to 2,147,483,647.
     """
     try:
-        if base_suffix(path) == ".parquet":
-            return _read_parquet(path)
-        return _read_csv(path)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError.of("path-not-found", "there is no such file", where=str(path)) from error
+        with given_file(path):
+            return _read_parquet(path) if base_suffix(path) == ".parquet" else _read_csv(path)
     except pa.ArrowInvalid as error:
         raise _refused(str(path), str(error).splitlines()[0], HINT) from error
-    except OSError as error:
-        raise OutputError.of(
-            "read-failed", f"the file cannot be read: {error.strerror or error}", where=str(path)
-        ) from error
 
 
 def _read_parquet(path: Path) -> SizeRows:
@@ -81,7 +74,7 @@ def _read_parquet(path: Path) -> SizeRows:
 
 def _read_csv(path: Path) -> SizeRows:
     with open_input(path) as file:
-        data = file.read().removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        data = file.read().removeprefix(BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -173,5 +166,5 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _refused(where: str, message: str, hint: str) -> BboxconvError:
+def _refused(where: str, message: str, hint: str) -> UsageError:
     return UsageError.of("bad-size-table", message, where=where, hint=hint)

@@ -109,8 +109,8 @@ def from_dataset(batches: Iterable[pa.RecordBatch]) -> SizeTable:
     parts = [pa.RecordBatch.from_arrays([batch.column(name) for name in columns], columns) for batch in batches]
     table = pa.Table.from_batches(parts, schema=pa.schema([IMAGE.field(name) for name in columns])).combine_chunks()
     sizes = _packed(table.column("width"), table.column("height"))
-    names, values, _ = _agreed(_form(_one(table.column("file_name")), 0), sizes)
-    return SizeTable(names, values, _by_id(_one(table.column("id")), sizes))
+    names, values, _ = _agreed(_form(table.column("file_name").combine_chunks(), 0), sizes)
+    return SizeTable(names, values, _by_id(table.column("id").combine_chunks(), sizes))
 
 
 def from_images(names: pa.StringArray, folders: Sequence[Path], *, exif: bool) -> tuple[pa.Int32Array, pa.Int32Array]:
@@ -172,10 +172,6 @@ def _unpacked(sizes: Sizes) -> tuple[pa.Int32Array, pa.Int32Array]:
     return pa.array(sizes >> 32, pa.int32(), mask=unknown), pa.array(sizes & 0xFFFFFFFF, pa.int32(), mask=unknown)
 
 
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-
-
 def _agreed(keys: pa.Array, sizes: Sizes) -> tuple[pa.Array, Sizes, pa.Array]:
     """The distinct keys whose rows all have one known size, those sizes, and the keys with several."""
     known = pa.table({"key": keys, "size": pa.array(sizes)}).filter(pa.array(sizes != 0))
@@ -183,9 +179,9 @@ def _agreed(keys: pa.Array, sizes: Sizes) -> tuple[pa.Array, Sizes, pa.Array]:
     same = pc.equal(groups.column("size_min"), groups.column("size_max"))
     agreed = groups.filter(same)
     return (
-        _one(agreed.column("key")),
+        agreed.column("key").combine_chunks(),
         agreed.column("size_min").to_numpy(),
-        _one(groups.filter(pc.invert(same)).column("key")),
+        groups.filter(pc.invert(same)).column("key").combine_chunks(),
     )
 
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bboxconv import classes, classfiles, registry, workers
+from bboxconv import classes, classfiles, io, jsontext, registry, workers
 from bboxconv.codec import Match, Progress, ReadContext, Reads, Source, silent
 from bboxconv.errors import DataError, Diagnostic, Findings, UsageError
 from bboxconv.report import Side
 from bboxconv.request import Request
 from bboxconv.schema import Category, Dataset, Header
-from bboxconv.suggest import did_you_mean
+from bboxconv.suggest import did_you_mean, for_missing
 
 _SPLIT = re.compile(r"([A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
 
@@ -56,7 +56,13 @@ def resolve(texts: Sequence[str], from_: str | None, given: Mapping[str, str], s
     wanted = [named(text) for text in texts]
     missing = [path for _, path in wanted if path != "-" and not Path(path).exists()]
     if missing:
-        raise UsageError([Diagnostic("path-not-found", f"there is no {path}") for path in missing])
+        raise UsageError(
+            [Diagnostic("path-not-found", f"there is no {path}", hint=for_missing(Path(path))) for path in missing]
+        )
+    special = next((path for _, path in wanted if path != "-" and io.is_special(Path(path))), None)
+    if special is not None:  # a pipe can be read once, and detection reads before the format does
+        message = "the source is a device or a pipe, not a file"
+        raise UsageError.of("special-file", message, where=special, hint=io.SPECIAL)
     found: list[Found] = []
     for split, path in wanted:
         source = Source(_stdin(from_, stack) if path == "-" else Path(path), split, "<stdin>" if path == "-" else path)
@@ -136,6 +142,9 @@ def open_sources(request: Request, findings: Findings, stack: ExitStack, progres
     Raises UsageError for what the request has wrong, DataError for a source of which nothing can be read.
     """
     given = {key: value for key, value in request.in_.items() if key not in OWN_OPTIONS}
+    if request.images is not None and not request.images.is_dir():
+        hint = for_missing(request.images)
+        raise UsageError.of("path-not-found", f"--images: there is no folder {request.images}", hint=hint)
     opened = resolve(request.sources, request.from_, given, stack)
     if request.split:
         opened = _of_splits(opened, request.split)
@@ -189,11 +198,11 @@ def _of_splits(opened: list[Found], wanted: Sequence[str]) -> list[Found]:
     named = [o for o in opened if o.source.split is not None]
     if len(named) < len(opened):
         return opened  # splits stand in the data: images are chosen as they pass
-    kept = [o for o in opened if o.source.split in wanted]
-    if not kept:
-        known = sorted({str(o.source.split) for o in opened})
-        raise unknown_split(wanted[0], known)
-    return kept
+    known = sorted({str(o.source.split) for o in opened})
+    unknown = [split for split in wanted if split not in known]
+    if unknown:
+        raise unknown_split(unknown[0], known)
+    return [o for o in opened if o.source.split in wanted]
 
 
 def unknown_split(name: str, known: Sequence[str]) -> UsageError:
@@ -228,9 +237,19 @@ def _header(
         categories=categories,
         info=next((header.info for header in headers if header.info is not None), None),
         licenses=next((header.licenses for header in headers if header.licenses is not None), None),
-        extra=next((header.extra for header in headers if header.extra is not None), None),
+        extra=_merged([header.extra for header in headers if header.extra is not None]),
         switches=dict(sorted(switches.items())),
     )
+
+
+def _merged(extras: Sequence[str]) -> str | None:
+    """The top-level keys of all sources; of a key that several have, the first one's value."""
+    if len(set(extras)) < 2:
+        return extras[0] if extras else None
+    merged: dict[str, str] = {}
+    for extra in extras:
+        merged = {**merged, **{key: text for key, text in jsontext.members(extra).items() if key not in merged}}
+    return jsontext.compose(merged)
 
 
 def at_hand(dataset: Dataset) -> Opened:

@@ -5,11 +5,12 @@ The file has no name from the moment that it is open, so nothing stays behind ho
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO
+from io import FileIO
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +27,9 @@ class Spool:
     """The budget in bytes for what is held in memory."""
     _held: list[pa.RecordBatch] = field(default_factory=list)
     _bytes: int = 0
-    _file: IO[bytes] | None = None
-    _places: list[int] = field(default_factory=list)
+    _file: FileIO | None = None
+    _places: list[tuple[int, int]] = field(default_factory=list)
+    _end: int = 0
     rows: int = 0
     size: int = 0
     """The bytes of all batches together."""
@@ -47,13 +49,13 @@ class Spool:
     def _spill(self) -> None:
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="bboxconv-")  # noqa: SIM115 - lives as long as the spool
+                self._file = tempfile.TemporaryFile(prefix="bboxconv-", buffering=0)  # noqa: SIM115 - lives as long as the spool
                 weakref.finalize(self, self._file.close)
             for batch in self._held:
-                self._places.append(self._file.tell())
-                with pa.ipc.new_stream(pa.PythonFile(_Unclosed(self._file), "w"), batch.schema) as writer:
+                text = pa.BufferOutputStream()
+                with pa.ipc.new_stream(text, batch.schema) as writer:
                     writer.write_batch(batch)
-            self._file.flush()
+                self._write(memoryview(text.getvalue()))
         except OSError as error:
             raise OutputError.of(
                 "spill-failed",
@@ -64,11 +66,17 @@ class Spool:
         self._held.clear()
         self._bytes = 0
 
+    def _write(self, data: memoryview) -> None:
+        assert self._file is not None
+        self._places.append((self._end, len(data)))
+        self._end += len(data)
+        while data:
+            data = data[self._file.write(data) :]
+
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        for place in self._places:
+        for place, size in self._places:
             assert self._file is not None
-            self._file.seek(place)
-            with pa.ipc.open_stream(pa.PythonFile(_Unclosed(self._file), "r")) as reader:
+            with pa.ipc.open_stream(os.pread(self._file.fileno(), size, place)) as reader:
                 yield reader.read_next_batch()
         yield from self._held
 
@@ -143,35 +151,3 @@ class ByImage:
 
 
 _IMAGE = "image number"
-
-
-@dataclass(slots=True)
-class _Unclosed:
-    """A file that Arrow may use and not close."""
-
-    file: IO[bytes]
-    closed: bool = False
-
-    def read(self, size: int = -1) -> bytes:
-        return self.file.read(size)
-
-    def write(self, data: bytes) -> int:
-        return self.file.write(data)
-
-    def flush(self) -> None:
-        self.file.flush()
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        return self.file.seek(place, whence)
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.closed = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, pairwise
 
 import msgspec
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from bboxconv import schema
 from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
-from bboxconv.errors import Findings
+from bboxconv.errors import FIRST_PLACES, Findings
 from bboxconv.schema import Objects
 
 Rows = NDArray[np.bool_]
@@ -31,13 +32,11 @@ def sizes_of(batch: pa.RecordBatch, image_of: NDArray[np.int64]) -> NDArray[np.f
 
 
 def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> str:
-    """Where an object stands: its source, image, number and id."""
+    """Where an object stands: its source, its image, and its id, or its number where it has none."""
     image = int(np.searchsorted(objects.offsets, row, side="right")) - 1
     number = row - int(objects.offsets[image])
     identity = objects.column("id")[row].as_py()
-    return f"{image_place(batch, image, shown)}, object {number}" + (
-        f" (id {identity})" if identity is not None else ""
-    )
+    return f"{image_place(batch, image, shown)}, {f'object {number}' if identity is None else f'id {identity}'}"
 
 
 def image_place(batch: pa.RecordBatch, image: int, shown: str) -> str:
@@ -64,8 +63,11 @@ def check_boxes(
         _report_boxes(batch, objects, rows, code, message, on_invalid, findings, shown)
     if on_invalid == "clip" and passing.any():
         clipped = clip_boxes(values, box, sizes)
+        gone = degenerate(clipped, box) & valid & ~flat
+        message = "a box outside its image was clipped to no width or no height"
+        _report_boxes(batch, objects, gone, "box-without-area", message, on_invalid, findings, shown)
         return schema.with_objects(batch, objects.with_columns({"bbox": schema.bbox_array(clipped, valid)}))
-    if on_invalid == "drop" and (passing | flat).any():
+    if on_invalid in ("drop", "fail") and (passing | flat).any():
         left_out["box-outside-image"] += int((passing & ~flat).sum())
         left_out["box-without-area"] += int(flat.sum())
         return schema.with_objects(batch, schema.keep_objects(objects, ~(passing | flat)))
@@ -82,7 +84,6 @@ def _report_boxes(
     findings: Findings,
     shown: str,
 ) -> None:
-    bad = np.flatnonzero(rows)
     done = {
         "keep": "kept",
         "clip": "clipped" if code == "box-outside-image" else "kept",
@@ -90,16 +91,16 @@ def _report_boxes(
         "fail": "refused",
     }[on_invalid]
     hint = "--on-invalid clip, drop or fail treats them otherwise" if on_invalid == "keep" else ""
-    for number, row in enumerate(bad[:5].tolist()):
-        findings.add(
-            code,
-            f"{message}: {done}",
-            severity="error" if on_invalid == "fail" else "warning",
-            where=place(batch, objects, row, shown),
-            detail=str(objects.column("bbox")[row].as_py()),
-            hint=hint,
-            count=len(bad) - min(4, len(bad) - 1) if number == 0 else 1,
-        )
+    bad = np.flatnonzero(rows).tolist()
+    findings.add_each(
+        code,
+        f"{message}: {done}",
+        bad,
+        lambda row: (place(batch, objects, row, shown), str(objects.column("bbox")[row].as_py())),
+        severity="error" if on_invalid == "fail" else "warning",
+        hint=hint,
+        kept=len(bad) if on_invalid == "fail" else FIRST_PLACES,  # records are set aside by the places of faults
+    )
 
 
 def leave_out(
@@ -127,7 +128,7 @@ def lacking(name: str) -> Callable[[Objects], Rows]:
     return lambda objects: np.asarray(objects.column(name).is_null().to_numpy(zero_copy_only=False))
 
 
-def finite(batch: pa.RecordBatch, findings: Findings, shown: str) -> pa.RecordBatch:
+def finite(batch: pa.RecordBatch, findings: Findings, left_out: Counter[str], shown: str) -> pa.RecordBatch:
     """The batch without boxes that hold a NaN or an infinity, which are faults; elsewhere such a number becomes
     null.
     """
@@ -136,6 +137,7 @@ def finite(batch: pa.RecordBatch, findings: Findings, shown: str) -> pa.RecordBa
     bad = valid & ~np.isfinite(values).all(axis=1)
     for row in np.flatnonzero(bad).tolist():
         findings.add("bad-number", "a box holds a number that is not finite", where=place(batch, objects, row, shown))
+    left_out["not finite"] += int(bad.sum())
     columns: dict[str, pa.Array] = {}
     for name in ("score", "area", "truncated", "occluded", "rotation"):
         column = objects.column(name)
@@ -184,62 +186,88 @@ def convert(
     sizes = sizes_of(batch, objects.image_of()) if source.needs_size(target) else None
     columns: dict[str, pa.Array] = {"bbox": schema.bbox_array(convert_boxes(values, source, target, sizes), valid)}
     if (source.scale, source.origin, source.inclusive) != (target.scale, target.origin, target.inclusive):
-        one = {"segmentation": _polygons, "keypoints": _keypoints}
-        columns |= {name: _points(objects.column(name), one[name], source, target, sizes) for name in drawn}
+        moved = {"segmentation": _polygons, "keypoints": _keypoints}
+        columns |= {name: _points(objects.column(name), moved[name], source, target, sizes) for name in drawn}
     return schema.with_objects(batch, objects.with_columns(columns))
 
 
 _POLYGONS = msgspec.json.Decoder(list[list[float]])
 _KEYPOINTS = msgspec.json.Decoder(list[float])
 
-Convert = Callable[[NDArray[np.float64]], NDArray[np.floating]]
+_AT_ONCE = 2048
+"""Objects whose points are Python numbers at a time: these take many times the room of their text."""
+
+Change = Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.floating]]
+"""Points (M, 2) and the object (M,) of each to points in other units."""
 
 
 def _points(
     texts: pa.StringArray,
-    one: Callable[[str, Convert], str],
+    moved: Callable[[Mapping[int, str], Change], dict[int, str]],
     source: BoxFormat,
     target: BoxFormat,
     sizes: NDArray[np.float64] | None,
 ) -> pa.StringArray:
+    """A column of drawn points in other units."""
     if texts.null_count == len(texts):
         return texts
+
+    def change(points: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        return convert_points(points, source, target, None if sizes is None else sizes[rows])
+
     found = texts.to_pylist()
-    for row, text in enumerate(found):
-        if text is not None:
-            size = None if sizes is None else sizes[row]
-            found[row] = one(text, lambda points, size=size: convert_points(points, source, target, size))  # type: ignore[misc]
+    for start in range(0, len(found), _AT_ONCE):
+        given = {row: text for row, text in enumerate(found[start : start + _AT_ONCE], start) if text is not None}
+        for row, text in moved(given, change).items():
+            found[row] = text
     return pa.array(found, pa.string())
 
 
-def _polygons(text: str, change: Convert) -> str:
+def _polygons(texts: Mapping[int, str], change: Change) -> dict[int, str]:
     """Polygons in other units; masks, which are pixels whatever the unit of boxes, stay."""
-    try:
-        polygons = _POLYGONS.decode(text)
-    except msgspec.DecodeError:
-        return text
-    if any(len(polygon) % 2 for polygon in polygons):
-        return text
-    flat = np.array([number for polygon in polygons for number in polygon]).reshape(-1, 2)
-    numbers = change(flat).reshape(-1).tolist() if len(flat) else []
-    found, start = [], 0
-    for polygon in polygons:
-        found.append(numbers[start : start + len(polygon)])
-        start += len(polygon)
-    return msgspec.json.encode(found).decode()
+    drawn: dict[int, list[list[float]]] = {}
+    for row, text in texts.items():
+        try:
+            polygons = _POLYGONS.decode(text)
+        except msgspec.DecodeError:
+            continue
+        if not any(len(polygon) % 2 for polygon in polygons):
+            drawn[row] = polygons
+    lengths = [sum(map(len, polygons)) // 2 for polygons in drawn.values()]
+    flat = np.fromiter(chain.from_iterable(chain.from_iterable(drawn.values())), np.float64)
+    numbers = change(flat.reshape(-1, 2), np.repeat(np.array([*drawn], np.int64), lengths)).reshape(-1).tolist()
+    result, start = {}, 0
+    for row, polygons in drawn.items():
+        parts = []
+        for polygon in polygons:
+            parts.append(numbers[start : start + len(polygon)])
+            start += len(polygon)
+        result[row] = msgspec.json.encode(parts).decode()
+    return result
 
 
-def _keypoints(text: str, change: Convert) -> str:
+def _keypoints(texts: Mapping[int, str], change: Change) -> dict[int, str]:
     """Triples x, y, v in other units; a point that is not labelled (v = 0) keeps its zeros."""
-    try:
-        triples = np.array(_KEYPOINTS.decode(text)).reshape(-1, 3)
-    except (msgspec.DecodeError, ValueError):
-        return text
-    labelled = triples[:, 2] != 0
-    triples[labelled, :2] = change(triples[labelled, :2])
-    return msgspec.json.encode(
-        [int(n) if i % 3 == 2 and n == n // 1 else n for i, n in enumerate(triples.reshape(-1).tolist())]
-    ).decode()
+    drawn: dict[int, list[float]] = {}
+    for row, text in texts.items():
+        try:
+            triples = _KEYPOINTS.decode(text)
+        except msgspec.DecodeError:
+            continue
+        if len(triples) % 3 == 0:
+            drawn[row] = triples
+    lengths = [len(triples) // 3 for triples in drawn.values()]
+    flat = np.fromiter(chain.from_iterable(drawn.values()), np.float64).reshape(-1, 3)
+    rows = np.repeat(np.array([*drawn], np.int64), lengths)
+    labelled = flat[:, 2] != 0
+    flat[labelled, :2] = change(flat[labelled, :2], rows[labelled])
+    numbers = flat.reshape(-1).tolist()
+    numbers[2::3] = [int(v) if v == v // 1 else v for v in numbers[2::3]]
+    ends = np.cumsum([0, *lengths]) * 3
+    return {
+        row: msgspec.json.encode(numbers[start:stop]).decode()
+        for row, (start, stop) in zip(drawn, pairwise(ends.tolist()), strict=True)
+    }
 
 
 def missing(batch: pa.RecordBatch, names: Sequence[str], *, with_objects: bool) -> NDArray[np.int64]:

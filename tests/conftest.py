@@ -1,13 +1,38 @@
-"""What all tests share."""
+"""What all tests share, and the real data for those that need it."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+import bboxconv
+from bboxconv.report import Report
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile("bboxconv", deadline=None)  # a busy machine is no failure
 settings.load_profile("bboxconv")
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of the real data sets: other people's files, kept outside the repository.
+
+    BBOXCONV_REAL_DATA names it, else it is ../shared/data; where it is absent, the test is skipped.
+    """
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("BBOXCONV_REAL_DATA") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no real annotation data in {folder} (set BBOXCONV_REAL_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def convert() -> Callable[..., Report]:
+    """`bboxconv.convert`, in the one place where these tests call it."""
+    return bboxconv.convert

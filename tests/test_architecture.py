@@ -226,8 +226,8 @@ def test_library_code_does_not_print(name: str) -> None:
 
 
 def codes_in(tree: ast.Module) -> dict[str, int]:
-    """The codes of diagnostics that a module makes, with a line of each: first arguments of `.add`, `.of`,
-    `Diagnostic`, `Fault`, keywords `code=`, and all that stands in their expressions.
+    """The codes of diagnostics that a module makes, with a line of each: first arguments of `.add`, `.add_each`,
+    `.of`, `Diagnostic`, `Fault`, keywords `code=`, and all that stands in their expressions.
     """
     found = {}
     for node in ast.walk(tree):
@@ -241,7 +241,7 @@ def codes_in(tree: ast.Module) -> dict[str, int]:
             else ""
         )
         given = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
-        if node.args and (name in ("add", "of") or re.search(r"Diagnostic$|Fault$|fault$|refuse|problem", name)):
+        if node.args and re.search(r"^(add|add_each|of)$|Diagnostic$|Fault$|fault$|refuse|problem", name):
             given.append(node.args[0])
         for value in given:
             for part in ast.walk(value):

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from bboxconv.boxes import BoxFormat
-from bboxconv.classes import plan, read_map, read_names, remap, unite
+from bboxconv.classes import plan, remap, unite
+from bboxconv.classfiles import read_map, read_names
 from bboxconv.errors import Findings, UsageError
 from bboxconv.schema import Category, Header, bbox_array, flat, image_batch, object_rows
 from bboxconv.suggest import did_you_mean

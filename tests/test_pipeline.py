@@ -153,7 +153,7 @@ def test_boxes_past_an_edge_are_refused_where_asked(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         bboxconv.convert(source, tmp_path / "o.jsonl", on_invalid="fail")
     assert codes(caught.value) == ["box-outside-image", "box-without-area"]
-    assert caught.value.diagnostics[0].where[0] == f"{source}: image a.jpg, object 0 (id 1): [-5.0, 0.0, 10.0, 10.0]"
+    assert caught.value.diagnostics[0].where[0] == f"{source}: image a.jpg, id 1: [-5.0, 0.0, 10.0, 10.0]"
 
 
 def test_sizes_that_nobody_gave_are_faults_for_each_image(tmp_path: Path) -> None:

@@ -208,20 +208,29 @@ class TestDestinations:
             ("b.ndjson.gz", "jsonl"),
             ("x/a.parquet", "parquet"), ("a.pq", "parquet"), ("yolo/", "yolo"), ("yolo", "yolo"),
             ("street-voc", "voc"), ("data/my_coco_set", "coco"), ("YOLO11", "yolo"), ("out.voc", "voc"),
+            ("voc2012", "voc"), ("data/coco2017/", "coco"),
         ],
     )  # fmt: skip
     def test_extension_or_word(self, dst: str, name: str) -> None:
         """The extension says the format, also before that of compression, else a word of the folder's name does."""
         assert registry.by_destination(dst).INFO.name == name
 
-    @pytest.mark.parametrize("dst", ["out", "out/", "a.txt", "coco-to-yolo", "invoca", "a.json/"])
+    @pytest.mark.parametrize("dst", ["out", "out/", "a.txt", "invoca", "a.json/"])
     def test_a_name_that_says_none(self, dst: str) -> None:
-        """A destination that says no format, or two, is refused with what would say it."""
+        """A destination that says no format is refused with what would say it."""
         with pytest.raises(UsageError) as error:
             registry.by_destination(dst)
         code, message, places, hint = refusal(error)
         assert (code, message, places) == ("unknown-target", "the destination does not say its format", (dst,))
-        assert hint.startswith("--to FORMAT says it; the extensions .json, .jsonl, .ndjson, .parquet, .pq")
+        names = "(extensions: .json .jsonl .ndjson .parquet .pq"
+        assert hint.startswith(f"--to FORMAT says it, or a name such as boxes.parquet or yolo/ {names}")
+
+    def test_a_name_that_says_two(self) -> None:
+        """A destination that says two formats is refused, and both are named."""
+        with pytest.raises(UsageError) as error:
+            registry.by_destination("coco-to-yolo")
+        message = "the name of the destination holds those of several formats: coco, yolo"
+        assert refusal(error) == ("unknown-target", message, ("coco-to-yolo",), "--to FORMAT says which")
 
     def test_a_strangers_extension(self, stranger: Install) -> None:
         """The extension of a stranger's format says it too; one that two formats have says none."""

@@ -15,7 +15,7 @@ import pytest
 
 from bboxconv.errors import UsageError
 from bboxconv.schema import image_batch, object_rows
-from bboxconv.sizes import SizeTable, fill, from_dataset, from_images, from_table, parse_size
+from bboxconv.sizes import SizeTable, fill, from_dataset, from_images, from_table
 
 WHOLE = "  hint: a whole number from 1 to 2147483647"
 COLUMNS = "  hint: a size table has the columns filename,width,height"
@@ -56,28 +56,6 @@ def jpeg(width: int, height: int, orientation: int) -> bytes:
     return (
         b"\xff\xd8" + b"".join(mark + struct.pack(">H", len(body) + 2) + body for mark, body in segments) + b"\xff\xd9"
     )
-
-
-class TestParseSize:
-    """`--image-size WxH`."""
-
-    @pytest.mark.parametrize(
-        ("text", "size"), [("640x480", (640, 480)), (" 1X2 ", (1, 2)), ("2147483647x1", (2147483647, 1))]
-    )
-    def test_width_then_height(self, text: str, size: tuple[int, int]) -> None:
-        """Width comes first, up to the largest 32-bit number."""
-        assert parse_size(text) == size
-
-    @pytest.mark.parametrize(
-        "text", ["640", "640x", "0x480", "640x-480", "640.5x480", "2147483648x1", "640x480x3", "²x1", ""]
-    )
-    def test_what_is_refused(self, text: str) -> None:
-        """What is no pair of positive whole 32-bit numbers is refused."""
-        with pytest.raises(UsageError) as caught:
-            parse_size(text)
-        assert str(caught.value) == (
-            f"error[bad-image-size]: {text!r} is no image size\n  hint: write width x height in pixels, such as 640x480"
-        )
 
 
 class TestTable:

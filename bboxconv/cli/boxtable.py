@@ -27,6 +27,7 @@ from bboxconv import io
 from bboxconv.boxes import BoxFormat, convert_boxes
 from bboxconv.errors import DataError, Findings, UsageError
 from bboxconv.schema import coordinate_names
+from bboxconv.suggest import for_missing
 
 BLOCK = 4 << 20
 """Bytes of text, or of an npy file, that are converted at a time."""
@@ -66,7 +67,7 @@ def convert(
         message = f"{old.name} to {new.name} needs the image size"
         raise UsageError.of("missing-image-size", message, hint="--image-size WxH gives it")
     if src != "-" and not Path(src).is_file():
-        raise UsageError.of("path-not-found", f"there is no {src}")
+        raise UsageError.of("path-not-found", f"there is no {src}", hint=for_missing(Path(src)))
     blocks = _read_npy(Path(src)) if src.endswith(".npy") else _read_text(src, column - 1)
     converted = (replace(rows, boxes=convert_boxes(rows.boxes, old, new, image_size)) for rows in blocks)
     if dst == "-":

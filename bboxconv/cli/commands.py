@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -136,7 +135,7 @@ def convert(
         )
 
     def work() -> ExitCode:
-        from bboxconv import pipeline
+        from bboxconv import pipeline, registry
         from bboxconv.cli import ui
 
         if not sources:
@@ -147,6 +146,8 @@ def convert(
             raise UsageError.of(
                 "stdout-taken", "--json and DST - both want stdout", hint="--report FILE takes the account"
             )
+        if asked.dst == "-" and asked.to and sys.stdout.isatty():
+            usage.spare_terminal(registry.writer(asked.to).INFO)
         with ui.progress(look) as progress:
             account = pipeline.run(asked, progress)
         ui.show_report(account, look)
@@ -163,7 +164,9 @@ def inspect(
     in_: flags.In = None,
     split: flags.Split = None,
     classes: flags.Classes = None,
-    images: flags.Images = None,
+    images: flags.ReadImages = None,
+    image_sizes: flags.ImageSizes = None,
+    image_size: flags.ImageSize = None,
     report: flags.ReportFile = None,
     json: flags.Json = False,
     batch_size: flags.BatchSize = "4096",
@@ -192,7 +195,9 @@ def inspect(
         from bboxconv import stats
         from bboxconv.cli import ui
 
-        asked = _reading(sources, from_, in_, split, classes, images, batch_size, jobs, memory)
+        asked = usage.reading(
+            sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory
+        )
         with ui.progress(look) as progress:
             seen = stats.inspect(asked, progress)
         ui.show_inspection(seen, look)
@@ -209,7 +214,9 @@ def validate(
     in_: flags.In = None,
     split: flags.Split = None,
     classes: flags.Classes = None,
-    images: flags.Images = None,
+    images: flags.ReadImages = None,
+    image_sizes: flags.ImageSizes = None,
+    image_size: flags.ImageSize = None,
     report: flags.ReportFile = None,
     json: flags.Json = False,
     batch_size: flags.BatchSize = "4096",
@@ -238,7 +245,9 @@ def validate(
         from bboxconv import pipeline
         from bboxconv.cli import ui
 
-        asked = _reading(sources, from_, in_, split, classes, images, batch_size, jobs, memory)
+        asked = usage.reading(
+            sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory
+        )
         with ui.progress(look) as progress:
             account = pipeline.validate(asked, progress)
         ui.show_report(account, look)
@@ -372,29 +381,3 @@ def _help(context: typer.Context) -> int:
 
 def _waits_for_typing(paths: Sequence[str]) -> bool:
     return "-" in paths and sys.stdin.isatty()
-
-
-def _reading(
-    sources: Sequence[str],
-    from_: str | None,
-    in_: Sequence[str] | None,
-    split: Sequence[str] | None,
-    classes: Path | None,
-    images: Path | None,
-    batch_size: str,
-    jobs: str,
-    memory: str,
-) -> Request:
-    from bboxconv.request import Request
-
-    return Request(
-        sources=tuple(sources),
-        from_=from_,
-        in_=usage.pairs("--in", in_ or ()),
-        split=tuple(split or ()),
-        classes=classes,
-        images=images,
-        batch_size=usage.whole("--batch-size", batch_size, 1),
-        jobs=usage.whole("--jobs", jobs, 0),
-        memory=usage.amount("--memory", memory),
-    )

@@ -159,6 +159,10 @@ Images = Annotated[
         help="Folder of the images: for sizes, and for --out images=copy or link.",
     ),
 ]
+ReadImages = Annotated[
+    Path | None,
+    typer.Option("--images", metavar=" DIR", rich_help_panel=IMAGES, help="Folder of the images: for their sizes."),
+]
 ImageSizes = Annotated[
     str | None,
     typer.Option(

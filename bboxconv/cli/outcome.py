@@ -37,7 +37,8 @@ def settle(work: Callable[[], ExitCode], look: Look) -> ExitCode:
     try:
         show_failure(failure, look)
     except OutputError as error:
-        show_failure(error, Look(color=look.color))
+        if error.diagnostics != failure.diagnostics:  # else it is the report that cannot be written, as just shown
+            show_failure(error, Look(color=look.color))
     return failure.exit_code
 
 

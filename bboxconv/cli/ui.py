@@ -5,11 +5,12 @@ long.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
@@ -35,6 +36,9 @@ BAR_AFTER = 0.5
 BAR_EVERY = 0.1
 LINE_EVERY = 10.0
 """Seconds between the plain lines of a log."""
+SOONEST_RATE = 0.1
+"""Seconds of work before it has a rate."""
+WRITING = "writing"
 
 
 def colored(stream: TextIO, choice: str) -> bool:
@@ -86,10 +90,13 @@ def publish(document: Mapping[str, object], look: Look) -> None:
     if look.report is not None:
         stage = look.report.with_name(f".{look.report.name}.{os.getpid()}")
         try:
+            if not look.report.parent.exists():
+                look.report.parent.mkdir(parents=True)
             stage.write_text(as_json(document, pretty=True), encoding="utf-8")
             stage.replace(look.report)
         except OSError as error:
-            stage.unlink(missing_ok=True)
+            with suppress(OSError):
+                stage.unlink()
             message = f"cannot write the report: {error.strerror}"
             raise OutputError.of("write-failed", message, where=str(look.report)) from error
     if look.json:
@@ -133,42 +140,63 @@ def failure(code: ExitCode, findings: Sequence[Mapping[str, object]], command: s
 
 
 @dataclass(slots=True)
+class Stage:
+    """How far one stage is: `reading` of one source, or `writing`."""
+
+    name: str
+    total: int | None
+    started: float
+    done: int = 0
+
+
+@dataclass(slots=True)
 class Ticker:
-    """Progress as the readers report it: a bar on a terminal, else a plain line every ten seconds, or nothing."""
+    """Progress as the pipeline reports it: a bar on a terminal, else a plain line every ten seconds, or nothing.
+
+    Where a format is written while it is read, the bar is that of the reading: both end together.
+    """
 
     animate: bool
     bar: Bar | None = None
     task: TaskID | None = None
-    stage: str = ""
-    done: int = 0
-    started: float = field(default_factory=time.monotonic)
+    stages: dict[str, Stage] = field(default_factory=dict)
+    last: Stage | None = None
+    drawn: Stage | None = None
+    interleaved: bool = False
     shown: float = field(default_factory=time.monotonic)
 
     def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None:
         """`done` more units of `total` in this stage; cheap when called often."""
         now = time.monotonic()
-        if stage != self.stage:
-            self.stage, self.done, self.started, self.task = stage, 0, now, None
-        self.done += done
+        state = self.stages.get(stage)
+        if state is None or state.total != total or (total is not None and state.done >= total):
+            state = self.stages[stage] = Stage(stage, total, now)
+        state.done += done
+        self.interleaved |= self.last is not None and self.last.name == WRITING != stage
+        self.last = state
+        if stage == WRITING and self.interleaved:
+            return
         pause = LINE_EVERY if not self.animate else BAR_AFTER if self.bar is None else BAR_EVERY
-        finished = self.bar is not None and self.done == total
+        finished = self.bar is not None and state.done == total
         if now - self.shown < pause and not finished:
             return
         self.shown = now
         if self.animate:
-            self._move(total, unit, now - self.started)
+            self._move(state, unit, now - state.started)
         else:
-            say([plain_line(stage, self.done, total, unit, now - self.started)])
+            say([plain_line(stage, state.done, total, unit, now - state.started)])
 
-    def _move(self, total: int | None, unit: str, seconds: float) -> None:
+    def _move(self, state: Stage, unit: str, seconds: float) -> None:
         if self.bar is None:
             self.bar = _bar()
             self.bar.start()
-        if self.task is None:
+        text = amount(state.done, state.total, unit, seconds) + ahead(state.done, state.total, seconds)
+        if self.task is None or self.drawn is not state:
             for old in self.bar.task_ids:
                 self.bar.remove_task(old)
-            self.task = self.bar.add_task(self.stage, total=total, amount="")
-        self.bar.update(self.task, completed=self.done, total=total, amount=amount(self.done, total, unit, seconds))
+            self.drawn = state
+            self.task = self.bar.add_task(state.name, total=state.total, completed=state.done, amount=text)
+        self.bar.update(self.task, completed=state.done, total=state.total, amount=text)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -177,13 +205,22 @@ class Ticker:
 
 
 def amount(done: int, total: int | None, unit: str, seconds: float) -> str:
-    """`1.2 MB of 3.4 MB, 1.2 MB/s`, `12,345 of 118,287 images, 4,115 images/s`."""
-    rate = done / seconds if seconds > 0 else 0.0
+    """`1.2 MB of 3.4 MB, 1.2 MB/s`, `12,345 of 118,287 images, 4,115 images/s`; no rate before there is one."""
+    rate = done / seconds if seconds >= SOONEST_RATE else 0.0
     if unit == "bytes":
-        of, speed = render.size, f"{render.size(int(rate))}/s"
-        return f"{of(done)}, {speed}" if total is None else f"{of(done)} of {of(total)}, {speed}"
+        of, speed = render.size, f", {render.size(int(rate))}/s" if rate else ""
+        return f"{of(done)}{speed}" if total is None else f"{of(done)} of {of(total)}{speed}"
     so_far = f"{done:,}" if total is None else f"{done:,} of {total:,}"
-    return f"{so_far} {unit}, {rate:,.0f} {unit}/s"
+    return f"{so_far} {unit}" + (f", {rate:,.0f} {unit}/s" if rate else "")
+
+
+def ahead(done: int, total: int | None, seconds: float) -> str:
+    """`, ETA 0:12` at the rate so far; nothing before there is one."""
+    if total is None or not 0 < done <= total or seconds < SOONEST_RATE:
+        return ""
+    left = math.ceil((total - done) * seconds / done)
+    hours, rest = divmod(left, 3600)
+    return f", ETA {hours}:{rest // 60:02}:{rest % 60:02}" if hours else f", ETA {rest // 60}:{rest % 60:02}"
 
 
 def plain_line(stage: str, done: int, total: int | None, unit: str, seconds: float) -> str:
@@ -194,11 +231,11 @@ def plain_line(stage: str, done: int, total: int | None, unit: str, seconds: flo
 
 def _bar() -> Bar:
     from rich.console import Console  # noqa: PLC0415 - loaded only for work that is long and watched
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
     console = Console(stderr=True, no_color=not colored(sys.stderr, "auto"), highlight=False)
     done = TextColumn("{task.fields[amount]}", markup=False)
-    columns = (TextColumn("{task.description}"), BarColumn(14), done, TextColumn("ETA"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(14), done)
     return Progress(*columns, console=console, transient=True)
 
 

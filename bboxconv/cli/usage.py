@@ -6,10 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bboxconv.errors import BboxconvError, UsageError
+from bboxconv.request import Request
 from bboxconv.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from bboxconv.codec import FormatInfo
 
 Word = TypeVar("Word", bound=str)
 COLORS = ("auto", "always", "never")
@@ -106,8 +110,47 @@ def pairs(flag: str, values: Sequence[str]) -> dict[str, str]:
 def spare_data(report: Path | None, paths: Sequence[str]) -> None:
     """Raise UsageError where `--report` would write over a source or the destination."""
     words = [*paths, *(path.partition("=")[2] for path in paths)]
+    if report is not None and report.exists() and not report.is_file() and not report.is_dir():
+        message = "--report names a device or a pipe, which is never replaced"
+        raise UsageError.of("special-file", message, where=str(report), hint="--json writes to stdout")
     if report is not None and report.resolve() in {Path(word).resolve() for word in words if word}:
         raise UsageError.of("report-is-data", "--report names a source or DST", where=str(report))
+
+
+def spare_terminal(written: FormatInfo) -> None:
+    """Raise UsageError where binary data would go to a terminal; a format that is not compressed is text."""
+    if not written.compressible:
+        hint = f"name a file, such as boxes{written.extensions[0]}, or pipe it to a program"
+        raise UsageError.of("stdout-is-terminal", f"{written.name} is binary, and stdout is a terminal", hint=hint)
+
+
+def reading(
+    sources: Sequence[str],
+    from_: str | None,
+    in_: Sequence[str] | None,
+    split: Sequence[str] | None,
+    classes: Path | None,
+    images: Path | None,
+    image_sizes: str | None,
+    image_size: str | None,
+    batch_size: str,
+    jobs: str,
+    memory: str,
+) -> Request:
+    """What is asked of a command that only reads."""
+    return Request(
+        sources=tuple(sources),
+        from_=from_,
+        in_=pairs("--in", in_ or ()),
+        split=tuple(split or ()),
+        classes=classes,
+        images=images,
+        image_sizes=image_sizes,
+        image_size=None if image_size is None else sides("--image-size", image_size),
+        batch_size=whole("--batch-size", batch_size, 1),
+        jobs=whole("--jobs", jobs, 0),
+        memory=amount("--memory", memory),
+    )
 
 
 def arguments(argv: Sequence[str]) -> list[str]:

@@ -86,7 +86,7 @@ _START = re.compile(rb'\{\s*"type"\s*:\s*("dataset"|"image")')
 
 def detect(path: Path, head: bytes) -> Match | None:
     """A first line that is a JSON object with `"type": "dataset"` or `"image"`, or the extension of a file."""
-    line, end, _ = head.removeprefix(lines.BOM).lstrip().partition(b"\n")
+    line, end, _ = head.removeprefix(io.BOM).lstrip().partition(b"\n")
     start = _START.match(line)
     kind = _member(line, "type") if end or start is None else start[1]
     if kind in (b'"dataset"', b'"image"'):
@@ -145,10 +145,10 @@ class _Lines:
         """The lines decoded block by block, on several cores where there is enough to do."""
         size = self.source.path.stat().st_size
         total = None if io.compression_of(self.source.path) else size
-        self.context.progress("read", self.start, total, "bytes")
+        self.context.progress("reading", self.start, total, "bytes")
         tasks = ((block, reading) for block in lines.blocks(self.source.path, self.start))
         for part in workers.run(imagelines.parse, tasks, self.context.jobs if size >= _MANY else 1):
-            self.context.progress("read", part.size, total, "bytes")
+            self.context.progress("reading", part.size, total, "bytes")
             yield part
 
     def tell(self, part: Part, before: int) -> None:

@@ -109,7 +109,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
                 batches = _read_images(file, context) if layout == "images" else _read_boxes(file, header)
                 for batch in batches:
                     _check(batch, header)
-                    context.progress("read", len(batch), None, "images")
+                    context.progress("reading", len(batch), None, "images")
                     yield from schema.pieces(schema.with_split(batch, source.split), context.batch_size)
 
     counts = [images for _, _, images in headers]

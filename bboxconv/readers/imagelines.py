@@ -355,11 +355,10 @@ def texts(batch: pa.RecordBatch) -> pa.StringArray:
 def non_finite(batch: pa.RecordBatch) -> int:
     """How many numbers of a batch are NaN or infinite, for which JSON has no text."""
     rows = schema.flat(batch).rows
-    columns = [
-        rows.field("bbox").flatten(),
-        *(rows.field(field.name) for field in schema.OBJECT if pa.types.is_floating(field.type)),
-    ]
-    return sum(pc.sum(pc.invert(pc.is_finite(column))).as_py() or 0 for column in columns)
+    boxes, valid = schema.boxes_of(rows)
+    columns = [rows.field(field.name) for field in schema.OBJECT if pa.types.is_floating(field.type)]
+    odd = sum(pc.sum(pc.invert(pc.is_finite(column))).as_py() or 0 for column in columns)
+    return odd + int(np.count_nonzero(~np.isfinite(boxes[valid])))
 
 
 def _text(column: pa.Array, name: str) -> pa.StringArray:

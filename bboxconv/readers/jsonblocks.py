@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Generic, TypeVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from bboxconv.io import read_range
 
 T = TypeVar("T")
 Keys = tuple[str, ...]
@@ -48,13 +49,7 @@ class Block(Generic[T]):
 
     def block(self) -> bytes:
         """The text of the block."""
-        if self.data is not None:
-            return self.data
-        fd = os.open(self.path, os.O_RDONLY)
-        try:
-            return os.pread(fd, self.stop - self.start, self.start)
-        finally:
-            os.close(fd)
+        return read_range(self.path, self.start, self.stop) if self.data is None else self.data
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from bboxconv.codec import Progress, silent
-from bboxconv.errors import DataError
-from bboxconv.io import compression_of
+from bboxconv.errors import DataError, shortened
+from bboxconv.io import BOM, compression_of
 from bboxconv.readers.jsonblocks import SPACE, ArrayReader, Block, BlockResult, Keys, read_block, structure
 from bboxconv.readers.jsonbytes import PackedText, PlainText
 from bboxconv.workers import Here
@@ -163,7 +163,7 @@ class _Walk:
                 0,
                 "convert it, for example with iconv -f UTF-16 -t UTF-8",
             )
-        position = self.space(3 if start.startswith(b"\xef\xbb\xbf") else 0)
+        position = self.space(3 if start.startswith(BOM) else 0)
         first = self.byte(position)
         if first == b"[" and "" in readers:
             position = yield from self.array("", position + 1, readers[""])
@@ -186,9 +186,7 @@ class _Walk:
         while True:
             key, position = self._key(position)
             if key in seen:
-                raise self.fail(
-                    "duplicate-key", f'the key "{printable_key(key)}" stands twice at the top level', position
-                )
+                raise self.fail("duplicate-key", f'the key "{shortened(key)}" stands twice at the top level', position)
             seen.add(key)
             if key and key in readers and self.byte(position) == b"[":
                 position = yield from self.array(key, position + 1, readers[key])
@@ -231,12 +229,7 @@ class _Walk:
             _RAW.decode(raw)
             return raw.decode("utf-8")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self.fail("bad-json", f"the value of {printable_key(key)} cannot be read: {error}", start) from error
-
-
-def printable_key(key: str) -> str:
-    """A key as it may be shown: short."""
-    return key if len(key) <= 60 else key[:57] + "..."
+            raise self.fail("bad-json", f"the value of {shortened(key)} cannot be read: {error}", start) from error
 
 
 def _drop(waiting: deque[tuple[int, int, int | None, Future[BlockResult[T]]]]) -> None:

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from bboxconv.errors import shortened
+
 Kind = Literal["id", "key", "text", "float", "size", "number", "flag", "box", "raw"]
 """id: int64, or else its written form; key: the id of something else; text: string; float; size: int32 above 0;
 number: int32 from 0; flag: 0 or 1, true or false; box: four numbers; raw: any JSON, kept as text."""
@@ -58,7 +60,7 @@ def put(field: Field, text: str, row: dict[str, object], extra: dict[str, str]) 
     if field.kind == "raw":
         row[field.key] = text
         return None
-    shown = text if len(text) <= 60 else text[:57] + "..."
+    shown = shortened(text)
     if field.kind in ("id", "key"):
         return _id(field, text, shown, row, extra)
     value = json.loads(text, parse_int=_integer)

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bboxconv.errors import DataError
-from bboxconv.io import compression_of, open_input
+from bboxconv.io import BOM, compression_of, open_input, read_range
 
 BLOCK = 4 << 20
-BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 
 
@@ -33,10 +32,7 @@ class Block:
 
     def read(self) -> bytes:
         """The bytes of the lines, without a byte order mark."""
-        data = self.data
-        if data is None:
-            with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123 - the path travels between processes as text
-                data = os.pread(file.fileno(), self.stop - self.start, self.start)
+        data = read_range(self.path, self.start, self.stop) if self.data is None else self.data
         return data.removeprefix(BOM) if self.start == 0 else data
 
 

@@ -18,11 +18,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bboxconv.errors import printable
+from bboxconv.io import BOM, read_small
 
-BOM = b"\xef\xbb\xbf"
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 """A pipe with the name of a label file must not stop the run."""
-_CHUNK = 1 << 16
 _SPACES = b" \t\n\r\v\f"
 _IS_SPACE = bytes(byte in _SPACES for byte in range(256))
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -67,26 +66,13 @@ def read_joined(paths: Sequence[str]) -> Joined:
         text = b""
         if path:
             try:
-                file = os.open(path, _READ)
-                try:
-                    text = os.read(file, _CHUNK)
-                    if len(text) == _CHUNK:
-                        text += _rest(file)
-                finally:
-                    os.close(file)
+                text = read_small(path)
             except OSError as error:
                 failed[number] = error.strerror or str(error)
         parts.append(text[3:] if text[:3] == BOM else text)
     bounds = np.zeros(len(parts) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) + 1, out=bounds[1:])
     return Joined(b"\n".join([*parts, b""]), bounds, failed)
-
-
-def _rest(file: int) -> bytes:
-    chunks: list[bytes] = []
-    while chunk := os.read(file, 1 << 22):
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def rows_of(joined: Joined) -> Rows:

@@ -18,10 +18,10 @@ from typing import TypeAlias
 from lxml import etree
 
 from bboxconv.errors import Findings, OutputError
+from bboxconv.io import read_small
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
-BLOCK = 1 << 15
 LITTER = frozenset(["__MACOSX", ".ipynb_checkpoints"])
 """Folders of copies that nobody made on purpose; so are files called `._*`."""
 DEPTH = 100
@@ -72,19 +72,9 @@ def load(path: str) -> bytes:
     Raises OutputError where it cannot be read.
     """
     try:
-        fd = os.open(path, os.O_RDONLY)
-        try:
-            data = os.read(fd, BLOCK)
-            if len(data) == BLOCK:
-                parts = [data]
-                while more := os.read(fd, BLOCK):
-                    parts.append(more)
-                data = b"".join(parts)
-        finally:
-            os.close(fd)
+        return read_small(path)
     except OSError as error:
         raise OutputError.of("read-failed", f"cannot read: {error.strerror or error}", where=path) from error
-    return data
 
 
 def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:

@@ -70,7 +70,7 @@ class Shell:
 
     def terminal(self, *words: str, code: str = "", **more: str) -> Done:
         """Run `bboxconv` (or Python code) with a terminal of 80 columns on all streams; `out` holds both outputs."""
-        command: Sequence[str] = ["-c", code] if code else ["-m", "bboxconv", *words]
+        command: Sequence[str] = ["-c", code, *words] if code else ["-m", "bboxconv", *words]
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         process = subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,6 +76,14 @@ def test_3_folder_formats_refuse_stdout(anywhere: Shell) -> None:
     message = "yolo is a folder of files, which standard output cannot be"
     error = f"error[stdout-is-no-folder]: {message}\n  hint: name a folder\n"
     assert anywhere("convert", "a.json", "-", "--to", "yolo") == Done("", error, 2)
+
+
+def test_3_binary_is_not_for_a_terminal(shell: Shell) -> None:
+    """A binary format is not written to a terminal; to a pipe it is (3)."""
+    words = ("convert", "a.json", "-", "--from", "coco", "--to", "parquet")
+    error = "error[stdout-is-terminal]: parquet is binary, and stdout is a terminal\n"
+    hint = "  hint: name a file, such as boxes.parquet, or pipe it to a program\n"
+    assert shell.terminal(*words, "--color", "never") == Done(error + hint, "", 2)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +248,42 @@ WRONG = {
         "error[missing-argument]: convert needs a source and a destination\n  hint: bboxconv convert a.json DST\n",
     ),
     "missing path": (["convert", "nix.json", "b.json"], "error[path-not-found]: there is no nix.json\n"),
+    "near path": (
+        ["convert", "a.jso", "b.json"],
+        "error[path-not-found]: there is no a.jso\n  hint: did you mean 'a.json'?\n",
+    ),
+    "pattern": (
+        ["convert", "b*.json", "b.parquet"],
+        "error[path-not-found]: there is no b*.json\n"
+        "  hint: no file matches this pattern; leave out the quotes, since it is the shell that knows patterns\n",
+    ),
+    "folder": (
+        ["convert", "gone/a.json", "b.json"],
+        "error[path-not-found]: there is no gone/a.json\n  hint: there is no folder gone\n",
+    ),
+    "images": (
+        ["convert", "a.json", "b.jsonl", "--images", "imgs"],
+        "error[path-not-found]: --images: there is no folder imgs\n",
+    ),
+    "sizes": (
+        ["convert", "a.json", "b.jsonl", "--from", "coco", "--image-sizes", "a.jso"],
+        "error[path-not-found]: --image-sizes: there is no a.jso\n  hint: did you mean 'a.json'?\n",
+    ),
+    "extension": (
+        ["convert", "a.json", "b.parqet"],
+        "error[unknown-target]: the destination does not say its format\n  b.parqet\n"
+        "  hint: did you mean '.parquet'? --to FORMAT says it, or a name such as boxes.parquet or yolo/"
+        " (extensions: .json .jsonl .ndjson .parquet .pq .xml .yaml .yml)\n",
+    ),
+    "two formats": (
+        ["convert", "a.json", "coco-yolo/"],
+        "error[unknown-target]: the name of the destination holds those of several formats: coco, yolo\n"
+        "  coco-yolo/\n  hint: --to FORMAT says which\n",
+    ),
+    "box": (
+        ["convert", "a.json", "b.parquet", "--from", "coco", "--box", "xyhw"],
+        "error[unknown-box-format]: --box: there is no box format 'xyhw'\n  hint: did you mean 'xywh'?\n",
+    ),
     "memory": (
         ["convert", "a.json", "b.json", "--memory", "lots"],
         "error[bad-option-value]: --memory takes an amount such as 256MiB or 1GB, not 'lots'\n",
@@ -417,6 +462,33 @@ def test_14_report_cannot_be_data(shell: Shell) -> None:
     done = shell("convert", "a.json", "b.json", "--report", "./a.json")
     assert done == Done("", "error[report-is-data]: --report names a source or DST\n  a.json\n", 2)
     assert (shell.folder / "a.json").read_text() == before
+
+
+def test_14_report_that_cannot_be_written(shell: Shell) -> None:
+    """A report goes to a folder that is made for it; where that fails, it is said once, exit 74."""
+    assert shell("convert", "a.json", "b.jsonl", "--from", "coco", "--report", "new/r.json").code == 0
+    assert json.loads((shell.folder / "new" / "r.json").read_text())["version"] == 1
+    done = shell("convert", "a.json", "c.jsonl", "--from", "coco", "-q", "--report", "a.json/r.json")
+    assert done == Done("", "error[write-failed]: cannot write the report: Not a directory\n  a.json/r.json\n", 74)
+
+
+LONG = """
+import sys
+from bboxconv.cli import ui
+from bboxconv.__main__ import main
+ui.BAR_AFTER = ui.BAR_EVERY = -1.0
+sys.argv = ["bboxconv", "convert", *sys.argv[1:]]
+main()
+"""
+
+
+def test_15_bar_of_a_real_run(shell: Shell) -> None:
+    """The bar goes from reading, in bytes, to writing, in images, and leaves only the account behind (15)."""
+    out = shell.terminal("a.json", "a.parquet", "--from", "coco", "--color", "never", code=LONG).out
+    steps = [line.split()[0] for line in re.split(r"\x1b\[2K|\n", out) if "\u2501" in line]
+    assert list(dict.fromkeys(steps)) == ["reading", "writing"]
+    assert "2 of 2 images" in out
+    assert READ in out.rpartition("\x1b[2K")[2]
 
 
 WATCHED = """

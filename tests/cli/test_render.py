@@ -169,13 +169,53 @@ def test_progress_in_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     """Without a terminal, progress is a plain line about every ten seconds, without carriage return."""
     now = [0.0]
     monkeypatch.setattr(ui.time, "monotonic", lambda: now[0])
-    ticker = ui.Ticker(animate=False, started=0.0, shown=0.0)
+    ticker = ui.Ticker(animate=False, shown=0.0)
     for second in range(25):
         now[0] = float(second)
         ticker("read", 10, 1000, "images")
     assert capsys.readouterr().err == (
         "read (11%): 110 of 1,000 images, 11 images/s\nread (21%): 210 of 1,000 images, 10 images/s\n"
     )
+
+
+def test_writing_is_a_stage_of_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all is read before anything is written, the writing is shown; where both alternate, the reading is."""
+    now = [0.0]
+    monkeypatch.setattr(ui.time, "monotonic", lambda: now[0])
+    for steps in (["reading"] * 2 + ["writing"] * 2, ["reading", "writing"] * 2):
+        ticker = ui.Ticker(animate=False, shown=-1000.0)
+        for step in steps:
+            now[0] += 20
+            ticker(step, 10, 20, "images")
+    lines = [line.partition(" images")[0] for line in capsys.readouterr().err.splitlines()]
+    after = ["reading (50%): 10 of 20", "reading (100%): 20 of 20", "writing (50%): 10 of 20"]
+    alternating = ["reading (50%): 10 of 20", "writing (50%): 10 of 20", "reading (100%): 20 of 20"]
+    assert lines == [*after, "writing (100%): 20 of 20", *alternating]
+
+
+def test_each_source_has_its_own_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    """The second source begins at nothing: what is done never exceeds the total."""
+    ticker = ui.Ticker(animate=False, shown=-1000.0)
+    for total in (100, 100, 50):
+        ticker.shown = -1e9
+        ticker("reading", total, total, "images")
+    lines = [line.partition(" images")[0] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["reading (100%): 100 of 100", "reading (100%): 100 of 100", "reading (100%): 50 of 50"]
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "text"),
+    [
+        (25, 100, 10.0, ", ETA 0:30"),
+        (1, 10_000, 1.0, ", ETA 2:46:39"),
+        (100, 100, 10.0, ", ETA 0:00"),
+        (25, None, 10.0, ""),
+        (25, 100, 0.0, ""),
+    ],
+)
+def test_time_ahead(done: int, total: int | None, seconds: float, text: str) -> None:
+    """The time ahead is that at the rate so far; none is told without a total or a rate."""
+    assert ui.ahead(done, total, seconds) == text
 
 
 def test_lost_objects_stand_first() -> None:

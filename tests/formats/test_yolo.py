@@ -384,15 +384,16 @@ def test_link_loop(tmp_path: Path) -> None:
 
 
 def test_pipe_and_broken_link(tmp_path: Path) -> None:
-    """A pipe in place of a label file does not stop the run; a broken link is an unreadable file whose image is left
-    out.
-    """
+    """A pipe in place of a label file, and a broken link, are unreadable files whose images are left out."""
     tree(tmp_path, {"a.txt": "0 .5 .5 .1 .1\n"})
     os.mkfifo(tmp_path / "b.txt")
     (tmp_path / "c.txt").symlink_to(tmp_path / "gone")
     _, images, context = read(tmp_path)
-    assert [(i["file_name"], len(i["objects"])) for i in images] == [("a.jpg", 1), ("b.jpg", 0)]
-    assert places(context, "unreadable-file") == ["SRC/c.txt: No such file or directory"]
+    assert [(i["file_name"], len(i["objects"])) for i in images] == [("a.jpg", 1)]
+    assert places(context, "unreadable-file") == [
+        "SRC/b.txt: Not a regular file",
+        "SRC/c.txt: No such file or directory",
+    ]
 
 
 def test_name_that_is_no_text(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the tests with other people's tools share: real data, one way to call the product, and pictures.
+"""What the tests with other people's tools share: JSON files as they stand, and pictures.
 
 The tools are in the extra `peers`; a test whose tool is not installed is skipped and says so.
 """
@@ -6,7 +6,6 @@ The tools are in the extra `peers`; a test whose tool is not installed is skippe
 from __future__ import annotations
 
 import json
-import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -14,25 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-import bboxconv
-from bboxconv.report import Report
-
-
-@pytest.fixture(scope="session")
-def real() -> Path:
-    """The folder of the real data sets."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("BBOXCONV_REAL_DATA") or beside)
-    if not folder.is_dir():
-        pytest.skip(f"no real annotation data in {folder} (set BBOXCONV_REAL_DATA)")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def convert() -> Callable[..., Report]:
-    """`bboxconv.convert`, in the one place where these tests call it."""
-    return bboxconv.convert
 
 
 @pytest.fixture(scope="session")

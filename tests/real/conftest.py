@@ -1,14 +1,11 @@
-"""What the tests on real data share: the data, one way to call the product, and readers of its output not its own.
+"""What the tests on real data share: the command line, and readers of the product's output that are not its own.
 
-The data are other people's files, kept outside the repository: BBOXCONV_REAL_DATA names their folder, else it is
-../shared/data. Where they are absent, these tests are skipped. Expected values are read from the files with the
-standard library, lxml and PyYAML.
+Expected values are read from the files with the standard library, lxml and PyYAML.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -19,7 +16,6 @@ import pytest
 import yaml
 from lxml import etree
 
-import bboxconv
 from bboxconv.report import Report
 
 Box = tuple[str, float, float, float, float]
@@ -27,22 +23,6 @@ Box = tuple[str, float, float, float, float]
 Boxes = dict[str, list[Box]]
 """The boxes of each image in their order, by the image's file name without folder and extension."""
 Sizes = dict[str, tuple[int, int]]
-
-
-@pytest.fixture(scope="session")
-def real() -> Path:
-    """The folder of the real data sets."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("BBOXCONV_REAL_DATA") or beside)
-    if not folder.is_dir():
-        pytest.skip(f"no real annotation data in {folder} (set BBOXCONV_REAL_DATA)")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def convert() -> Callable[..., Report]:
-    """`bboxconv.convert`, in the one place where these tests call it."""
-    return bboxconv.convert
 
 
 @pytest.fixture

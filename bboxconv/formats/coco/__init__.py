@@ -24,7 +24,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
 
 import msgspec
 import numpy as np
@@ -46,11 +45,11 @@ from bboxconv.codec import (
     Target,
     WriteContext,
     Written,
-    option,
+    rotated_of,
 )
 from bboxconv.errors import DataError, UsageError
 from bboxconv.formats.coco.categories import Id, name_categories, read_categories
-from bboxconv.formats.coco.images import IMAGE_FIELDS, Images, Numbers, images_named
+from bboxconv.formats.coco.images import IMAGE_FIELDS, Images, Numbers, images_named, repeated
 from bboxconv.formats.coco.write import write_coco
 from bboxconv.io import base_suffix
 from bboxconv.readers.jsonblocks import ArrayReader
@@ -58,6 +57,7 @@ from bboxconv.readers.jsonelements import SKIPPED, Part, reader
 from bboxconv.readers.jsonstream import Elements, Member, read_document
 from bboxconv.readers.jsonvalues import Field
 from bboxconv.schema import Dataset, Header
+from bboxconv.splits import SPLIT_NAMES
 from bboxconv.spool import ByImage, Spool
 from bboxconv.workers import pool
 
@@ -102,7 +102,7 @@ SPLITS = re.compile(r"^(train|val|valid|validation|test)[-_]?(\d{4})?$")
 POLYGONS = msgspec.json.Decoder(list[list[float]])
 LARGEST = 1e150
 """Beyond this the width or area of an extent would be infinite."""
-SMALL = 16 << 20
+SMALL = 128 << 20
 """Files below this are read in this process: a pool takes longer to start."""
 
 
@@ -150,7 +150,7 @@ def _split_of(pattern: str, file: Path) -> str:
 
 
 def _usual(name: re.Match[str]) -> str:
-    return {"valid": "val", "validation": "val"}.get(name[1], name[1])
+    return SPLIT_NAMES[name[1]]
 
 
 @dataclass(slots=True)
@@ -340,12 +340,9 @@ def _group(
 
 
 def _count_duplicates(ids: list[NDArray[np.int64]], where: str, context: ReadContext) -> None:
-    together = np.sort(np.concatenate(ids)) if ids else np.zeros(0, np.int64)
-    for repeated in np.unique(together[1:][together[1:] == together[:-1]]).tolist():
+    for number in repeated(ids):
         message = "an annotation id occurs more than once; all are kept"
-        context.findings.add(
-            "duplicate-annotation-id", message, severity="warning", where=where, detail=f"id {repeated}"
-        )
+        context.findings.add("duplicate-annotation-id", message, severity="warning", where=where, detail=f"id {number}")
 
 
 def _objects(batch: pa.RecordBatch, category: NDArray[np.int64], given: NDArray[np.bool_]) -> pa.StructArray:
@@ -368,16 +365,14 @@ def _batches(
                 for name in schema.IMAGE_FIELDS
                 if name in images.table.column_names
             }
-            if split is not None:
-                columns["split"] = pa.array([split] * (stop - start), pa.string())
             piece = objects.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
-            yield schema.image_batch(columns, offsets - offsets[0], piece, np.full(stop - start, annotated))
+            batch = schema.image_batch(columns, offsets - offsets[0], piece, np.full(stop - start, annotated))
+            yield schema.with_split(batch, split)
 
 
 def target(header: Header, options: Options) -> Target:
     """Boxes as xywh; every annotation needs a category."""
-    rotated = cast(Literal["envelope", "unrotated", "drop"], option(options, ROTATED))
-    return Target(XYWH, INFO.carries, frozenset({"object.category"}), rotated=rotated, reserved=RESERVED)
+    return Target(XYWH, INFO.carries, frozenset({"object.category"}), rotated=rotated_of(options), reserved=RESERVED)
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:

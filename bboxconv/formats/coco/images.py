@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,13 @@ IMAGE_FIELDS = (
     Field("video", "text", usual=False),
     Field("frame", "number", usual=False),
 )
+
+
+def repeated(ids: Sequence[NDArray[np.int64]]) -> list[int]:
+    """The ids that occur more than once, in order, of columns of ids."""
+    together = np.sort(np.concatenate(ids)) if ids else np.zeros(0, np.int64)
+    found: list[int] = np.unique(together[1:][together[1:] == together[:-1]]).tolist()
+    return found
 
 
 def images_named(annotations: Iterable[pa.RecordBatch]) -> pa.RecordBatch:

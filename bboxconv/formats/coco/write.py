@@ -25,6 +25,7 @@ from bboxconv import jsontext, schema
 from bboxconv.boxes import BoxFormat, box_area
 from bboxconv.codec import WriteContext, Written
 from bboxconv.errors import DataError, Findings
+from bboxconv.formats.coco.images import repeated
 from bboxconv.io import open_output, unsafe_name
 from bboxconv.schema import Category, Header, Objects
 from bboxconv.spool import Spool
@@ -276,18 +277,15 @@ class _Document:
 
 
 def _refuse_duplicates(image_ids: _Ids, name: str, findings: Findings) -> None:
-    ids = np.sort(np.concatenate(image_ids.numbers)) if image_ids.numbers else np.zeros(0, np.int64)
-    numbers = np.unique(ids[1:][ids[1:] == ids[:-1]]).tolist()
-    repeated = [*numbers, *(text for text, count in Counter(image_ids.others).items() if count > 1)]
-    for place, key in enumerate(repeated[:5]):
-        findings.add(
-            "image-id-clash",
-            "two images would have the same id in one file",
-            where=name,
-            detail=f"id {key}",
-            hint="name a folder as destination: every split gets a file of its own",
-            count=len(repeated) - min(4, len(repeated) - 1) if place == 0 else 1,
-        )
+    others = [text for text, count in Counter(image_ids.others).items() if count > 1]
+    clashes = [*repeated(image_ids.numbers), *others]
+    findings.add_each(
+        "image-id-clash",
+        "two images would have the same id in one file",
+        range(len(clashes)),
+        lambda row: (name, f"id {clashes[row]}"),
+        hint="name a folder as destination: every split gets a file of its own",
+    )
 
 
 def _flag(values: pa.Array) -> pa.StringArray:
@@ -311,9 +309,8 @@ def _own_keys(
     found: dict[str, NDArray[np.bool_]] = {}
     if extra.null_count == len(extra):
         return extra, found
-    likely = pc.match_substring_regex(extra, '"(?:' + "|".join([*columns, *always]) + r')"\s*:').fill_null(False)
     changed: dict[int, str | None] = {}
-    for row in np.flatnonzero(likely.to_numpy(zero_copy_only=False)).tolist():
+    for row in jsontext.rows_with(extra, [*columns, *always]):
         parts = jsontext.members(extra[row].as_py())
         taken = [key for key in parts if key in always or (key in columns and _given(parts[key], columns[key][row]))]
         for key in parts:

@@ -51,7 +51,9 @@ from bboxconv.codec import (
     Target,
     WriteContext,
     Written,
+    crowd_of,
     option,
+    rotated_of,
 )
 from bboxconv.formats.voc import lists
 from bboxconv.formats.voc.documents import Task, parse_slice
@@ -94,7 +96,7 @@ INFO = FormatInfo(
 
 SLICE = 4096
 """Files that a task reads at most."""
-POOL_FROM = 2000
+POOL_FROM = 20_000
 """Files from which on a pool of processes pays."""
 _ROOT = re.compile(
     r"\ufeff?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>\s*)*<annotation[\s>]", re.DOTALL
@@ -151,7 +153,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
         context.findings.merge(parsed.findings)
         rows += (parsed.rows + done).tolist()
         done += parsed.files
-        context.progress("read", parsed.files, len(files.paths), "images")
+        context.progress("reading", parsed.files, len(files.paths), "images")
         voc, low, edge = voc or parsed.voc, min(low, parsed.low), edge or parsed.edge
         if len(parsed.rows):
             spool.append(parsed.batch)
@@ -230,13 +232,12 @@ def _unseen(images: list[tuple[str, str, str | None]]) -> pa.RecordBatch:
 
 def target(header: Header, options: Options) -> Target:
     """Corners in pixels; VOC cannot do without the image's size."""
-    rotated = option(options, ROTATED)
     return Target(
         box=_box(option(options, ORIGIN)),
         carries=INFO.carries,
         requires=frozenset(["image.file_name", "image.width", "image.height", "object.category", "object.bbox"]),
-        crowd="drop" if option(options, CROWD_KEEP) == "drop" else "keep",
-        rotated="drop" if rotated == "drop" else "unrotated" if rotated == "unrotated" else "envelope",
+        crowd=crowd_of(options, CROWD_KEEP),
+        rotated=rotated_of(options),
     )
 
 

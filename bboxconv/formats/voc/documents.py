@@ -194,12 +194,12 @@ def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findin
     rows = images["row"].to_numpy().astype(np.int64)
     counts = np.bincount(objects["row"].to_numpy(), minlength=len(task.paths))[rows]
     offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    column = {name: _one(objects[name]) for name in OBJECTS.names}
+    column = {name: objects[name].combine_chunks() for name in OBJECTS.names}
     boxes = np.column_stack([column[side].to_numpy(zero_copy_only=False) for side in SIDES])
     names = column["name"].dictionary_encode()
     fields = {name: column[name] for name in ("truncated", "occluded", "difficult", "extra")}
     found = object_rows({**fields, "category": names.indices, "bbox": bbox_array(boxes)}, len(boxes))
-    pictures = {name: _one(images[name]) for name in IMAGES.names[1:]}
+    pictures = {name: images[name].combine_chunks() for name in IMAGES.names[1:]}
     splits = pa.array([task.splits[row] for row in rows], pa.string())
     batch = image_batch({**pictures, "split": splits}, offsets, found)
     size = [
@@ -218,10 +218,6 @@ def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findin
         low,
         edge,
     )
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 # The fast way

@@ -12,10 +12,8 @@ import pyarrow.compute as pc
 from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Findings
 from bboxconv.readers.xmlfiles import compact, find, load
+from bboxconv.splits import SPLIT_NAMES, split_rank
 
-FIRST = ("train", "val", "test")
-"""The splits that win where an image is in several."""
-FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 _CLASS_ROW = re.compile(r".*\s[-+]?[01]")
 
@@ -65,8 +63,8 @@ def list_files(source: Source, findings: Findings) -> Files:
     lists = {
         tree: _lists(source.path / tree / "ImageSets" / "Main", identifiers) for tree, identifiers in known.items()
     }
-    if not any(lists.values()) and all(path.partition("/")[0] in FOLDERS and "/" in path for path in paths):
-        return Files(tuple(paths), tuple(FOLDERS[path.partition("/")[0]] for path in paths), ((),) * len(paths))
+    if not any(lists.values()) and all(path.partition("/")[0] in SPLIT_NAMES and "/" in path for path in paths):
+        return Files(tuple(paths), tuple(SPLIT_NAMES[path.partition("/")[0]] for path in paths), ((),) * len(paths))
     found = [lists[tree].pop(identifier, ()) for tree, identifier in places]
     unseen = [(tree, identifier, of) for tree, rest in lists.items() for identifier, of in sorted(rest.items())]
     return Files(
@@ -100,11 +98,7 @@ def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
         for row in rows:
             bare = str(PurePosixPath(row).with_suffix("")) if PurePosixPath(row).suffix else row
             found.setdefault(bare if row not in known and bare in known else row, []).append(name[:-4])
-    return {identifier: tuple(sorted(set(of), key=_rank)) for identifier, of in found.items()}
-
-
-def _rank(split: str) -> tuple[int, str]:
-    return (FIRST.index(split) if split in FIRST else len(FIRST), split)
+    return {identifier: tuple(sorted(sorted(set(of)), key=split_rank)) for identifier, of in found.items()}
 
 
 def unique_names(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from bboxconv import jsontext
 from bboxconv.codec import WriteContext
 from bboxconv.errors import Findings
 from bboxconv.formats.voc.document import SIDES
-from bboxconv.io import unsafe_name
+from bboxconv.io import CLASH, unsafe_name, write_new
 from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, load, plain, written
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
 
@@ -237,8 +236,8 @@ def _write_file(name: str, stem: str, data: bytes, output: _Output) -> bool:
     path = f"{output.root}/Annotations/{stem}.xml"
     try:
         _folder(output, path.rpartition("/")[0])
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        write_new(path, data)
+    except CLASH:
         other = _FILENAME.search(load(path)) if Path(path).is_file() else None
         first = other[1].decode() if other else "another image"
         where = f"{output.shown}/Annotations/{stem}.xml"
@@ -246,11 +245,6 @@ def _write_file(name: str, stem: str, data: bytes, output: _Output) -> bool:
             "file-clash", "two images would write the same file", where=where, detail=f"{first} and {name}"
         )
         return False
-    try:
-        while data:
-            data = data[os.write(fd, data) :]
-    finally:
-        os.close(fd)
     return True
 
 

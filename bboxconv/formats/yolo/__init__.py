@@ -25,7 +25,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, cast
 
 import pyarrow as pa
 
@@ -43,7 +42,9 @@ from bboxconv.codec import (
     Target,
     WriteContext,
     Written,
+    crowd_of,
     option,
+    rotated_of,
 )
 from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
 from bboxconv.formats.yolo.rows import Task, batch_of, parse
@@ -184,7 +185,7 @@ def _batches(tasks: list[Task], images: int, context: ReadContext, seen: _Seen) 
             context.findings.merge(parsed.diagnostics)
             seen.tasks = number
         done, rows, large = done + len(task.names), rows + parsed.rows, large + parsed.large
-        context.progress("read", done, images, "images")
+        context.progress("reading", len(task.names), images, "images")
         yield batch_of(task, parsed), parsed.top
     if 2 * large > rows and not seen.finished:
         hint = "YOLO's numbers are fractions of the image's size"
@@ -205,9 +206,8 @@ def target(header: Header, options: Options) -> Target:
         carries |= {"object.score"}
     if header.source == "yolo":
         carries |= {"extra"}
-    crowd = cast(Literal["keep", "drop"], option(options, CROWD_DROP))
-    rotated = cast(Literal["envelope", "unrotated", "drop"], option(options, ROTATED))
-    return Target(BOX, carries, frozenset({"image.file_name", "object.category", "object.bbox"}), crowd, rotated)
+    requires = frozenset({"image.file_name", "object.category", "object.bbox"})
+    return Target(BOX, carries, requires, crowd_of(options, CROWD_DROP), rotated_of(options))
 
 
 def _task(header: Header, options: Options) -> str:

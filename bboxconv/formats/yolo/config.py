@@ -16,12 +16,11 @@ from pathlib import Path
 import yaml
 
 from bboxconv.errors import DataError, Findings, printable
+from bboxconv.splits import SPLIT_NAMES
 
-SPLITS: Mapping[str, str] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of splits, and what they are called here."""
 NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "predefined_classes.txt")
 MOST_CLASSES = 1 << 16
-_KNOWN = frozenset({*SPLITS, "path", "names", "nc"})
+_KNOWN = frozenset({*SPLIT_NAMES, "path", "names", "nc"})
 _DRIVE = re.compile(r"[A-Za-z]:")
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -74,7 +73,7 @@ def load_config(path: Path, shown: str, findings: Findings) -> Config:
     splits: dict[str, tuple[str, ...]] = {}
     extra: dict[str, Plain] = {}
     for key, value in document.items():
-        split = SPLITS.get(key) or (key if value == f"images/{key}" else None)
+        split = SPLIT_NAMES.get(key) or (key if value == f"images/{key}" else None)
         if split is None:
             if key not in _KNOWN:
                 extra[key] = value

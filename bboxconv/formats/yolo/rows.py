@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bboxconv import jsontext
 from bboxconv.boxes import convert_boxes, extent
-from bboxconv.errors import FIRST_PLACES, Diagnostic, Findings, printable
+from bboxconv.errors import Diagnostic, Findings, printable
 from bboxconv.readers.textfiles import Joined, Rows, numbers_of, ranges, read_joined, rows_of
 from bboxconv.schema import SHAPES, bbox_array, image_batch, keep_images, object_rows, shape_array
 
@@ -125,16 +125,13 @@ def _check(
     faulty = bad_columns | bad_numbers | fraction | unknown
 
     def report(code: str, message: str, which: NDArray[np.bool_], detail: str, hint: str = "") -> None:
-        places = np.flatnonzero(which)
-        for row in places[:FIRST_PLACES]:
+        def place(row: int) -> tuple[str, str]:
             tokens = range(int(rows.offsets[row]), int(rows.offsets[row + 1]))
             odd = next((t for t in tokens if np.isnan(values[t])), tokens[0])
             where = f"{_shown(task, int(rows.file[row]))}:{joined.line(int(rows.file[row]), int(rows.place[row]))}"
-            findings.add(
-                code, message, where=where, detail=detail.format(token=rows.token(odd), count=counts[row]), hint=hint
-            )
-        if len(places) > FIRST_PLACES:
-            findings.add(code, message, count=len(places) - FIRST_PLACES)
+            return where, detail.format(token=rows.token(odd), count=counts[row])
+
+        findings.add_each(code, message, np.flatnonzero(which).tolist(), place, hint=hint)
 
     if faulty.any():
         report("bad-number", "a row holds what is no finite number", bad_numbers, "{token}")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Diagnostic, Findings, printable
-from bboxconv.formats.yolo.config import SPLITS, Config, find_yaml, labels_for, load_config, locate, read_names
+from bboxconv.formats.yolo.config import Config, find_yaml, labels_for, load_config, locate, read_names
 from bboxconv.readers.textfiles import files_below
+from bboxconv.splits import SPLIT_NAMES, split_rank
 
 IMAGES = frozenset(
     (
@@ -123,7 +124,7 @@ def _configured(config: Config, base: Path, context: ReadContext, shown: str) ->
         root = base
     missing: list[str] = []
     splits: dict[tuple[Path, ...], list[str]] = {}
-    for split, entries in sorted(config.splits.items(), key=lambda item: _rank(item[0])):
+    for split, entries in sorted(config.splits.items(), key=lambda item: split_rank(item[0])):
         places = [locate(entry, root, base, context.findings, shown) for entry in entries]
         missing += [
             f"{split}: {printable(entry)}" for entry, place in zip(entries, places, strict=True) if place is None
@@ -137,7 +138,7 @@ def _configured(config: Config, base: Path, context: ReadContext, shown: str) ->
             message = "several splits of data.yaml are the same images; they are read once"
             context.findings.add("splits-share-images", message, severity="note", where=shown, detail=", ".join(names))
         match = _SPLIT_FOLDER.fullmatch(there[0].name)
-        named = names[0] if len(names) == 1 else SPLITS[match[1]] if match else None
+        named = names[0] if len(names) == 1 else SPLIT_NAMES[match[1]] if match else None
         parts = [_split(named, place, root, base, context) for place in there]
         found.append(parts[0] if len(parts) == 1 else _joined(parts, context.findings, shown))
     if missing and not found:
@@ -219,7 +220,7 @@ def _folders(base: Path) -> list[tuple[str | None, Path, Path, frozenset[str]]]:
         pair = (folder / "images", folder / "labels") if nested else _beside(folder)
         found.append((_split_name(entry), *pair, frozenset()))
     if found:
-        return sorted(found, key=lambda part: _rank(part[0]))
+        return sorted(found, key=lambda part: split_rank(part[0]))
     return [(None, *_beside(base), frozenset())]
 
 
@@ -230,15 +231,9 @@ def _beside(folder: Path) -> tuple[Path, Path]:
     return images if images.is_dir() else folder, labels if labels.is_dir() else folder
 
 
-def _rank(split: str | None) -> int:
-    """The order of splits: train, val, test, others, none."""
-    order: list[str | None] = ["train", "val", "test"]
-    return 4 if split is None else order.index(split) if split in order else 3
-
-
 def _split_name(folder: str) -> str:
     match = _SPLIT_FOLDER.fullmatch(folder)
-    return SPLITS[match[1]] if match else folder
+    return SPLIT_NAMES[match[1]] if match else folder
 
 
 def _pair(

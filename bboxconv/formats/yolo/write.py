@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shlex
@@ -21,12 +20,11 @@ import yaml
 from bboxconv.codec import WriteContext
 from bboxconv.errors import Findings, UsageError, printable
 from bboxconv.formats.yolo.text import Style, keypoint_count, label_texts
-from bboxconv.io import unsafe_name
+from bboxconv.io import CLASH, unsafe_name, write_new
 from bboxconv.schema import Header, flat, pieces
 
 _AT_ONCE = 4_096
 """Images whose rows are made text at a time: keeps the text of polygons far below Arrow's 2 GiB."""
-_CLASH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 _OWN_KEYS = ("path", "names", "nc", "train", "val", "test", "kpt_shape", "flip_idx")
 
 
@@ -141,10 +139,8 @@ def _write_batch(batch: pa.RecordBatch, style: Style, state: _State, context: Wr
         path = f"{state.out}/labels/{place}.txt"
         try:
             state.make(path.rpartition("/")[0])
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except OSError as error:
-            if error.errno not in _CLASH:
-                raise
+            write_new(path, data[begin:end])
+        except CLASH:
             state.findings.add(
                 "file-clash",
                 "two images would write the same label file",
@@ -152,11 +148,6 @@ def _write_batch(batch: pa.RecordBatch, style: Style, state: _State, context: Wr
                 detail=f"labels/{place}.txt",
             )
             continue
-        try:
-            while begin < end:
-                begin += os.write(file, data[begin:end])
-        finally:
-            os.close(file)
         state.splits[split] = state.splits.get(split, 0) + 1
         if images != "none":
             target = f"{state.out}/images/{split + '/' if split else ''}{name}"

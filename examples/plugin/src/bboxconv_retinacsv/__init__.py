@@ -34,6 +34,8 @@ from bboxconv.codec import (
     Target,
     WriteContext,
     Written,
+    crowd_of,
+    rotated_of,
 )
 from bboxconv.errors import DataError
 from bboxconv.io import head, open_input, open_output
@@ -140,7 +142,7 @@ def _table(source: Source, context: ReadContext) -> tuple[pa.Table, NDArray[np.i
 def target(header: Header, options: Options) -> Target:
     """Corners in pixels; every row needs a path, and every box a class."""
     requires = frozenset({"image.file_name", "object.category", "object.bbox"})
-    return Target(XYXY, INFO.carries, requires, options.get("crowd", "keep"), options.get("rotated", "envelope"))  # type: ignore[arg-type]
+    return Target(XYXY, INFO.carries, requires, crowd_of(options, CROWD_KEEP), rotated_of(options))
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
