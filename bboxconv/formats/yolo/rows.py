@@ -134,7 +134,7 @@ def _check(
         findings.add_each(code, message, np.flatnonzero(which).tolist(), place, hint=hint)
 
     if faulty.any():
-        report("bad-number", "a row holds what is no finite number", bad_numbers, "{token}")
+        report("bad-number", "a value in a row is not a finite number", bad_numbers, "{token}")
         rest = ~bad_numbers
         report(
             "bad-row",
