@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -156,13 +157,12 @@ def _possible(key: str) -> bool:
 def _part(fields: tuple[Field, ...], elements: Sequence[msgspec.Struct], keys: Keys, names: Mapping[str, str]) -> Part:
     columns: dict[str, pa.Array] = {}
     extra: dict[str, pa.Array] = {}
+    values = _values(elements, names)
     for field in fields:
-        if field.key in names:
-            name = names[field.key]
-            values = [getattr(element, name) for element in elements]
-            if field.required and None in values:
+        if field.key in values:
+            if field.required and None in values[field.key]:
                 raise msgspec.ValidationError(f"an object has no {field.key}")
-            column = _column(field.kind, values)
+            column = _column(field.kind, values[field.key])
             if field.kind == "raw":
                 nothing = pc.equal(column, "null")
                 if pc.any(nothing).as_py():
@@ -170,12 +170,18 @@ def _part(fields: tuple[Field, ...], elements: Sequence[msgspec.Struct], keys: K
                     column = pc.if_else(nothing, _ABSENT, column)
             columns[field.key] = column
     known = {field.key for field in fields}
-    extra.update(
-        {key: _raw([getattr(element, names[key]) for element in elements]) for key in keys if key not in known}
-    )
+    extra.update({key: _raw(values[key]) for key in keys if key not in known})
     columns["extra"] = jsontext.extras(dict(sorted(extra.items())), len(elements))
     columns["element"] = pa.array(np.arange(len(elements)))
     return Part(_batch(fields, columns, len(elements)), len(elements), (), keys)
+
+
+def _values(elements: Sequence[msgspec.Struct], names: Mapping[str, str]) -> dict[str, Sequence[object]]:
+    """The values of each key: one pass over the objects, where one for each key took half of all the time."""
+    if len(names) < 2 or not elements:
+        return {key: [getattr(element, name) for element in elements] for key, name in names.items()}
+    rows = map(attrgetter(*names.values()), elements)
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
 def _batch(fields: Sequence[Field], columns: Mapping[str, pa.Array], length: int) -> pa.RecordBatch:
@@ -185,7 +191,7 @@ def _batch(fields: Sequence[Field], columns: Mapping[str, pa.Array], length: int
     )
 
 
-def _column(kind: Kind, values: list[object]) -> pa.Array:
+def _column(kind: Kind, values: Sequence[object]) -> pa.Array:
     """The values of one field; raises ValidationError, or what Arrow raises, where one does not fit."""
     if kind == "box":
         return _boxes(values)
