@@ -158,9 +158,9 @@ def test_8_strict_refuses(flag: str, anywhere: Shell) -> None:
     assert not (anywhere.folder / "out").exists()
 
 
-def test_8_strict_alone_is_a_flag(shell: Shell) -> None:
+def test_8_strict_alone_is_a_flag(anywhere: Shell) -> None:
     """--strict needs no value: loss of ids and metadata passes, and what follows it is still a source."""
-    assert shell("convert", "--strict", "a.json", "a.jsonl", "--from", "coco").code == 0
+    assert anywhere("convert", "--strict", "a.json", "a.jsonl", "--from", "coco").code == 0
 
 
 def test_9_explain(anywhere: Shell) -> None:
@@ -456,12 +456,12 @@ def test_14_json_and_data_both_want_stdout(anywhere: Shell) -> None:
     assert (done.err, done.code) == (error, 2)
 
 
-def test_14_report_cannot_be_data(shell: Shell) -> None:
+def test_14_report_cannot_be_data(anywhere: Shell) -> None:
     """--report with the name of a source is refused before the source is lost."""
-    before = (shell.folder / "a.json").read_text()
-    done = shell("convert", "a.json", "b.json", "--report", "./a.json")
+    before = (anywhere.folder / "a.json").read_text()
+    done = anywhere("convert", "a.json", "b.json", "--report", "./a.json")
     assert done == Done("", "error[report-is-data]: --report names a source or DST\n  a.json\n", 2)
-    assert (shell.folder / "a.json").read_text() == before
+    assert (anywhere.folder / "a.json").read_text() == before
 
 
 def test_14_report_that_cannot_be_written(shell: Shell) -> None:
@@ -579,9 +579,9 @@ def test_18_quiet(anywhere: Shell) -> None:
     assert anywhere("convert", "nix.json", "b.json", "-qq") == Done("", PLAIN, 2)
 
 
-def test_21_formats(shell: Shell) -> None:
+def test_21_formats(anywhere: Shell) -> None:
     """`formats` lists every format within 80 columns; `formats NAME` its options; --json all of both (21)."""
-    done = shell("formats")
+    done = anywhere("formats")
     assert (done.err, done.code) == ("", 0)
     assert all(len(line) <= 80 for line in done.out.splitlines())
     assert [line.split()[0] for line in done.out.splitlines() if line[:1].isalpha()][1:6] == [
@@ -591,7 +591,7 @@ def test_21_formats(shell: Shell) -> None:
         "voc",
         "yolo",
     ]
-    document = json.loads(shell("formats", "--json").out)
+    document = json.loads(anywhere("formats", "--json").out)
     assert [entry["name"] for entry in document["formats"]] == ["coco", "jsonl", "parquet", "voc", "yolo"]
     keys = {
         "title",
@@ -606,7 +606,7 @@ def test_21_formats(shell: Shell) -> None:
         "provider",
     }
     assert all(keys <= entry.keys() for entry in document["formats"])
-    assert "\n--out options\n" in shell("formats", "yolo").out
+    assert "\n--out options\n" in anywhere("formats", "yolo").out
 
 
 def test_21_broken_plugin(shell: Shell, tmp_path: Path) -> None:
@@ -639,12 +639,12 @@ main()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_24_interrupted(number: signal.Signals, shell: Shell) -> None:
+def test_24_interrupted(number: signal.Signals, anywhere: Shell) -> None:
     """Ctrl-C and SIGTERM: one line, staging removed, exit 130 (24)."""
     process = subprocess.Popen(
         [sys.executable, "-c", ENDLESS],
-        cwd=shell.folder,
-        env=shell.environment(),
+        cwd=anywhere.folder,
+        env=anywhere.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -656,18 +656,18 @@ def test_24_interrupted(number: signal.Signals, shell: Shell) -> None:
     _, err = process.communicate(timeout=30)
     assert (err, process.returncode) == ("interrupted\n", 130)
     assert time.monotonic() - began < 10
-    assert sorted(p.name for p in shell.folder.iterdir()) == ["a.json"]
+    assert sorted(p.name for p in anywhere.folder.iterdir()) == ["a.json"]
 
 
 @pytest.mark.parametrize("words", ["convert --help", "formats --json", "convert big.json - -t jsonl -q", "explain"])
-def test_24_closed_pipe(words: str, shell: Shell) -> None:
+def test_24_closed_pipe(words: str, anywhere: Shell) -> None:
     """Where the reader of stdout goes away, the run ends silently with 0 (24)."""
     images = [{"id": n, "file_name": f"{n:06}.jpg", "width": 10, "height": 10} for n in range(20_000)]
-    (shell.folder / "big.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    (anywhere.folder / "big.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
     process = subprocess.Popen(
         [sys.executable, "-m", "bboxconv", *words.split()],
-        cwd=shell.folder,
-        env=shell.environment(),
+        cwd=anywhere.folder,
+        env=anywhere.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -698,10 +698,10 @@ def test_full_disk_on_stdout(words: str, shell: Shell) -> None:
     assert run.returncode == 74
 
 
-def test_25_same_bytes(shell: Shell) -> None:
+def test_25_same_bytes(anywhere: Shell) -> None:
     """The same command gives the same bytes, for any --jobs (25)."""
     written = []
     for jobs in ("1", "2", "1"):
-        shell("convert", "a.json", "x.jsonl", "--jobs", jobs, "--overwrite")
-        written.append((shell.folder / "x.jsonl").read_bytes())
+        anywhere("convert", "a.json", "x.jsonl", "--jobs", jobs, "--overwrite")
+        written.append((anywhere.folder / "x.jsonl").read_bytes())
     assert len(set(written)) == 1
