@@ -44,8 +44,9 @@ def run(request: Request, progress: Progress = silent, dataset: Dataset | None =
         if request.dst != "-":
             io.refuse_existing(Path(request.dst), layout, overwrite=request.overwrite)
         _spare_data(request)
+        box = _box_format(request.box) if request.box is not None else None
         opened = open_sources(request, findings, stack, progress) if dataset is None else at_hand(dataset)
-        target = _target(writer, opened.header, options, request, layout)
+        target = _target(writer, opened.header, options, box, layout)
         header = replace(opened.header, box=target.box or opened.header.box)
         jobs = request.jobs or workers.available()
         context = WriteContext(
@@ -109,11 +110,11 @@ def _layout(writer: Writes, dst: str) -> Literal["file", "folder"]:
     return layout
 
 
-def _target(writer: Writes, header: Header, options: Mapping[str, str], request: Request, layout: str) -> Target:
+def _target(writer: Writes, header: Header, options: Mapping[str, str], box: BoxFormat | None, layout: str) -> Target:
     target = writer.target(header, options)
     if writer.INFO.layout == "either" and layout == "folder":
         target = replace(target, carries=target.carries | {"image.split"})
-    if request.box is None:
+    if box is None:
         return target
     if target.box is not None:
         raise UsageError.of(
@@ -121,7 +122,7 @@ def _target(writer: Writes, header: Header, options: Mapping[str, str], request:
             f"{writer.INFO.name} has a box format of its own: {target.box.name}",
             hint="--box is for Parquet and JSON Lines",
         )
-    return replace(target, box=_box_format(request.box))
+    return replace(target, box=box)
 
 
 def _box_format(name: str) -> BoxFormat:
