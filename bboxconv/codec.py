@@ -44,6 +44,8 @@ class Option:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     """A regular expression that the whole value must match, where there are no choices."""
+    form: str = "TEXT"
+    """How such a value is written, for people: `full|0..17`."""
 
     def accepts(self, value: str) -> bool:
         """Whether the value is a legal one."""
@@ -233,7 +235,9 @@ ROTATED = Option(
 ORIGIN = Option(
     "origin", "0", "1: boxes are 1-based inclusive pixels, as the PASCAL VOC devkit writes them", ("0", "1")
 )
-DECIMALS = Option("decimals", "full", "digits after the point of written coordinates", pattern="full|[0-9]|1[0-7]")
+DECIMALS = Option(
+    "decimals", "full", "digits after the point of written coordinates", pattern="full|[0-9]|1[0-7]", form="full|0..17"
+)
 
 
 def option(options: Options, spec: Option) -> str:

@@ -70,7 +70,7 @@ def details(listing: Listing, width: int, paint: render.Paint) -> list[str]:
     for title, options in (("--in", info.read_options), ("--out", info.write_options)):
         lines += ["", paint("label", f"{title} options")] if options else []
         for option in options:
-            values = "|".join(option.choices) or option.pattern or "TEXT"
+            values = "|".join(option.choices) or option.form
             lines.append(
                 f"  {option.name}={values} [{option.default}]" if option.default else f"  {option.name}={values}"
             )

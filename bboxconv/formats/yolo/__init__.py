@@ -68,6 +68,7 @@ DECIMALS = Option(
     "auto",
     "digits after the point; auto: all if the source has fractions, else 6",
     pattern="auto|full|[0-9]|1[0-7]",
+    form="auto|full|0..17",
 )
 SCORE = Option(
     "score",
