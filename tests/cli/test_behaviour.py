@@ -300,11 +300,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_11_wrong_calls(case: str, shell: Shell) -> None:
+def test_11_wrong_calls(case: str, anywhere: Shell) -> None:
     """A wrong call has one shape of error, names what was meant, writes nothing and exits 2 (10, 11, 13)."""
     words, message = WRONG[case]
-    assert shell(*words) == Done("", message, 2)
-    assert sorted(p.name for p in shell.folder.iterdir()) == ["a.json"]
+    assert anywhere(*words) == Done("", message, 2)
+    assert sorted(p.name for p in anywhere.folder.iterdir()) == ["a.json"]
 
 
 @pytest.mark.parametrize("case", ["command", "option"])
@@ -388,10 +388,10 @@ def test_12_a_bug_is_told(anywhere: Shell) -> None:
     assert (run.stdout, run.returncode) == ("", 70)
 
 
-def test_12_debug_shows_the_traceback(shell: Shell) -> None:
+def test_12_debug_shows_the_traceback(anywhere: Shell) -> None:
     """--debug adds the traceback (12)."""
     run = subprocess.run(
-        [sys.executable, "-c", BUG, "--debug"], env=shell.environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", BUG, "--debug"], env=anywhere.environment(), capture_output=True, text=True, check=False
     )
     assert run.stderr.startswith("Traceback (most recent call last):\n")
     assert run.returncode == 70
@@ -464,11 +464,11 @@ def test_14_report_cannot_be_data(anywhere: Shell) -> None:
     assert (anywhere.folder / "a.json").read_text() == before
 
 
-def test_14_report_that_cannot_be_written(shell: Shell) -> None:
+def test_14_report_that_cannot_be_written(anywhere: Shell) -> None:
     """A report goes to a folder that is made for it; where that fails, it is said once, exit 74."""
-    assert shell("convert", "a.json", "b.jsonl", "--from", "coco", "--report", "new/r.json").code == 0
-    assert json.loads((shell.folder / "new" / "r.json").read_text())["version"] == 1
-    done = shell("convert", "a.json", "c.jsonl", "--from", "coco", "-q", "--report", "a.json/r.json")
+    assert anywhere("convert", "a.json", "b.jsonl", "--from", "coco", "--report", "new/r.json").code == 0
+    assert json.loads((anywhere.folder / "new" / "r.json").read_text())["version"] == 1
+    done = anywhere("convert", "a.json", "c.jsonl", "--from", "coco", "-q", "--report", "a.json/r.json")
     assert done == Done("", "error[write-failed]: cannot write the report: Not a directory\n  a.json/r.json\n", 74)
 
 
@@ -609,17 +609,17 @@ def test_21_formats(anywhere: Shell) -> None:
     assert "\n--out options\n" in anywhere("formats", "yolo").out
 
 
-def test_21_broken_plugin(shell: Shell, tmp_path: Path) -> None:
+def test_21_broken_plugin(anywhere: Shell, tmp_path: Path) -> None:
     """A plugin that cannot be loaded is listed with its error and its package; the others work (21)."""
     package = tmp_path / "site"
     (package / "broken-1.0.dist-info").mkdir(parents=True)
     (package / "broken-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (package / "broken-1.0.dist-info" / "entry_points.txt").write_text("[bboxconv.formats]\nkaputt = no_such_module\n")
-    done = shell("formats", PYTHONPATH=os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]))
+    done = anywhere("formats", PYTHONPATH=os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]))
     line = "kaputt  error: ModuleNotFoundError: No module named 'no_such_module' (broken 1.0)"
     assert line in done.out.splitlines()
     assert (done.err, done.code) == ("", 0)
-    assert shell("convert", "a.json", "a.jsonl", PYTHONPATH=str(package)).code == 0
+    assert anywhere("convert", "a.json", "a.jsonl", PYTHONPATH=str(package)).code == 0
 
 
 ENDLESS = """

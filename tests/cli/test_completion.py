@@ -35,16 +35,16 @@ FORMATS = ["coco", "jsonl", "parquet", "voc", "yolo"]
         ("bboxconv convert --strict ", []),
     ],
 )
-def test_answers(line: str, offered: list[str], shell: Shell) -> None:
-    """Commands, flags, formats, values and option keys are offered; for files nothing: the shell offers its own."""
-    done = shell(line, _BBOXCONV_COMPLETE="zsh")
+def test_answers(line: str, offered: list[str], anywhere: Shell) -> None:
+    """Commands, flags, formats, values and option keys are offered; for files nothing: the anywhere offers its own."""
+    done = anywhere(line, _BBOXCONV_COMPLETE="zsh")
     assert [answer.partition("\t")[0] for answer in done.out.splitlines()] == offered
     assert (done.err, done.code) == ("", 0)
 
 
-def test_flags_have_help(shell: Shell) -> None:
+def test_flags_have_help(anywhere: Shell) -> None:
     """A flag is offered with its help."""
-    assert shell("bboxconv convert --dry", _BBOXCONV_COMPLETE="fish").out == "--dry-run\tDo everything but write.\n"
+    assert anywhere("bboxconv convert --dry", _BBOXCONV_COMPLETE="fish").out == "--dry-run\tDo everything but write.\n"
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])

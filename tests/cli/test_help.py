@@ -28,9 +28,9 @@ def test_help(command: str, surroundings: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_short_help(command: str, shell: Shell) -> None:
+def test_short_help(command: str, anywhere: Shell) -> None:
     """`-h` is `--help`, for every command."""
-    assert shell(*command.split(), "-h") == shell(*command.split(), "--help")
+    assert anywhere(*command.split(), "-h") == anywhere(*command.split(), "--help")
 
 
 def test_help_keeps_to_its_columns() -> None:
@@ -63,7 +63,7 @@ LIGHT = [["--help"], ["convert", "--help"], ["--version"], ["--completion", "bas
 
 
 @pytest.mark.parametrize("words", [*LIGHT, ["bboxconv convert --to "]])
-def test_light_start(words: list[str], shell: Shell) -> None:
+def test_light_start(words: list[str], anywhere: Shell) -> None:
     """Help, version and completion load no pyarrow, pandas, numpy or rich, and no format."""
     code = (
         "import sys, json\nfrom bboxconv.__main__ import run\n"
@@ -71,7 +71,7 @@ def test_light_start(words: list[str], shell: Shell) -> None:
         "names = list(sys.modules)\n"
         "print(json.dumps(sorted({m.split('.')[0] for m in names} | {m for m in names if 'formats.' in m})))"
     )
-    env = shell.environment(_BBOXCONV_COMPLETE="zsh") if len(words[0].split()) > 1 else shell.environment()
+    env = anywhere.environment(_BBOXCONV_COMPLETE="zsh") if len(words[0].split()) > 1 else anywhere.environment()
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert not loaded & {"pyarrow", "pandas", "numpy", "rich", "lxml", "yaml", "msgspec", "bboxconv.formats.coco"}
