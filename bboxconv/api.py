@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from bboxconv import pipeline
 from bboxconv.errors import DataError, Findings
-from bboxconv.flow import passing
+from bboxconv.flow import Account, Flow, stream
 from bboxconv.report import Report
 from bboxconv.request import Request
 from bboxconv.schema import Dataset
 from bboxconv.sources import open_sources
+from bboxconv.workers import Workers, available
 
 Sources = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -134,12 +135,19 @@ def read(
         batch_size=batch_size,
         jobs=jobs,
     )
-    findings, stack = Findings(), ExitStack()
-    opened = open_sources(request, findings, stack)
-    _refuse(findings)
+    findings, stack, workers = Findings(), ExitStack(), Workers(jobs or available())
+    try:
+        opened = open_sources(request, findings, stack, workers)
+        _refuse(findings)
+    except BaseException:
+        workers.close()
+        raise
 
     def batches() -> Iterator[pa.RecordBatch]:
-        yield from passing(request, opened, findings, stack)
+        try:
+            yield from stream(Flow(request, opened, findings, workers), None, Account())
+        finally:
+            workers.close()
         _refuse(findings)
 
     total = [dataset.images for dataset in opened.datasets]

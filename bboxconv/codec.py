@@ -8,17 +8,20 @@ no arithmetic on coordinates, counts no loss and prints nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import pyarrow as pa
 
 from bboxconv.boxes import BoxFormat
 from bboxconv.errors import Findings
 from bboxconv.schema import IMAGE_FIELDS, OBJECT_FIELDS, Dataset, Header
+from bboxconv.shelf import Shelf
+from bboxconv.workers import Workers
 
+P = TypeVar("P")
 Crowd = Literal["keep", "drop"]
 Rotated = Literal["envelope", "unrotated", "drop"]
 Options = Mapping[str, str]
@@ -128,7 +131,7 @@ class ReadContext:
     progress: Progress = silent
     batch_size: int = 4096
     memory: int = 256 << 20
-    jobs: int = 1
+    workers: Workers = field(default_factory=Workers)
     classes: tuple[str, ...] = ()
     """Names for class numbers, where the source has numbers alone."""
     images: Path | None = None
@@ -167,8 +170,6 @@ class WriteContext:
     options: Options = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
     batch_size: int = 4096
-    memory: int = 256 << 20
-    jobs: int = 1
     images: Path | None = None
     """The folder of the images, where the user named one."""
     image_folders: tuple[tuple[str | None, Path], ...] = ()
@@ -222,6 +223,43 @@ class Writes(Detects, Protocol):
     def write(self, header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
         """Write all batches to `out`, a staged path that does not exist yet (layout folder: an empty folder)."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What an encoder is given beside a batch."""
+
+    findings: Findings
+    shelf: Shelf = field(default_factory=Shelf)
+    """Where to leave what is large."""
+    first: int = 0
+    """The number of its first image, counted as images are read: numbers rise, with gaps where some were left out."""
+
+
+Encoder: TypeAlias = Callable[[pa.RecordBatch, Encoding], P]
+"""Makes of a batch what is written of it: a picklable function, called in any process and for batches in any order."""
+
+
+@runtime_checkable
+class Encodes(Writes, Protocol[P]):
+    """A format that writes on all cores: batches are encoded where they were read, and then assembled in order."""
+
+    def encoder(self, header: Header, out: Path, context: WriteContext) -> Encoder[P]:
+        """What encodes batches, for the staged path `out`."""
+        ...
+
+    def assemble(self, header: Header, pieces: Iterable[P], out: Path, context: WriteContext) -> Written:
+        """Write what was encoded of each batch, in order. A piece that lies on a shelf is read before the next is
+        asked for."""
+        ...
+
+
+def encoded(encode: Encoder[P], batches: Iterable[pa.RecordBatch], findings: Findings) -> Iterator[P]:
+    """What is encoded of each batch, in this process: with it `write` is made of the two functions of `Encodes`."""
+    first = 0
+    for batch in batches:
+        yield encode(batch, Encoding(findings, first=first))
+        first += len(batch)
 
 
 CROWD_KEEP = Option("crowd", "keep", "crowd boxes: written as plain boxes, or left out", ("keep", "drop"))

@@ -4,12 +4,13 @@ what happens to it counted.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Generic
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +19,16 @@ from numpy.typing import NDArray
 
 from bboxconv import classes, io, loss, schema, sizes, stages
 from bboxconv.boxes import BoxFormat
-from bboxconv.codec import Target
-from bboxconv.errors import Findings, UsageError
+from bboxconv.codec import Encoder, Encoding, P, Progress, Target, silent
+from bboxconv.errors import Diagnostic, Findings, UsageError
+from bboxconv.parts import parts_of
 from bboxconv.request import Request
-from bboxconv.schema import Dataset
+from bboxconv.schema import Part
+from bboxconv.shelf import Shared, Shelf, Unnamed, share
 from bboxconv.sources import Opened, check_max_errors, open_sources, unknown_split
+from bboxconv.spool import Slip, leave
 from bboxconv.suggest import for_missing
+from bboxconv.workers import Workers
 
 
 @dataclass(slots=True)
@@ -40,9 +45,256 @@ class Account:
     filled: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: Account) -> None:
+        """Count what another process has counted."""
+        for name in ("read_images", "read_boxes", "images", "boxes"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("left_out_images", "left_out_boxes", "lost", "filled", "changed"):
+            getattr(self, name).update(getattr(other, name))
 
-def _sizes_of(request: Request, stack: ExitStack) -> sizes.SizeTable | None:
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What becomes of the batches of one source on their way to the target: the same in every process.
+
+    No target: they stay as they come, in the header's box format.
+    """
+
+    request: Request
+    shown: str
+    box: BoxFormat
+    goal: BoxFormat
+    target: Target | None
+    index: NDArray[np.int32]
+    """The class in the common header of each class of the source, or -1."""
+    default_class: int | None
+    folders: tuple[tuple[str | None, Path], ...]
+    sized: bool
+    """Whether images without a size get one."""
+    table: sizes.SizeTable | None
+
+    def apply(self, batch: pa.RecordBatch, account: Account, findings: Findings) -> pa.RecordBatch:
+        """A batch brought to the common header and to what the target wants, and counted."""
+        request, box, goal, target = self.request, self.box, self.goal, self.target
+        account.read_images += len(batch)
+        account.read_boxes += len(schema.flat(batch).rows)
+        if request.split:
+            chosen = pc.is_in(batch.column("split"), pa.array(request.split))
+            batch = _keep(batch, chosen, "split not asked for", account)
+        batch, gone = classes.remap(batch, self.index)
+        account.left_out_boxes["class left out"] += gone
+        if self.sized:
+            batch = self._with_sizes(batch, account)
+        batch = stages.check_boxes(batch, box, request.on_invalid, findings, account.left_out_boxes, self.shown)
+        if target is not None:
+            batch = self._fit(batch, target, account, findings)
+            if box.needs_size(goal):
+                inside = "image.width" not in target.requires
+                batch = _require_sizes(batch, findings, account, self.shown, with_objects=inside)
+        batch = stages.convert(batch, box, goal, _drawn(target))
+        if target is not None:
+            loss.count_batch(batch, target, account.lost)
+        account.images += len(batch)
+        account.boxes += len(schema.flat(batch).rows)
+        return batch
+
+    def _with_sizes(self, batch: pa.RecordBatch, account: Account) -> pa.RecordBatch:
+        """The batch with the sizes of its images, each looked up in the folder of its own split: names may recur in
+        others.
+        """
+        exif = self.request.in_.get("exif", "yes") != "no"
+        splits = batch.column("split").to_pylist()
+        edges = [0, *[row for row in range(1, len(splits)) if splits[row] != splits[row - 1]], len(splits)]
+        parts = []
+        for start, stop in pairwise(edges):
+            own = [folder for split, folder in self.folders if split is None or split == splits[start]]
+            folders = [*([self.request.images] if self.request.images else []), *own]
+            part, filled = sizes.fill(
+                batch.slice(start, stop - start), self.table, self.request.image_size, folders, exif
+            )
+            account.filled["image.width and image.height"] += filled
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+    def _fit(self, batch: pa.RecordBatch, target: Target, account: Account, findings: Findings) -> pa.RecordBatch:
+        """What the target cannot take is left out, filled or refused."""
+        out = account.left_out_boxes
+        if target.finite:
+            batch = stages.finite(batch, findings, out, self.shown)
+        if "object.iscrowd" not in target.carries and target.crowd == "drop":
+            batch = stages.leave_out(batch, stages.flagged("iscrowd"), "crowd", out)
+        if "object.ignore" not in target.carries:
+            batch = stages.leave_out(batch, stages.flagged("ignore"), "ignore region", out)
+        if "object.rotation" not in target.carries:
+            if target.rotated == "drop":
+                batch = stages.leave_out(batch, lambda objects: ~stages.lacking("rotation")(objects), "rotated", out)
+            batch = stages.unrotate(batch, self.box, target.rotated, account.changed)
+        if "object.bbox" in target.requires:
+            batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
+        if "object.category" in target.requires:
+            batch = _classify(batch, self.default_class, findings, account, self.shown)
+        if "unannotated" not in target.carries:
+            if self.request.unannotated == "skip":
+                batch = _keep(batch, batch.column("objects").is_valid(), "not annotated", account)
+            else:
+                objects = schema.flat(batch)
+                batch = schema.with_objects(batch, replace(objects, annotated=np.ones(len(batch), np.bool_)))
+        if self.request.drop_empty:
+            batch = _keep(batch, pa.array(np.diff(schema.flat(batch).offsets) > 0), "without boxes", account)
+        if "image.file_name" in target.requires:
+            batch = _require_names(batch, findings, account, self.shown)
+        if "image.width" in target.requires:
+            batch = _require_sizes(batch, findings, account, self.shown, with_objects=False)
+        return batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Task(Generic[P]):
+    """A part of a source, what becomes of its batches, and how they are encoded (None: they stay batches)."""
+
+    part: Part
+    shared: Shared[tuple[Step, Encoder[P] | None]]
+    shelf: Shelf
+    first: int
+    """The number of its first image, over all sources."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[P]):
+    """What came of a part."""
+
+    pieces: tuple[P, ...]
+    slips: tuple[Slip, ...]
+    account: Account
+    diagnostics: tuple[Diagnostic, ...]
+    splits: frozenset[str | None]
+    """The splits that were met, where the user asked for some."""
+
+
+def _do(task: _Task[P]) -> _Done[P]:
+    """Read, convert and encode one part, in whatever process."""
+    (step, encode), account, findings = task.shared.get(), Account(), Findings()
+    pieces: list[P] = []
+    slips: list[Slip] = []
+    splits: set[str | None] = set()
+    for given in task.part(findings):
+        encoding = Encoding(findings, task.shelf, task.first + account.read_images)
+        if step.request.split:
+            splits.update(pc.unique(given.column("split")).to_pylist())
+        batch = step.apply(given, account, findings)
+        if encode is None:
+            slips += leave([batch], task.shelf)
+        else:
+            pieces.append(encode(batch, encoding))
+    return _Done(tuple(pieces), tuple(slips), account, tuple(findings), frozenset(splits))
+
+
+def stream(flow: Flow, target: Target | None, account: Account) -> Iterator[pa.RecordBatch]:
+    """The batches of all sources, brought to one header and to what the target wants, counted. No target: as they
+    come, in the header's box format.
+    """
+    each: Iterator[_Done[None]] = _each(flow, target, account, None)
+    for done in each:
+        for slip in done.slips:
+            yield slip.load()
+
+
+def encoded(flow: Flow, target: Target, account: Account, encode: Encoder[P]) -> Iterator[P]:
+    """What is encoded of each batch of all sources, in order."""
+    for done in _each(flow, target, account, encode):
+        yield from done.pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What all steps of a run share: the sources, and who does the work."""
+
+    request: Request
+    opened: Opened
+    findings: Findings
+    workers: Workers
+    progress: Progress = silent
+
+
+def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:
+    """What comes of each part of all sources, in order; it is counted as it is taken."""
+    request, opened = flow.request, flow.opened
+    table = _sizes_of(flow)
+    counts = [dataset.images for dataset in opened.datasets]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    goal = (target.box if target else None) or opened.header.box
+    met: set[str | None] = set()
+    shelves = _Shelves(flow.workers)
+    counter = _Counter()
+    for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
+        box = dataset.header.box
+        sized = _wants_sizes(request, box, goal, target)
+        folders = dataset.image_folders
+        numbered = _numbered(parts_of(dataset, request.batch_size), counter)
+        step = Step(request, shown, box, goal, target, index, opened.default_class, folders, sized, table)
+        shared = share((step, encode), shelves.common())
+        tasks = (_Task(part, shared, shelf, first) for (part, first), shelf in zip(numbered, shelves, strict=False))
+        for done in flow.workers.run(_do, tasks):
+            account.add(done.account)
+            flow.findings.merge(done.diagnostics)
+            met |= done.splits
+            yield done
+            shelves.release()
+            flow.progress("writing", done.account.read_images, total, "images")
+            check_max_errors(request, flow.findings)
+    unknown = [split for split in request.split if met and split not in met]
+    if unknown:
+        raise unknown_split(unknown[0], sorted(split for split in met if split is not None))
+
+
+@dataclass(slots=True)
+class _Counter:
+    images: int = 0
+
+
+def _numbered(parts: Iterable[Part], counter: _Counter) -> Iterator[tuple[Part, int]]:
+    """Each part and the number of its first image."""
+    for part in parts:
+        yield part, counter.images
+        counter.images += part.images
+
+
+class _Shelves:
+    """A shelf for each task, for as long as what lies on it is needed: tasks under way never share one, and none
+    holds more than one of them left."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+        self.free: deque[Unnamed] = deque()
+        self.used: deque[Unnamed] = deque()
+        self.shared: list[Unnamed] = []
+
+    def common(self) -> Shelf:
+        """A shelf that stays."""
+        if not self.workers.apart:
+            return Shelf()
+        self.shared.append(Unnamed.open())
+        return self.shared[-1].shelf
+
+    def __iter__(self) -> Iterator[Shelf]:
+        """The shelf of the next task, and so on."""
+        while True:
+            if not self.workers.apart:
+                yield Shelf()
+                continue
+            self.used.append(self.free.popleft() if self.free else Unnamed.open())
+            yield self.used[-1].shelf
+
+    def release(self) -> None:
+        """What the oldest task left is not needed any more."""
+        if self.used:
+            self.free.append(self.used.popleft())
+            self.free[-1].clear()
+
+
+def _sizes_of(flow: Flow) -> sizes.SizeTable | None:
     """The table of `--image-sizes`: a csv or Parquet table, or any data set that can be read."""
+    request = flow.request
     if request.image_sizes is None:
         return None
     path = Path(request.image_sizes)
@@ -55,71 +307,9 @@ def _sizes_of(request: Request, stack: ExitStack) -> sizes.SizeTable | None:
             return sizes.from_table(path)
         except UsageError:
             pass
-    other = open_sources(Request((request.image_sizes,), jobs=request.jobs), Findings(), stack)
-    return sizes.from_dataset(batch for dataset in other.datasets for batch in dataset)
-
-
-def stream(
-    request: Request, opened: Opened, target: Target | None, account: Account, findings: Findings, stack: ExitStack
-) -> Iterator[pa.RecordBatch]:
-    """The batches of all sources, brought to one header and to what the target wants, counted. No target: as they
-    come, in the header's box format.
-    """
-    table = _sizes_of(request, stack)
-    seen_splits: set[str | None] = set()
-    for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
-        box = dataset.header.box
-        goal = (target.box if target else None) or opened.header.box
-        sized = _wants_sizes(request, box, goal, target)
-        for batch in dataset:
-            account.read_images += len(batch)
-            account.read_boxes += len(schema.flat(batch).rows)
-            if request.split:
-                seen_splits.update(pc.unique(batch.column("split")).to_pylist())
-                batch = _keep(
-                    batch, pc.is_in(batch.column("split"), pa.array(request.split)), "split not asked for", account
-                )
-            batch, gone = classes.remap(batch, index)
-            account.left_out_boxes["class left out"] += gone
-            if sized:
-                batch = _with_sizes(batch, dataset, table, request, account)
-            batch = stages.check_boxes(batch, box, request.on_invalid, findings, account.left_out_boxes, shown)
-            if target is not None:
-                batch = _fit(batch, box, target, request, opened, account, findings, shown)
-                if box.needs_size(goal):
-                    batch = _require_sizes(
-                        batch, findings, account, shown, with_objects="image.width" not in target.requires
-                    )
-            batch = stages.convert(batch, box, goal, _drawn(target))
-            if target is not None:
-                loss.count_batch(batch, target, account.lost)
-            account.images += len(batch)
-            account.boxes += len(schema.flat(batch).rows)
-            check_max_errors(request, findings)
-            yield batch
-    unknown = [split for split in request.split if seen_splits and split not in seen_splits]
-    if unknown:
-        known = sorted(split for split in seen_splits if split is not None)
-        raise unknown_split(unknown[0], known)
-
-
-def _with_sizes(
-    batch: pa.RecordBatch, dataset: Dataset, table: sizes.SizeTable | None, request: Request, account: Account
-) -> pa.RecordBatch:
-    """The batch with the sizes of its images, each looked up in the folder of its own split: names may recur in
-    others.
-    """
-    exif = request.in_.get("exif", "yes") != "no"
-    splits = batch.column("split").to_pylist()
-    edges = [0, *[row for row in range(1, len(splits)) if splits[row] != splits[row - 1]], len(splits)]
-    parts = []
-    for start, stop in pairwise(edges):
-        own = [folder for split, folder in dataset.image_folders if split is None or split == splits[start]]
-        folders = [*([request.images] if request.images else []), *own]
-        part, filled = sizes.fill(batch.slice(start, stop - start), table, request.image_size, folders, exif)
-        account.filled["image.width and image.height"] += filled
-        parts.append(part)
-    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+    with ExitStack() as stack:
+        other = open_sources(Request((request.image_sizes,)), Findings(), stack, flow.workers)
+        return sizes.from_dataset(batch for dataset in other.datasets for batch in dataset)
 
 
 def _wants_sizes(request: Request, box: BoxFormat, goal: BoxFormat, target: Target | None) -> bool:
@@ -130,11 +320,6 @@ def _wants_sizes(request: Request, box: BoxFormat, goal: BoxFormat, target: Targ
     if target is None:
         return given or box.needs_size(goal)
     return (given and "image.width" in target.carries) or box.needs_size(goal) or "image.width" in target.requires
-
-
-def passing(request: Request, opened: Opened, findings: Findings, stack: ExitStack) -> Iterator[pa.RecordBatch]:
-    """The batches of all sources in one box format, for those who count them themselves."""
-    return stream(request, opened, None, Account(), findings, stack)
 
 
 def _drawn(target: Target | None) -> tuple[str, ...]:
@@ -152,47 +337,6 @@ def _keep(batch: pa.RecordBatch, mask: pa.Array, reason: str, account: Account) 
     account.left_out_images[reason] += int((~keep).sum())
     account.left_out_boxes[reason] += boxes
     return schema.keep_images(batch, keep)
-
-
-def _fit(
-    batch: pa.RecordBatch,
-    box: BoxFormat,
-    target: Target,
-    request: Request,
-    opened: Opened,
-    account: Account,
-    findings: Findings,
-    shown: str,
-) -> pa.RecordBatch:
-    """What the target cannot take is left out, filled or refused."""
-    out = account.left_out_boxes
-    if target.finite:
-        batch = stages.finite(batch, findings, out, shown)
-    if "object.iscrowd" not in target.carries and target.crowd == "drop":
-        batch = stages.leave_out(batch, stages.flagged("iscrowd"), "crowd", out)
-    if "object.ignore" not in target.carries:
-        batch = stages.leave_out(batch, stages.flagged("ignore"), "ignore region", out)
-    if "object.rotation" not in target.carries:
-        if target.rotated == "drop":
-            batch = stages.leave_out(batch, lambda objects: ~stages.lacking("rotation")(objects), "rotated", out)
-        batch = stages.unrotate(batch, box, target.rotated, account.changed)
-    if "object.bbox" in target.requires:
-        batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
-    if "object.category" in target.requires:
-        batch = _classify(batch, opened.default_class, findings, account, shown)
-    if "unannotated" not in target.carries:
-        if request.unannotated == "skip":
-            batch = _keep(batch, batch.column("objects").is_valid(), "not annotated", account)
-        else:
-            objects = schema.flat(batch)
-            batch = schema.with_objects(batch, replace(objects, annotated=np.ones(len(batch), np.bool_)))
-    if request.drop_empty:
-        batch = _keep(batch, pa.array(np.diff(schema.flat(batch).offsets) > 0), "without boxes", account)
-    if "image.file_name" in target.requires:
-        batch = _require_names(batch, findings, account, shown)
-    if "image.width" in target.requires:
-        batch = _require_sizes(batch, findings, account, shown, with_objects=False)
-    return batch
 
 
 def _classify(

@@ -15,16 +15,17 @@ from typing import Literal
 
 import pyarrow as pa
 
-from bboxconv import io, loss, registry, workers
+from bboxconv import io, loss, registry
 from bboxconv.boxes import BoxFormat
-from bboxconv.codec import Progress, Target, WriteContext, Writes, Written, silent
+from bboxconv.codec import Encodes, Encoding, Progress, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
-from bboxconv.flow import Account, stream
+from bboxconv.flow import Account, Flow, encoded, stream
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
 from bboxconv.sources import Opened, at_hand, named, open_sources
 from bboxconv.suggest import did_you_mean
+from bboxconv.workers import at_work, available
 
 
 def run(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Report:
@@ -45,17 +46,15 @@ def run(request: Request, progress: Progress = silent, dataset: Dataset | None =
             io.refuse_existing(Path(request.dst), layout, overwrite=request.overwrite)
         _spare_data(request)
         box = _box_format(request.box) if request.box is not None else None
-        opened = open_sources(request, findings, stack, progress) if dataset is None else at_hand(dataset)
+        crew = stack.enter_context(at_work(request.jobs or available()))
+        opened = open_sources(request, findings, stack, crew, progress) if dataset is None else at_hand(dataset)
         target = _target(writer, opened.header, options, box, layout)
         header = replace(opened.header, box=target.box or opened.header.box)
-        jobs = request.jobs or workers.available()
         context = WriteContext(
             opened.header.box,
             options,
             findings,
             request.batch_size,
-            request.memory,
-            jobs,
             request.images,
             tuple(folder for one in opened.datasets for folder in one.image_folders),
             request.dst,
@@ -63,10 +62,18 @@ def run(request: Request, progress: Progress = silent, dataset: Dataset | None =
         loss.count_header(opened.header, target.carries, account.lost)
         for other, index in zip(opened.datasets, opened.index, strict=True):
             loss.count_overruled(other.header, index, opened.header, account.lost)
-        batches = _told(stream(request, opened, target, account, findings, stack), opened, progress)
-        written, files, size = _write(
-            request, writer, header, batches, layout, context, lambda: _refuse(request, findings, account)
-        )
+        flow = Flow(request, opened, findings, crew, progress)
+
+        def fill(stage: Path) -> Written:
+            if request.dry_run:
+                return _used_up(encoded(flow, target, account, _discard), Written())
+            if isinstance(writer, Encodes):
+                pieces = encoded(flow, target, account, writer.encoder(header, stage, context))
+                return _used_up(pieces, writer.assemble(header, pieces, stage, context))
+            batches = stream(flow, target, account)
+            return _used_up(batches, writer.write(header, batches, stage, context))
+
+        written, files, size = _write(request, writer, layout, fill, lambda: _refuse(request, findings, account))
     account.filled.update(written.filled)
     report = _report(request, opened, account, findings, written, time.monotonic() - began, writer)
     return replace(report, files=files, bytes=size, exit_code=ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE)
@@ -137,23 +144,19 @@ def _box_format(name: str) -> BoxFormat:
 def _write(
     request: Request,
     writer: Writes,
-    header: Header,
-    batches: Iterator[pa.RecordBatch],
     layout: Literal["file", "folder"],
-    context: WriteContext,
+    fill: Callable[[Path], Written],
     refuse: Callable[[], None],
 ) -> tuple[Written, int, int]:
-    """Write to a staged place and put it where it belongs, once everything is read and `refuse` has not raised."""
+    """Fill a staged place and put it where it belongs, once everything is read and `refuse` has not raised."""
     if request.dry_run:
-        for _ in batches:
-            pass
+        fill(Path())
         refuse()
         return Written(), 0, 0
     if request.dst == "-":
         with tempfile.TemporaryDirectory(prefix="bboxconv-") as folder:
             stage = Path(folder) / f"stdout{writer.INFO.extensions[0]}"
-            written = writer.write(header, batches, stage, context)
-            _used_up(batches, writer)
+            written = fill(stage)
             refuse()
             with stage.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
@@ -161,27 +164,21 @@ def _write(
             return written, 1, stage.stat().st_size
     dst = Path(request.dst)
     with io.staged(dst, layout, overwrite=request.overwrite) as stage:
-        written = writer.write(header, batches, stage, context)
-        _used_up(batches, writer)
+        written = fill(stage)
         refuse()
         files, size = io.size_of(stage)
     return written, files, size
 
 
-def _told(batches: Iterator[pa.RecordBatch], opened: Opened, progress: Progress) -> Iterator[pa.RecordBatch]:
-    """The batches, each reported as written once the writer comes for the next."""
-    counts = [dataset.images for dataset in opened.datasets]
-    total = None if None in counts else sum(count for count in counts if count is not None)
-    for batch in batches:
-        size = len(batch)
-        yield batch
-        progress("writing", size, total, "images")
+def _discard(batch: pa.RecordBatch, encoding: Encoding) -> None:
+    """The encoder of a dry run."""
 
 
-def _used_up(batches: Iterator[pa.RecordBatch], writer: Writes) -> None:
-    """A writer that leaves batches behind has lost them."""
-    if next(batches, None) is not None:
-        raise RuntimeError(f"the writer of {writer.INFO.name} ended before its last batch")
+def _used_up(pieces: Iterator[object], written: Written) -> Written:
+    """What was written; a writer that leaves anything behind has lost it."""
+    if any(piece is not None for piece in pieces):
+        raise RuntimeError("the writer ended before its last batch")
+    return written
 
 
 def _refuse(request: Request, findings: Findings, account: Account) -> None:
@@ -249,9 +246,10 @@ def validate(request: Request, progress: Progress = silent) -> Report:
     findings = Findings()
     account = Account()
     with ExitStack() as stack:
-        opened = open_sources(request, findings, stack, progress)
+        crew = stack.enter_context(at_work(request.jobs or available()))
+        opened = open_sources(request, findings, stack, crew, progress)
         names: set[str] = set()
-        for batch in stream(request, opened, None, account, findings, stack):
+        for batch in stream(Flow(request, opened, findings, crew, progress), None, account):
             _check_names(batch, names, findings)
     report = _report(request, opened, account, findings, Written(), time.monotonic() - began)
     return replace(report, exit_code=ExitCode.REFUSED if findings.errors else ExitCode.DONE)

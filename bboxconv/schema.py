@@ -6,10 +6,10 @@ All access to the objects of a batch goes through `flat` and `boxes_of`: `.value
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv.boxes import BoxFormat
+from bboxconv.errors import Findings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +97,19 @@ class Header:
     """Every switch of meaning that was in force when it was read."""
 
 
+class Part(Protocol):
+    """Some images of a data set: a picklable task."""
+
+    @property
+    def images(self) -> int:
+        """How many there are at most."""
+        ...
+
+    def __call__(self, findings: Findings, /) -> Iterator[pa.RecordBatch]:
+        """The images, in batches. What is seen on the way is added to the findings."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """A header and a stream of batches of `IMAGE`; iterating again reads again."""
@@ -108,6 +122,8 @@ class Dataset:
     """Where the image files of each split may lie (None: of all): sizes are looked up there, images copied from
     there.
     """
+    parts: Callable[[], Iterable[Part]] | None = None
+    """The same batches as tasks for any process; `bboxconv.parts.of_parts` makes such a data set."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self.stream()

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bboxconv import classes, classfiles, io, jsontext, registry, workers
+from bboxconv import classes, classfiles, io, jsontext, registry
 from bboxconv.codec import Match, Progress, ReadContext, Reads, Source, silent
 from bboxconv.errors import DataError, Diagnostic, Findings, UsageError
 from bboxconv.report import Side
 from bboxconv.request import Request
 from bboxconv.schema import Category, Dataset, Header
 from bboxconv.suggest import did_you_mean, for_missing
+from bboxconv.workers import Workers
 
 _SPLIT = re.compile(r"([A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
 
@@ -136,8 +137,10 @@ class Opened:
     """How many categories all sources have together."""
 
 
-def open_sources(request: Request, findings: Findings, stack: ExitStack, progress: Progress = silent) -> Opened:
-    """Read the headers of all sources and make one of them.
+def open_sources(
+    request: Request, findings: Findings, stack: ExitStack, workers: Workers, progress: Progress = silent
+) -> Opened:
+    """Read the headers of all sources and make one of them. `stack` removes what standard input was copied to.
 
     Raises UsageError for what the request has wrong, DataError for a source of which nothing can be read.
     """
@@ -151,7 +154,6 @@ def open_sources(request: Request, findings: Findings, stack: ExitStack, progres
     names = classfiles.read_names(request.classes) if request.classes else ()
     class_map = classfiles.read_map(request.class_map)
     datasets = []
-    jobs = request.jobs or workers.available()
     faults: list[Diagnostic] = []
     for source in opened:
         context = ReadContext(
@@ -160,7 +162,7 @@ def open_sources(request: Request, findings: Findings, stack: ExitStack, progres
             progress,
             request.batch_size,
             request.memory // len(opened),
-            jobs,
+            workers,
             names,
             request.images,
         )

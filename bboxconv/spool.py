@@ -1,153 +1,129 @@
-"""Record batches held back until the stream can go on: in memory up to a budget, beyond it in a file.
-
-The file has no name from the moment that it is open, so nothing stays behind however the run ends.
+"""Record batches held back until the stream can go on, and put in order by image: in memory up to a budget, beyond it
+and between processes in a file without a name.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-import weakref
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from io import FileIO
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bboxconv.errors import OutputError
+from bboxconv.shelf import Left, Shelf, Unnamed
 
 
-@dataclass(slots=True, weakref_slot=True)
-class Spool:
-    """Batches in the order in which they were appended; read as often as wanted once `append` is over."""
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A batch that is held: where it is, how many rows and bytes it has."""
 
-    memory: int
-    """The budget in bytes for what is held in memory."""
-    _held: list[pa.RecordBatch] = field(default_factory=list)
-    _bytes: int = 0
-    _file: FileIO | None = None
-    _places: list[tuple[int, int]] = field(default_factory=list)
-    _end: int = 0
-    rows: int = 0
-    size: int = 0
-    """The bytes of all batches together."""
+    rows: int
+    size: int
+    batch: pa.RecordBatch | None = None
+    left: Left | None = None
 
-    def append(self, batch: pa.RecordBatch) -> None:
-        """Hold a batch. All batches have one schema.
-
-        Raises OutputError where the file cannot take it.
-        """
-        self._held.append(batch)
-        self._bytes += batch.nbytes
-        self.size += batch.nbytes
-        self.rows += batch.num_rows
-        if self._bytes > self.memory:
-            self._spill()
-
-    def _spill(self) -> None:
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="bboxconv-", buffering=0)  # noqa: SIM115 - lives as long as the spool
-                weakref.finalize(self, self._file.close)
-            for batch in self._held:
-                text = pa.BufferOutputStream()
-                with pa.ipc.new_stream(text, batch.schema) as writer:
-                    writer.write_batch(batch)
-                self._write(memoryview(text.getvalue()))
-        except OSError as error:
-            raise OutputError.of(
-                "spill-failed",
-                f"cannot hold data back on disk: {error.strerror or error}",
-                where=tempfile.gettempdir(),
-                hint="TMPDIR names another folder",
-            ) from error
-        self._held.clear()
-        self._bytes = 0
-
-    def _write(self, data: memoryview) -> None:
-        assert self._file is not None
-        self._places.append((self._end, len(data)))
-        self._end += len(data)
-        while data:
-            data = data[self._file.write(data) :]
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        for place, size in self._places:
-            assert self._file is not None
-            with pa.ipc.open_stream(os.pread(self._file.fileno(), size, place)) as reader:
-                yield reader.read_next_batch()
-        yield from self._held
+    def load(self) -> pa.RecordBatch:
+        """The batch."""
+        if self.left is None:
+            return self.batch
+        with pa.ipc.open_stream(pa.py_buffer(self.left.read())) as reader:
+            return reader.read_next_batch()
 
 
-PARTITION = 64 << 20
-"""About how many bytes are ordered at once: a sort and a take over more would need twice that memory, and string
-columns of 2 GiB overflow their offsets.
-"""
+def leave(batches: Sequence[pa.RecordBatch], shelf: Shelf) -> list[Slip]:
+    """Put batches on a shelf. Raises OutputError where it cannot take them."""
+    if not shelf.path:
+        return [Slip(batch.num_rows, batch.nbytes, batch) for batch in batches]
+    lefts = shelf.leave([_serialized(batch) for batch in batches])
+    return [Slip(batch.num_rows, batch.nbytes, None, left) for batch, left in zip(batches, lefts, strict=True)]
+
+
+def _serialized(batch: pa.RecordBatch) -> memoryview:
+    text = pa.BufferOutputStream()
+    with pa.ipc.new_stream(text, batch.schema) as writer:
+        writer.write_batch(batch)
+    return memoryview(text.getvalue())
 
 
 @dataclass(slots=True)
-class ByImage:
-    """Rows in any order, given back ordered by image and, within an image, in the order in which they came.
+class Spool:
+    """Holds batches as long as it lives."""
 
-    Rows are first divided into ranges of images, each in a spool of its own, and then ordered range by range.
-    """
-
-    images: int
-    """How many images there are; rows name them by number."""
-    expected: int
-    """About how many bytes of rows will come."""
     memory: int
-    step: int
-    """Ranges are multiples of this many images."""
+    """The budget in bytes for what is held in memory."""
     rows: int = 0
-    _width: int = 0
-    _parts: list[Spool] = field(default_factory=list)
+    size: int = 0
+    """The bytes of all batches together."""
+    _in_memory: int = 0
+    _file: Unnamed | None = None
 
-    def __post_init__(self) -> None:
-        parts = max(1, min(256, -(-self.expected // PARTITION)))
-        self._width = max(1, -(-self.images // (parts * self.step))) * self.step
-        count = max(1, -(-self.images // self._width))
-        self._parts = [Spool(self.memory // count) for _ in range(count)]
+    def keep(self, batch: pa.RecordBatch) -> Slip:
+        """Hold a batch. Raises OutputError where the disk cannot take it."""
+        return self.take(Slip(batch.num_rows, batch.nbytes, batch))
 
-    def add(self, batch: pa.RecordBatch, image: NDArray[np.int64]) -> None:
-        """Rows and the number (N,) of the image of each."""
-        self.rows += batch.num_rows
-        if not batch.num_rows:
-            return
-        batch = batch.append_column(_IMAGE, pa.array(image))
-        if len(self._parts) == 1:
-            self._parts[0].append(batch)
-            return
-        part = image // self._width
-        if (part[1:] < part[:-1]).any():
-            order = np.argsort(part, kind="stable")
-            batch, part = batch.take(pa.array(order)), part[order]
-        edges = np.flatnonzero(np.diff(part)) + 1
-        for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(part)], strict=True):
-            piece = batch.slice(start, stop - start)
-            # a slice would keep the whole batch alive, and be counted whole where it is spilled
-            self._parts[int(part[start])].append(pa.concat_batches([piece, piece.slice(0, 0)]) if len(edges) else piece)
+    def take(self, slip: Slip) -> Slip:
+        """Hold what a task left on `shelf`, or sent."""
+        self.rows += slip.rows
+        self.size += slip.size
+        if slip.left is not None:
+            return replace(slip, left=replace(slip.left, owner=self._file))
+        self._in_memory += slip.size
+        if self._in_memory <= self.memory:
+            return slip
+        self._in_memory -= slip.size
+        return leave([slip.load()], self._open().own_shelf)[0]
 
-    def ranges(self) -> Iterator[tuple[int, int, pa.RecordBatch | None, NDArray[np.int64]]]:
-        """For each range of images: its first and last image (exclusive), its rows in order (None where there are
-        none) and the image number (N,) of each.
-        """
-        for number, part in enumerate(self._parts):
-            first = number * self._width
-            last = min(self.images, first + self._width)
-            batches = list(part)
-            if not batches:
-                yield first, last, None, np.zeros(0, np.int64)
-                continue
-            batch = pa.concat_batches(batches)
-            image = batch.column(_IMAGE).to_numpy()
-            batch = batch.select(range(batch.num_columns - 1))
-            if (image[1:] < image[:-1]).any():
-                order = np.argsort(image, kind="stable")
-                batch, image = batch.take(pa.array(order)), image[order]
-            yield first, last, batch, image
+    def shelf(self, *, apart: bool) -> Shelf:
+        """Where tasks leave batches, whether they run in this process or `apart` from it."""
+        return self._open().shelf if apart else Shelf()
+
+    def _open(self) -> Unnamed:
+        if self._file is None:
+            self._file = Unnamed.open()
+        return self._file
 
 
+PARTITION = 16 << 20
+"""About how many bytes are ordered at once: a process needs some three times as much for it."""
+MOST = 256
+"""Partitions at most: each holds a piece of every block, and pieces must not become too small to read."""
 _IMAGE = "image number"
+
+
+def width_of(images: int, expected: int, step: int) -> int:
+    """How many images a partition has, where about `expected` bytes of rows will come: a multiple of `step`, unless
+    that many images have more rows than a partition should."""
+    parts = max(1, min(MOST, -(-expected // PARTITION)))
+    width = max(1, -(-images // parts))
+    return -(-width // step) * step if parts == 1 or 2 * width > step else width
+
+
+def divided(batch: pa.RecordBatch, image: NDArray[np.int64], width: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Rows in any order, and the number (N,) of the image of each: the number of each partition that has rows, and
+    these, in the order of their images and within one as they came."""
+    if not batch.num_rows:
+        return
+    batch = batch.append_column(_IMAGE, pa.array(image.astype(np.int32)))
+    if (image[1:] < image[:-1]).any():
+        order = np.argsort(image, kind="stable")
+        batch, image = batch.take(pa.array(order)), image[order]
+    part = image // width
+    edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
+    for start, stop in pairwise(edges):
+        yield int(part[start]), batch.slice(start, stop - start)
+
+
+def in_order(pieces: Sequence[pa.RecordBatch]) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+    """The rows of one partition, from the pieces of all blocks in their order: by image, within one as they came, and
+    the number (N,) of the image of each. A column that a piece does not have is null there."""
+    table = pa.concat_tables([pa.Table.from_batches([piece]) for piece in pieces], promote_options="default")
+    (batch,) = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+    at = batch.schema.get_field_index(_IMAGE)
+    image = batch.column(at).to_numpy()
+    batch = batch.select([n for n in range(batch.num_columns) if n != at])
+    if (image[1:] < image[:-1]).any():
+        order = np.argsort(image, kind="stable")
+        batch, image = batch.take(pa.array(order)), image[order]
+    return batch, image.astype(np.int64)

@@ -11,10 +11,11 @@ import numpy as np
 from bboxconv import jsontext, schema
 from bboxconv.codec import Progress, silent
 from bboxconv.errors import Findings
-from bboxconv.flow import passing
+from bboxconv.flow import Account, Flow, stream
 from bboxconv.report import Counts, Inspection
 from bboxconv.request import Request
 from bboxconv.sources import open_sources
+from bboxconv.workers import at_work, available
 
 
 def inspect(request: Request, progress: Progress = silent) -> Inspection:
@@ -28,10 +29,11 @@ def inspect(request: Request, progress: Progress = silent) -> Inspection:
     fields: Counter[str] = Counter()
     images = boxes = empty = unannotated = 0
     with ExitStack() as stack:
-        opened = open_sources(request, findings, stack, progress)
+        workers = stack.enter_context(at_work(request.jobs or available()))
+        opened = open_sources(request, findings, stack, workers, progress)
         header = opened.header
         per_class = np.zeros(len(header.categories), np.int64)
-        for batch in passing(request, opened, findings, stack):
+        for batch in stream(Flow(request, opened, findings, workers, progress), None, Account()):
             objects = schema.flat(batch)
             lengths = np.diff(objects.offsets)
             images += len(batch)

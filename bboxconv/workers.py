@@ -1,29 +1,35 @@
-"""Tasks on an executor: picklable functions of one argument, run on all cores, results taken in the order of the
-tasks.
+"""Where tasks are done: picklable functions of one argument, in this process or on all cores, results taken in the
+order of the tasks.
 
-Results do not depend on the number of jobs: the tasks are the same, and so is their order.
+Results do not depend on the number of processes: the tasks are the same, and so is their order. Whoever finds that
+there is much to do calls `begin`; without it no process is started.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import gc
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from bboxconv.errors import OutputError
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
 
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
-PRELOAD = ("bboxconv.schema", "bboxconv.readers.jsonelements", "pyarrow.compute")
-"""What every worker needs."""
+PRELOAD = "bboxconv.preload"
+"""The module that loads what every worker needs."""
 
 
 class Here(Executor):
@@ -39,57 +45,154 @@ class Here(Executor):
         return future
 
 
-def _method() -> str:
-    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+@dataclass(slots=True)
+class Workers:
+    """The executor of a run: this process until `begin`, a pool of `jobs` processes from then on until `close`."""
+
+    jobs: int = 1
+    executor: Executor = field(default_factory=Here)
+
+    @property
+    def apart(self) -> bool:
+        """Whether tasks run in other processes than this one."""
+        return not isinstance(self.executor, Here)
+
+    @property
+    def ahead(self) -> int:
+        """How many tasks are under way at a time: enough that no process waits, few enough that results are."""
+        return self.jobs + 2 if self.apart else 1
+
+    def begin(self) -> None:
+        """There is enough to do for all processes: start them, where there are to be several."""
+        if self.jobs > 1 and not self.apart:
+            from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - 40 ms that small inputs do not need
+
+            self.executor = ProcessPoolExecutor(self.jobs, mp_context=warm(), initializer=_settle_in)
+
+    def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
+        """Do one task. Raises OutputError where a process of the pool has died."""
+        try:
+            return self.executor.submit(_undisturbed, function, task)
+        except BrokenExecutor as error:
+            raise _died() from error
+
+    def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """The result of each task, in order; no more than a few results wait at a time.
+
+        Raises what a task raised, and OutputError where a process died.
+        """
+        waiting: deque[Future[R]] = deque()
+        try:
+            for task in tasks:
+                waiting.append(self.submit(function, task))
+                if len(waiting) >= self.ahead:
+                    yield result_of(waiting.popleft())
+            while waiting:
+                yield result_of(waiting.popleft())
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the processes, once the tasks that they are at are done."""
+        self.executor.shutdown(wait=True, cancel_futures=True)
+        self.executor = Here()
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; this one decides what becomes of it, workers end with the pool."""
+@contextmanager
+def at_work(jobs: int) -> Iterator[Workers]:
+    """The workers of one run."""
+    workers = Workers(jobs)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def result_of(future: Future[R]) -> R:
+    """What a task returned. Raises what it raised, and OutputError where its process died."""
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise _died() from error
+
+
+def _died() -> OutputError:
+    return OutputError.of(
+        "worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less"
+    )
+
+
+def _undisturbed(function: Callable[[T], R], task: T) -> R:
+    """Run a task without the search for cycles: it would look at the objects of a block over and over, which takes
+    as long as making them, and tasks make no cycles."""
+    searching = gc.isenabled()
+    gc.disable()
+    try:
+        return function(task)
+    finally:
+        if searching:
+            gc.enable()
+
+
+def warm() -> BaseContext:
+    """The context in which workers start. Where there is a fork server it is started, without waiting for it: it
+    loads what workers need, once, while this process does other things."""
+    import multiprocessing  # noqa: PLC0415 - as above
+
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([PRELOAD])
+    from multiprocessing import forkserver  # noqa: PLC0415 - there is none on Windows
+
+    forkserver.ensure_running()
+    return context
+
+
+def _settle_in() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that was started by hand decides what becomes of it,
+    workers end with the pool. A worker is one of several, and uses one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+    with suppress(ImportError):
+        import pyarrow as pa  # noqa: PLC0415 - loaded in every worker, not by who imports this module
+
+        pa.set_cpu_count(1)
+        pa.set_io_thread_count(1)
+
+
+def leave_pandas_out() -> None:
+    """Keep pyarrow from importing pandas, for a process that is ours alone.
+
+    Whatever Arrow makes an array of, it first asks whether that is of pandas, and imports pandas to know: 0.3 s. It
+    asks once: where pandas is not there then, nothing is taken to be of it, and who wants a data frame has it
+    imported still.
+    """
+    if "pandas" in sys.modules:
+        return
+    import pyarrow as pa  # noqa: PLC0415 - as below
+
+    absent = _Absent("pandas")
+    sys.meta_path.insert(0, absent)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(absent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Absent(MetaPathFinder):
+    """Finds that there is no such module."""
+
+    name: str
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Raises ModuleNotFoundError for it."""
+        if fullname == self.name:
+            raise ModuleNotFoundError(name=fullname)
 
 
 def available() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def pool(jobs: int) -> Iterator[Executor]:
-    """An executor of `jobs` processes, or this process where that is one.
-
-    Raises OutputError where a worker process dies while the block waits for its results.
-    """
-    if jobs <= 1:
-        yield Here()
-        return
-    context = multiprocessing.get_context(_method())
-    # loaded once in the server that workers are forked from: they start at once and share its memory
-    context.set_forkserver_preload([*PRELOAD])
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts)
-    try:
-        yield executor
-    except BrokenProcessPool as error:
-        raise OutputError.of(
-            "worker-died", "a worker process ended before its task", hint="out of memory? fewer --jobs need less"
-        ) from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def run(function: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Iterator[R]:
-    """The result of each task, in order; no more than a few results wait at a time.
-
-    Raises what a task raised, and OutputError where a worker process died.
-    """
-    if jobs <= 1:
-        for task in tasks:
-            yield function(task)
-        return
-    with pool(jobs) as executor:
-        waiting: deque[Future[R]] = deque()
-        for task in tasks:
-            waiting.append(executor.submit(function, task))
-            if len(waiting) > jobs + 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

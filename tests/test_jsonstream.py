@@ -37,7 +37,7 @@ READER = ArrayReader(_fast, _slow)
 def read(path: Path, text: str | bytes, block: int = 64, keys: Sequence[str] = ("a",)) -> dict[str, object]:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     found: dict[str, object] = {}
-    for item in read_document(path, dict.fromkeys(keys, READER), block=block):
+    for item in read_document(path, dict.fromkeys(keys, READER).get, block=block):
         if isinstance(item, Member):
             found[item.key] = json.loads(item.text)
         else:

@@ -1,7 +1,9 @@
-"""Data held back: in memory or on disk, in its order or in the order of images."""
+"""Data held back: in memory or on disk, in its order or in the order of images; and shelves between processes."""
 
 from __future__ import annotations
 
+import gc
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -10,8 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bboxconv import shelf as shelves
 from bboxconv.errors import OutputError
-from bboxconv.spool import ByImage, Spool
+from bboxconv.shelf import Left, Shared, Shelf, Unnamed, share
+from bboxconv.spool import Slip, Spool, divided, in_order, leave, width_of
+from bboxconv.workers import at_work
 
 
 def numbers(start: int, count: int) -> pa.RecordBatch:
@@ -21,73 +26,133 @@ def numbers(start: int, count: int) -> pa.RecordBatch:
 
 
 @pytest.mark.parametrize("memory", [0, 500, 1 << 20])
-def test_batches_come_back_in_order_as_often_as_wanted(memory: int) -> None:
-    """Whatever the budget, what was appended is read back, twice."""
+def test_batches_come_back_as_often_as_wanted(memory: int) -> None:
+    """Whatever the budget, what was kept is read back, twice."""
     spool = Spool(memory)
-    for start in range(0, 100, 10):
-        spool.append(numbers(start, 10))
+    slips = [spool.keep(numbers(start, 10)) for start in range(0, 100, 10)]
     for _ in range(2):
-        assert pa.Table.from_batches(list(spool))["n"].to_pylist() == list(range(100))
+        assert pa.Table.from_batches([slip.load() for slip in slips])["n"].to_pylist() == list(range(100))
     assert spool.rows == 100
+
+
+def test_no_more_than_the_budget_stays_in_memory() -> None:
+    """Batches beyond it are on disk."""
+    spool = Spool(3 * numbers(0, 10).nbytes)
+    slips = [spool.keep(numbers(0, 10)) for _ in range(10)]
+    assert [slip.left is None for slip in slips] == [True] * 3 + [False] * 7
 
 
 def test_a_spool_on_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file of a spool has no name, so that no way to end a run leaves it."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    spool = Spool(0)
-    spool.append(numbers(0, 10))
+    slip = (spool := Spool(0)).keep(numbers(0, 10))
     assert list(tmp_path.iterdir()) == []
-    assert sum(b.num_rows for b in spool) == 10
+    assert slip.load().num_rows == spool.rows == 10
 
 
 def test_a_spool_that_cannot_spill_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the temporary folder is gone the error is one of output, with a hint."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(OutputError) as caught:
-        Spool(0).append(numbers(0, 1))
+        Spool(0).keep(numbers(0, 1))
     assert caught.value.diagnostics[0].code == "spill-failed"
     assert "TMPDIR" in caught.value.diagnostics[0].hint
 
 
-@pytest.mark.parametrize(
-    ("expected", "memory", "step"), [(1, 1 << 20, 4), (1 << 30, 1 << 20, 4), (1 << 40, 0, 1), (1 << 28, 0, 1000)]
-)
-def test_rows_come_back_by_image_in_their_order(expected: int, memory: int, step: int) -> None:
-    """However many ranges there are and whatever is on disk, rows are ordered by image and keep their order within
-    one.
-    """
-    random = np.random.default_rng(0)
-    images = random.integers(0, 97, 1000)
-    images[500:600] = 7
-    grouped = ByImage(97, expected, memory, step)
-    for start in range(0, 1000, 50):
-        grouped.add(numbers(start, 50), images[start : start + 50])
-    found: list[tuple[int, int]] = []
-    edges = []
-    for first, last, rows, image in grouped.ranges():
-        edges.append((first, last))
-        if rows is not None:
-            assert image.min() >= first
-            assert image.max() < last
-            found += zip(image.tolist(), rows.column("n").to_pylist(), strict=True)
-    assert found == sorted(zip(images.tolist(), range(1000), strict=True))
-    assert [a for a, _ in edges] == [0, *[b for _, b in edges[:-1]]]
-    assert edges[-1][1] == 97
-    assert all(first % step == 0 for first, _ in edges)
-
-
-def test_no_images_and_no_rows_are_one_empty_range() -> None:
-    """An empty data set has a range without rows."""
-    assert [(a, b, rows) for a, b, rows, _ in ByImage(0, 0, 0, 8).ranges()] == [(0, 0, None)]
+def test_a_full_disk_is_told() -> None:
+    """A shelf on a disk that takes nothing is an error of output that says why."""
+    with pytest.raises(OutputError) as caught:
+        Shelf("/dev/full").leave([b"x" * 100])
+    assert caught.value.diagnostics[0].message == "cannot hold data back on disk: No space left on device"
 
 
 def test_open_files_are_closed_with_the_spool() -> None:
     """A spool that is gone holds no file."""
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
-        spool = Spool(0)
-        spool.append(numbers(0, 1))
-        list(spool)
-    del spool
-    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
-    assert after <= before + 1
+        assert Spool(0).keep(numbers(0, 1)).load().num_rows == 1  # a slip alone keeps what it stands for
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+@pytest.mark.parametrize("step", [1, 4, 1000])
+@pytest.mark.parametrize("expected", [1, 1 << 28, 1 << 40])
+def test_rows_come_back_by_image_in_their_order(expected: int, step: int) -> None:
+    """However wide partitions are, each has its images alone; rows are ordered by image and keep their order within
+    one."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 97, 1000)
+    images[500:600] = 7
+    width = width_of(97, expected, step)
+    pieces: dict[int, list[pa.RecordBatch]] = {}
+    for start in range(0, 1000, 50):
+        for number, piece in divided(numbers(start, 50), images[start : start + 50], width):
+            pieces.setdefault(number, []).append(piece)
+    found: list[tuple[int, int]] = []
+    for number in sorted(pieces):
+        rows, image = in_order(pieces[number])
+        assert set(image // width) == {number}
+        found += zip(image.tolist(), rows.column("n").to_pylist(), strict=True)
+    assert found == sorted(zip(images.tolist(), range(1000), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("images", "expected", "step", "width"),
+    [(100_000, 1, 64, 100_032), (0, 0, 8, 8), (118_287, 450 << 20, 4096, 4096), (10, 450 << 20, 4096, 1)],
+)
+def test_partitions_are_of_whole_batches_unless_images_are_full(
+    images: int, expected: int, step: int, width: int
+) -> None:
+    """A partition is a multiple of a batch, and less where so many images have more rows than should be ordered at
+    once."""
+    assert width_of(images, expected, step) == width
+
+
+def test_a_column_that_a_piece_lacks_is_null_there() -> None:
+    """Pieces of blocks with other columns fit together."""
+    one = next(divided(numbers(0, 2), np.array([0, 1]), 8))[1]
+    two = next(divided(numbers(2, 2).drop_columns(["s"]), np.array([1, 0]), 8))[1]
+    rows, image = in_order([one, two])
+    assert rows.column("n").to_pylist() == [0, 3, 1, 2]
+    assert rows.column("s").to_pylist() == ["text 0", None, "text 1", None]
+    assert image.tolist() == [0, 0, 1, 1]
+
+
+# -- between processes
+
+
+def put(task: tuple[int, Shelf]) -> tuple[Left, Slip]:
+    number, shelf = task
+    return shelf.leave([b"%d," % number * 1000])[0], leave([numbers(number, 3)], shelf)[0]
+
+
+@pytest.mark.parametrize("path", [True, False])
+def test_what_tasks_leave_is_read_elsewhere(path: bool) -> None:
+    """Several processes leave on one shelf at once; where it has no path all is sent."""
+    file = Unnamed.open()
+    shelf = file.shelf if path else Shelf()
+    with at_work(3) as workers:
+        workers.begin()
+        found = list(workers.run(put, ((number, shelf) for number in range(60))))
+    for number, (left, slip) in enumerate(found):
+        assert bytes(left.read()) == b"%d," % number * 1000
+        out = io.BytesIO()
+        left.copy_to(out, skip=1)
+        assert out.getvalue() == (b"%d," % number * 1000)[1:]
+        assert slip.load().equals(numbers(number, 3))
+
+
+def length(task: Shared[list[int]]) -> int:
+    return len(task.get())
+
+
+@pytest.mark.parametrize("path", [True, False])
+def test_a_shared_value_is_sent_as_its_place(path: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks of other processes load it, once in each."""
+    file = Unnamed.open()
+    shared = share(list(range(1000)), file.shelf if path else Shelf())
+    with at_work(2) as workers:
+        workers.begin()
+        assert set(workers.run(length, [shared] * 9)) == {1000}
+    assert shelves._load.cache_info().hits >= 0
+    assert (len(shared.__reduce__()[1][0] or []) == 0) == path  # type: ignore[index]

@@ -7,13 +7,17 @@ import os
 import pytest
 
 from bboxconv.errors import DataError, OutputError
-from bboxconv.workers import run
+from bboxconv.workers import at_work
 
 
 def square(number: int) -> int:
     if number == 13:
         raise DataError.of("unlucky", "thirteen", where="here")
     return number * number
+
+
+def process(number: int) -> int:
+    return os.getpid()
 
 
 def die(number: int) -> int:
@@ -23,20 +27,40 @@ def die(number: int) -> int:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_results_come_in_the_order_of_the_tasks(jobs: int) -> None:
     """Whatever the number of processes."""
-    assert list(run(square, range(13), jobs)) == [n * n for n in range(13)]
+    with at_work(jobs) as workers:
+        workers.begin()
+        assert list(workers.run(square, range(13))) == [n * n for n in range(13)]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_of_a_task_arrives_whole(jobs: int) -> None:
     """Its type and its diagnostics cross the process border."""
-    with pytest.raises(DataError) as caught:
-        list(run(square, [1, 13, 2], jobs))
+    with at_work(jobs) as workers, pytest.raises(DataError) as caught:
+        workers.begin()
+        list(workers.run(square, [1, 13, 2]))
     assert caught.value.diagnostics[0].code == "unlucky"
     assert caught.value.diagnostics[0].where == ("here",)
 
 
 def test_a_worker_that_dies_is_an_error_and_no_hang() -> None:
     """A process that ends in the middle of a task is reported as such."""
-    with pytest.raises(OutputError) as caught:
-        list(run(die, range(4), 2))
+    with at_work(2) as workers, pytest.raises(OutputError) as caught:
+        workers.begin()
+        list(workers.run(die, range(4)))
     assert caught.value.diagnostics[0].code == "worker-died"
+
+
+def test_processes_start_when_there_is_enough_to_do() -> None:
+    """Tasks run in this process until somebody begins, in others from then on, and here again after the end."""
+    with at_work(2) as workers:
+        assert set(workers.run(process, range(3))) == {os.getpid()}
+        workers.begin()
+        assert os.getpid() not in set(workers.run(process, range(3)))
+    assert set(workers.run(process, range(3))) == {os.getpid()}
+
+
+def test_one_job_never_starts_a_process() -> None:
+    """However much there is to do."""
+    with at_work(1) as workers:
+        workers.begin()
+        assert set(workers.run(process, range(3))) == {os.getpid()}

@@ -14,6 +14,7 @@ import typer
 
 from bboxconv.cli import flags, usage
 from bboxconv.cli.outcome import settle
+from bboxconv.cli.start import make_ready
 from bboxconv.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -135,13 +136,14 @@ def convert(
         )
 
     def work() -> ExitCode:
-        from bboxconv import pipeline, registry
-        from bboxconv.cli import ui
-
         if not sources:
             hint = f"bboxconv convert {dst} DST"
             raise UsageError.of("missing-argument", "convert needs a source and a destination", hint=hint)
         asked = request()
+        make_ready(asked.sources, asked.jobs)
+        from bboxconv import pipeline, registry
+        from bboxconv.cli import ui
+
         if asked.dst == "-" and look.json:
             raise UsageError.of(
                 "stdout-taken", "--json and DST - both want stdout", hint="--report FILE takes the account"
@@ -192,12 +194,13 @@ def inspect(
     )
 
     def work() -> ExitCode:
-        from bboxconv import stats
-        from bboxconv.cli import ui
-
         asked = usage.reading(
             sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory
         )
+        make_ready(asked.sources, asked.jobs)
+        from bboxconv import stats
+        from bboxconv.cli import ui
+
         with ui.progress(look) as progress:
             seen = stats.inspect(asked, progress)
         ui.show_inspection(seen, look)
@@ -242,12 +245,13 @@ def validate(
     )
 
     def work() -> ExitCode:
-        from bboxconv import pipeline
-        from bboxconv.cli import ui
-
         asked = usage.reading(
             sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory
         )
+        make_ready(asked.sources, asked.jobs)
+        from bboxconv import pipeline
+        from bboxconv.cli import ui
+
         with ui.progress(look) as progress:
             account = pipeline.validate(asked, progress)
         ui.show_report(account, look)

@@ -30,16 +30,17 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bboxconv import io, jsontext, schema, workers
+from bboxconv import io, jsontext, schema
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import (
     EVERYTHING,
+    Encoder,
+    Encoding,
     FormatInfo,
     Match,
     Option,
@@ -49,14 +50,17 @@ from bboxconv.codec import (
     Target,
     WriteContext,
     Written,
+    encoded,
     option,
 )
-from bboxconv.errors import DataError, UsageError
+from bboxconv.errors import DataError, Findings, UsageError
 from bboxconv.headerjson import class_names, header_members, header_of
+from bboxconv.parts import of_parts
 from bboxconv.readers import imagelines, lines
-from bboxconv.readers.imagelines import Part, Reading
-from bboxconv.schema import Category, Dataset, Header
-from bboxconv.spool import Spool
+from bboxconv.readers.imagelines import Reading
+from bboxconv.schema import Category, Dataset, Header, Part
+from bboxconv.shelf import Left, Shelf
+from bboxconv.spool import Slip, Spool, leave
 
 BOX = Option(
     "box",
@@ -141,71 +145,131 @@ class _Lines:
     start: int = 0
     number: int = 0
 
-    def parts(self, reading: Reading) -> Iterator[Part]:
-        """The lines decoded block by block, on several cores where there is enough to do."""
+    def begin(self) -> None:
+        """Start processes where there is enough to do for them."""
+        if self.source.path.stat().st_size >= _MANY:
+            self.context.workers.begin()
+
+    def blocks(self) -> Iterator[tuple[lines.Block, int, int]]:
+        """The blocks, the number of lines before each, and how many it has."""
         size = self.source.path.stat().st_size
         total = None if io.compression_of(self.source.path) else size
         self.context.progress("reading", self.start, total, "bytes")
-        tasks = ((block, reading) for block in lines.blocks(self.source.path, self.start))
-        for part in workers.run(imagelines.parse, tasks, self.context.jobs if size >= _MANY else 1):
-            self.context.progress("reading", part.size, total, "bytes")
-            yield part
+        before = self.number
+        for block in lines.blocks(self.source.path, self.start):
+            data = block.read()
+            count = data.count(b"\n") + (not data.endswith(b"\n"))
+            yield block, before, count
+            before += count
+            self.context.progress("reading", len(data), total, "bytes")
 
-    def tell(self, part: Part, before: int) -> None:
-        """Report the faults of a part that `before` of the lines stand before."""
-        for fault in part.faults:
-            where = f"{self.source.shown}:{self.number + before + fault.line}"
-            self.context.findings.add(fault.code, fault.message, where=where, detail=fault.detail)
 
-    def cut(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+@dataclass(frozen=True, slots=True)
+class LinesPart:
+    """The images of a block of lines, as a part; `before` lines stand before it."""
+
+    block: lines.Block
+    reading: Reading
+    before: int
+    images: int
+    shown: str
+    split: str | None
+    size: int
+
+    def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
         """Batches of the size that the caller wants, in the split that the caller says."""
-        return schema.pieces(schema.with_split(batch, self.source.split), self.context.batch_size)
+        found = imagelines.parse((self.block, self.reading))
+        _tell(found.faults, self.before, self.shown, findings)
+        return schema.pieces(schema.with_split(found.batch, self.split), self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftLines:
+    """The images of a block of lines, left on a shelf until all classes are known."""
+
+    slip: Slip
+    classes: tuple[int | str, ...]
+    faults: tuple[imagelines.Fault, ...]
+
+
+def leave_lines(given: tuple[lines.Block, Reading, Shelf]) -> LeftLines:
+    """Read a block of lines; a task."""
+    block, reading, shelf = given
+    found = imagelines.parse((block, reading))
+    return LeftLines(leave([found.batch], shelf)[0], found.classes, found.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPart:
+    """The images of a block that was held, as a part; `classes` is the index of each of its classes."""
+
+    slip: Slip
+    classes: tuple[int, ...]
+    split: str | None
+    size: int
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return self.slip.rows
+
+    def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
+        """Batches of the size that the caller wants, in the split that the caller says."""
+        batch = self.slip.load()
+        objects = schema.flat(batch)
+        category = pa.array(self.classes, pa.int32()).take(objects.column("category"))
+        batch = schema.with_objects(batch, objects.with_columns({"category": category}))
+        return schema.pieces(schema.with_split(batch, self.split), self.size)
+
+
+def _tell(faults: Iterable[imagelines.Fault], before: int, shown: str, findings: Findings) -> None:
+    """Report the faults of a block that `before` lines stand before."""
+    for fault in faults:
+        findings.add(fault.code, fault.message, where=f"{shown}:{before + fault.line}", detail=fault.detail)
 
 
 def _dataset(header: Header, reading: Reading, text: _Lines) -> Dataset:
     """The images in their order; read as they are asked for, where the classes are known."""
+    text.begin()
     if reading.classes is None:
         return _collected(header, reading, text)
-    told = 0
+    source, size = text.source, text.context.batch_size
 
-    def stream() -> Iterator[pa.RecordBatch]:
-        nonlocal told  # a fault is told once, however often the data is read
-        before = 0
-        for count, part in enumerate(text.parts(reading), 1):
-            if count > told:
-                text.tell(part, before)
-                told = count
-            before += part.lines
-            yield from text.cut(part.batch)
+    def parts() -> Iterator[Part]:
+        for block, before, count in text.blocks():
+            yield LinesPart(block, reading, before, count, source.shown, source.split, size)
 
-    return Dataset(header, stream)
+    return of_parts(header, parts, text.context.findings)
 
 
 def _collected(header: Header, reading: Reading, text: _Lines) -> Dataset:
     """A data set whose classes are known once all of it has been read."""
-    held = Spool(text.context.memory)
-    local: list[tuple[int | str, ...]] = []
-    before = 0
-    for part in text.parts(reading):
-        text.tell(part, before)
-        before += part.lines
-        held.append(part.batch)
-        local.append(part.classes)
-    seen = {name for classes in local for name in classes}
+    source, context = text.source, text.context
+    spool = Spool(context.memory)
+    shelf = spool.shelf(apart=context.workers.apart)
+    befores: list[int] = []
+
+    def tasks() -> Iterator[tuple[lines.Block, Reading, Shelf]]:
+        for block, before, _ in text.blocks():
+            befores.append(before)
+            yield block, reading, shelf
+
+    held: list[LeftLines] = []
+    for left in context.workers.run(leave_lines, tasks()):
+        _tell(left.faults, befores[len(held)], source.shown, context.findings)
+        held.append(replace(left, slip=spool.take(left.slip)))
+    seen = {name for left in held for name in left.classes}
     numbers = sorted(name for name in seen if isinstance(name, int))
     if len(numbers) == len(seen):
         categories = tuple(Category(str(number), number) for number in numbers)
     else:
         categories = tuple(Category(name) for name in sorted(set(map(str, seen))))
     index = {category.name: place for place, category in enumerate(categories)}
-
-    def stream() -> Iterator[pa.RecordBatch]:
-        for batch, classes in zip(held, local, strict=True):
-            objects = schema.flat(batch)
-            category = pa.array([index[str(name)] for name in classes], pa.int32()).take(objects.column("category"))
-            yield from text.cut(schema.with_objects(batch, objects.with_columns({"category": category})))
-
-    return Dataset(replace(header, categories=categories), stream, held.rows)
+    parts = [
+        HeldPart(left.slip, tuple(index[str(name)] for name in left.classes), source.split, context.batch_size)
+        for left in held
+    ]
+    return of_parts(replace(header, categories=categories), lambda: parts, context.findings, spool.rows)
 
 
 def _box(context: ReadContext, source: Source, shown: BoxFormat | None) -> BoxFormat:
@@ -237,8 +301,35 @@ def target(header: Header, options: Options) -> Target:
     return Target(box=None, carries=EVERYTHING, finite=False)
 
 
-def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
-    """Write the header line and the image lines as the batches come."""
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    """Makes lines of each batch; `shown` is the destination in messages."""
+
+    shown: str
+
+    def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> tuple[Left, ...]:
+        """The lines, in one text or several."""
+        if batch.nbytes > _LARGE and len(batch) > 1:
+            half = len(batch) // 2
+            return (*self(batch.slice(0, half), encoding), *self(batch.slice(half), encoding))
+        if not len(batch):
+            return ()
+        if odd := imagelines.non_finite(batch):
+            message = "NaN and infinite numbers are written as null"
+            encoding.findings.add(
+                "non-finite", message, severity="warning", where=self.shown, count=odd, hint="Parquet carries them"
+            )
+        text = pc.binary_join_element_wise(imagelines.texts(batch), "\n", "")
+        return tuple(encoding.shelf.leave([jsontext.joined(text)]))
+
+
+def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[tuple[Left, ...]]:
+    """The lines of a batch."""
+    return _Encoder(context.shown)
+
+
+def assemble(header: Header, pieces: Iterable[tuple[Left, ...]], out: Path, context: WriteContext) -> Written:
+    """Write the header line and the image lines as they come."""
     names = {
         str(index): jsontext.strings(pa.array([category.name]))[0].as_py()
         for index, category in enumerate(header.categories)
@@ -251,24 +342,12 @@ def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context:
     }
     with io.open_output(out) as file:
         file.write((re.sub(r"[\r\n]", " ", jsontext.compose(first) or "") + "\n").encode())
-        for batch in batches:
-            _write_batch(batch, file, context)
+        for texts in pieces:
+            for text in texts:
+                text.copy_to(file)
     return Written()
 
 
-def _write_batch(batch: pa.RecordBatch, file: BinaryIO, context: WriteContext) -> None:
-    if batch.nbytes > _LARGE and len(batch) > 1:
-        half = len(batch) // 2
-        _write_batch(batch.slice(0, half), file, context)
-        _write_batch(batch.slice(half), file, context)
-    elif len(batch):
-        text = imagelines.texts(batch)
-        file.write(
-            pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(text)], pa.int32()), text), "\n")[0].as_buffer()
-        )
-        file.write(b"\n")
-        if odd := imagelines.non_finite(batch):
-            message = "NaN and infinite numbers are written as null"
-            context.findings.add(
-                "non-finite", message, severity="warning", where=context.shown, count=odd, hint="Parquet carries them"
-            )
+def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
+    """Encode and assemble in this process."""
+    return assemble(header, encoded(encoder(header, out, context), batches, context.findings), out, context)

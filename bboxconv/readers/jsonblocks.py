@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bboxconv.io import read_range
 
 T = TypeVar("T")
+V = TypeVar("V", covariant=True)
 Keys = tuple[str, ...]
 
 SPACE = b" \t\r\n"
@@ -23,7 +24,7 @@ _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayReader(Generic[T]):
+class ArrayReader(Generic[V]):
     """How the elements of one top-level array are read, by top-level functions, which another process can run.
 
     `fast(text, keys)` takes the JSON text of a list and the element keys that were met before beyond those it knows;
@@ -31,8 +32,8 @@ class ArrayReader(Generic[T]):
     is unusual. `slow(elements, keys)` takes the text of each element, which may be anything, and never raises.
     """
 
-    fast: Callable[[bytes, Keys], tuple[T, Keys]]
-    slow: Callable[[Sequence[bytes], Keys], tuple[T, Keys]]
+    fast: Callable[[bytes, Keys], tuple[V, Keys]]
+    slow: Callable[[Sequence[bytes], Keys], tuple[V, Keys]]
 
 
 @dataclass(frozen=True, slots=True)

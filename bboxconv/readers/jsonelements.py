@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
-from operator import attrgetter
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -27,6 +27,8 @@ from bboxconv.readers.jsonblocks import ArrayReader, Keys
 from bboxconv.readers.jsonvalues import EXACT, Field, Kind, put
 from bboxconv.schema import BBOX, bbox_array
 
+T = TypeVar("T")
+U = TypeVar("U")
 MAX_KEYS = 64
 """Beyond this many keys without a field, objects are read one by one: no struct grows without bound."""
 
@@ -99,6 +101,18 @@ def columns_of(fields: Sequence[Field]) -> pa.Schema:
 def reader(fields: tuple[Field, ...]) -> ArrayReader[Part]:
     """How a top-level array of such objects is read, for `jsonstream.read_document`."""
     return ArrayReader(partial(_fast, fields), partial(_slow, fields))
+
+
+def then(first: ArrayReader[Part], finish: Callable[[Part], U]) -> ArrayReader[U]:
+    """The reader whose value is what `finish`, a top-level function, makes of that of `first`."""
+    return ArrayReader(partial(_then, first.fast, finish), partial(_then, first.slow, finish))
+
+
+def _then(
+    read: Callable[[T, Keys], tuple[Part, Keys]], finish: Callable[[Part], U], text: T, keys: Keys
+) -> tuple[U, Keys]:
+    part, keys = read(text, keys)
+    return finish(part), keys
 
 
 def _skip(text: bytes, keys: Keys) -> tuple[Part, Keys]:
@@ -177,11 +191,10 @@ def _part(fields: tuple[Field, ...], elements: Sequence[msgspec.Struct], keys: K
 
 
 def _values(elements: Sequence[msgspec.Struct], names: Mapping[str, str]) -> dict[str, Sequence[object]]:
-    """The values of each key: one pass over the objects, where one for each key took half of all the time."""
-    if len(names) < 2 or not elements:
-        return {key: [getattr(element, name) for element in elements] for key, name in names.items()}
-    rows = map(attrgetter(*names.values()), elements)
-    return dict(zip(names, zip(*rows, strict=True), strict=True))
+    """The values of each key: one pass over the objects, where one for each key takes twice as long."""
+    if not elements:
+        return dict.fromkeys(names, ())
+    return dict(zip(names, zip(*map(msgspec.structs.astuple, elements), strict=True), strict=True))
 
 
 def _batch(fields: Sequence[Field], columns: Mapping[str, pa.Array], length: int) -> pa.RecordBatch:

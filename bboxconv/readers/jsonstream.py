@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -25,9 +25,10 @@ from bboxconv.errors import DataError, shortened
 from bboxconv.io import BOM, compression_of
 from bboxconv.readers.jsonblocks import SPACE, ArrayReader, Block, BlockResult, Keys, read_block, structure
 from bboxconv.readers.jsonbytes import PackedText, PlainText
-from bboxconv.workers import Here
+from bboxconv.workers import Workers, result_of
 
 T = TypeVar("T")
+Readers: TypeAlias = Callable[[str], ArrayReader[T] | None]
 
 BLOCK = 4 << 20
 _BOUNDARY = re.compile(rb"\}([ \t\r\n]*),[ \t\r\n]*(?=\{)")
@@ -57,8 +58,7 @@ class _Walk:
     text: PlainText | PackedText
     shown: str
     block: int
-    executor: Executor
-    ahead: int
+    workers: Workers
     progress: Progress
 
     def fail(self, code: str, message: str, position: int, hint: str = "") -> DataError:
@@ -121,15 +121,15 @@ class _Walk:
         size = self.block
         keys: Keys = ()
         while True:
-            while following is not None and len(waiting) < self.ahead:
+            while following is not None and len(waiting) < self.workers.ahead:
                 stop, then = self.cut(following, size)
                 task = Block(
                     str(self.text.path), following, stop, self.text.data(following, stop), then is None, keys, reader
                 )
-                waiting.append((following, stop, then, self.executor.submit(read_block, task)))
+                waiting.append((following, stop, then, self.workers.submit(read_block, task)))
                 following = then
             begin, stop, _, future = waiting.popleft()
-            result = future.result()
+            result = result_of(future)
             keys = tuple(dict.fromkeys(keys + result.keys))
             if result.value is None:
                 _drop(waiting)
@@ -154,7 +154,7 @@ class _Walk:
                 following, size = done + 1, self.block
             self.text.release(done)
 
-    def document(self, readers: Mapping[str, ArrayReader[T]]) -> Iterator[Member | Elements[T]]:
+    def document(self, readers: Readers[T]) -> Iterator[Member | Elements[T]]:
         start = self.text.read(0, 4)
         if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
             raise self.fail(
@@ -165,20 +165,19 @@ class _Walk:
             )
         position = self.space(3 if start.startswith(BOM) else 0)
         first = self.byte(position)
-        if first == b"[" and "" in readers:
-            position = yield from self.array("", position + 1, readers[""])
+        whole = readers("") if first == b"[" else None
+        if whole is not None:
+            position = yield from self.array("", position + 1, whole)
         elif first == b"{":
             position = yield from self._members(position + 1, readers)
         else:
-            wanted = "an object or an array" if "" in readers else "an object"
+            wanted = "an object or an array" if readers("") is not None else "an object"
             raise self.fail("bad-json", f"the file does not begin with {wanted}", position)
         position = self.space(position)
         if self.byte(position):
             raise self.fail("bad-json", "there is something after the end of the document", position)
 
-    def _members(
-        self, position: int, readers: Mapping[str, ArrayReader[T]]
-    ) -> Generator[Member | Elements[T], None, int]:
+    def _members(self, position: int, readers: Readers[T]) -> Generator[Member | Elements[T], None, int]:
         seen: set[str] = set()
         position = self.space(position)
         if self.byte(position) == b"}":
@@ -188,8 +187,9 @@ class _Walk:
             if key in seen:
                 raise self.fail("duplicate-key", f'the key "{shortened(key)}" stands twice at the top level', position)
             seen.add(key)
-            if key and key in readers and self.byte(position) == b"[":
-                position = yield from self.array(key, position + 1, readers[key])
+            reader = readers(key) if key and self.byte(position) == b"[" else None
+            if reader is not None:
+                position = yield from self.array(key, position + 1, reader)
             else:
                 end = self.value(position)
                 yield Member(key, self._text(position, end, key))
@@ -240,23 +240,21 @@ def _drop(waiting: deque[tuple[int, int, int | None, Future[BlockResult[T]]]]) -
 
 def read_document(
     path: Path,
-    readers: Mapping[str, ArrayReader[T]],
+    readers: Readers[T],
     *,
     shown: str = "",
-    executor: Executor | None = None,
-    jobs: int = 1,
+    workers: Workers | None = None,
     progress: Progress = silent,
     block: int = BLOCK,
 ) -> Iterator[Member | Elements[T]]:
-    """Walk a JSON document, plain or compressed: the elements of the arrays named in `readers` (`""`: the document
-    itself) block by block, every other member as text.
+    """Walk a JSON document, plain or compressed: the elements of the arrays that `readers` gives a reader for (`""`:
+    the document itself) block by block, every other member as text. `readers` is asked when an array begins.
 
     Raises DataError where the text is broken outside of an element (with line or byte), where it ends early, is not
     UTF-8 or has a top-level key twice.
     """
     text = PlainText(path) if compression_of(path) is None else PackedText(path, BLOCK)
-    parallel = executor is not None and not isinstance(executor, Here)
-    walk = _Walk(text, shown or str(path), block, executor or Here(), jobs + 2 if parallel else 1, progress)
+    walk = _Walk(text, shown or str(path), block, workers or Workers(), progress)
     try:
         yield from walk.document(readers)
     except OSError as error:

@@ -16,6 +16,7 @@ from bboxconv.errors import DataError, Findings, UsageError
 from bboxconv.formats import jsonl
 from bboxconv.readers import imagelines, lines
 from bboxconv.schema import Category, Dataset, Header
+from bboxconv.workers import at_work
 
 HEADER = Header(
     BoxFormat("xywh"),
@@ -381,8 +382,9 @@ def test_any_number_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(jsonl, "_MANY", 0)
     monkeypatch.setattr(lines.blocks, "__defaults__", (0, 300))
     text = TEXT + "".join(f'{{"file":"{n}"}}\n' if n % 50 else "{\n" for n in range(200))
-    one = load(tmp_path / "a.jsonl", text, jobs=1)
-    two = load(tmp_path / "a.jsonl", text, jobs=2)
+    one = load(tmp_path / "a.jsonl", text)
+    with at_work(2) as workers:
+        two = load(tmp_path / "a.jsonl", text, workers=workers)
     assert one[1].equals(two[1])
     assert (
         one[2] == two[2] == [("bad-json", tuple(f"a.jsonl:{5 + 50 * n}: Input data was truncated" for n in range(4)))]

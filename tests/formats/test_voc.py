@@ -19,6 +19,7 @@ from bboxconv.formats.voc import documents
 from bboxconv.formats.voc.documents import Task, parse_slice
 from bboxconv.readers.xmlfiles import find, parse, to_json, written
 from bboxconv.schema import Category, Dataset, Header, bbox_array, image_batch, object_rows
+from bboxconv.workers import at_work
 
 REAL = Path(os.environ.get("BBOXCONV_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SAMPLE = Path(__file__).parents[2] / "examples" / "sample" / "voc"
@@ -562,11 +563,12 @@ def test_origin(tmp_path: Path) -> None:
 
 def test_result_does_not_depend_on_batches_or_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any batch size and a pool of two processes give the same images; batches keep to the size."""
-    monkeypatch.setattr(voc, "POOL_FROM", 0)
+    monkeypatch.setattr(voc, "MANY", 0)
     tree(tmp_path, {f"{n:05}.xml": doc(f"{n}.jpg", f"c{n % 7}") for n in range(2000)})
     (tmp_path / "00003.xml").write_text(doc("3.jpg", "a &amp; b"))
     want = read(tmp_path)[0]
-    got = voc.read(Source(tmp_path), ReadContext(batch_size=300, jobs=2, memory=1))
+    with at_work(2) as workers:
+        got = voc.read(Source(tmp_path), ReadContext(batch_size=300, workers=workers, memory=1))
     assert got.to_table().equals(want.to_table())
     assert got.header == want.header
     assert {batch.num_rows for batch in got} <= {300, 200}

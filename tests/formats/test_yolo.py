@@ -18,6 +18,7 @@ from bboxconv.codec import ReadContext, Source, WriteContext, Writes
 from bboxconv.errors import DataError, UsageError
 from bboxconv.formats import yolo
 from bboxconv.schema import SHAPES, Category, Dataset, Header, bbox_array, flat, image_batch, object_rows, shape_array
+from bboxconv.workers import at_work
 
 PIXELS = BoxFormat("xywh")
 FRACTIONS = BoxFormat("cxcywh", 1.0)
@@ -425,9 +426,12 @@ def test_batch_size(tmp_path: Path, size: int) -> None:
 
 def test_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes give what one gives."""
-    monkeypatch.setattr(yolo, "_POOL_FROM", 0)
+    monkeypatch.setattr(yolo, "MANY", 0)
     tree(tmp_path, {f"{i}.txt": f"{i % 7} .5 .5 .1 .{i + 1}\n0 bad\n" for i in range(40)})
-    results = [read(tmp_path, jobs=jobs, batch_size=8) for jobs in (1, 2)]
+    results = []
+    for jobs in (1, 2):
+        with at_work(jobs) as workers:
+            results.append(read(tmp_path, workers=workers, batch_size=8))
     assert results[0][1] == results[1][1]
     assert list(results[0][2].findings) == list(results[1][2].findings)
 
@@ -838,11 +842,15 @@ def test_clash(tmp_path: Path) -> None:
 
 
 def test_folder_and_file_clash(tmp_path: Path) -> None:
-    """A label file that would be a folder of another image is a clash."""
+    """A label file that would be a folder of another image is a clash, and gives way to it, whichever comes first."""
     written, context = write(
         tmp_path, [("a.txt/b.jpg", None, []), ("a.jpg", None, []), ("c.jpg", None, []), ("c.txt/d.jpg", None, [])]
     )
-    assert sorted(written) == ["data.yaml", "labels/a.txt/b.txt", "labels/c.txt"]
+    assert sorted(written) == ["data.yaml", "labels/a.txt/b.txt", "labels/c.txt/d.txt"]
+    assert places(context, "file-clash") == [
+        "a.txt/b.jpg and a.jpg: labels/a.txt",
+        "c.txt/d.jpg and c.jpg: labels/c.txt",
+    ]
     assert dict(codes(context))["file-clash"] == 2
 
 

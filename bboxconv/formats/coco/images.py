@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv.codec import ReadContext
-from bboxconv.readers.jsonelements import columns_of
+from bboxconv.errors import Findings
+from bboxconv.readers.jsonblocks import ArrayReader
+from bboxconv.readers.jsonelements import Fault, Part, columns_of, reader, then
 from bboxconv.readers.jsonvalues import Field
+from bboxconv.shelf import Shelf
+from bboxconv.spool import Slip, Spool, leave
 
 IMAGE_FIELDS = (
     Field("id", "id", required=True),
@@ -31,7 +34,7 @@ def repeated(ids: Sequence[NDArray[np.int64]]) -> list[int]:
     return found
 
 
-def images_named(annotations: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+def images_named(annotations: Iterable[pa.RecordBatch]) -> ImageBlock:
     """The images that results speak of, in the order in which they are first named."""
     schema_ = columns_of(IMAGE_FIELDS)
     seen: dict[tuple[int | None, str | None], None] = {}
@@ -48,9 +51,8 @@ def images_named(annotations: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
         "element": list(range(len(seen))),
     }
     columns["extra"] = [None if text is None else f'{{"id":{text}}}' for text in columns["id#"]]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(columns.get(f.name, [None] * len(seen)), f.type) for f in schema_], schema=schema_
-    )
+    arrays = [pa.array(columns.get(f.name, [None] * len(seen)), f.type) for f in schema_]
+    return _block(pa.RecordBatch.from_arrays(arrays, schema=schema_), Shelf())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,43 +85,106 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
-    """The images of a document and how to find the number of one by its id."""
+class ImageBlock:
+    """What a task found in a block of images, and left of it."""
 
-    table: pa.Table
+    count: int
+    """How many elements it has."""
+    slip: Slip
+    ids: pa.Int64Array
+    """The id of each image, null where it is no int64."""
+    others: Mapping[int, str]
+    """The ids that are not, by row."""
+    faults: tuple[Fault, ...] = ()
+
+    def held(self, spool: Spool) -> ImageBlock:
+        """The block with what it left held."""
+        return replace(self, slip=spool.take(self.slip))
+
+
+def images_reader(shelf: Shelf) -> ArrayReader[ImageBlock]:
+    """How a block of images is read."""
+    return then(reader(IMAGE_FIELDS), partial(_leave_block, shelf))
+
+
+def _leave_block(shelf: Shelf, part: Part) -> ImageBlock:
+    return replace(_block(part.batch, shelf), count=part.count, faults=part.faults)
+
+
+def _block(batch: pa.RecordBatch, shelf: Shelf) -> ImageBlock:
+    ids, others = batch.column("id"), batch.column("id#")
+    rows = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False)).tolist() if ids.null_count else []
+    texts = {row: others[row].as_py() for row in rows}
+    return ImageBlock(len(batch), leave([batch], shelf)[0], pa.concat_arrays([ids]), texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images of a document, in blocks, and how to find the number of one by its id."""
+
+    blocks: tuple[ImageBlock, ...]
     numbers: Numbers
     """The number of the image of each id."""
 
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return sum(block.slip.rows for block in self.blocks)
+
+    def rows(self, first: int, last: int) -> tuple[tuple[Slip, int, int], ...]:
+        """Where the images from number `first` to before `last` stand: slips, each from and to which row."""
+        found, start = [], 0
+        for block in self.blocks:
+            stop = start + block.slip.rows
+            if start < last and first < stop:
+                found.append((block.slip, max(0, first - start), min(last, stop) - start))
+            start = stop
+        return tuple(found)
+
     @classmethod
-    def of(cls, batches: list[pa.RecordBatch], where: str, context: ReadContext) -> Images:
+    def of(cls, blocks: Sequence[ImageBlock], where: str, findings: Findings, spool: Spool) -> Images:
         """Put the images together; entries that repeat an id are faults, those that repeat an image are left out."""
-        table = pa.Table.from_batches(batches, schema=columns_of(IMAGE_FIELDS)).combine_chunks()
-        keys = pc.coalesce(table["id"].cast(pa.string()), table["id#"]).combine_chunks()
-        if pc.count_distinct(keys).as_py() != len(keys):
-            table = table.filter(pa.array(_first_entries(table, keys.to_pylist(), where, context)))
-        valid = table["id"].is_valid().to_numpy()
-        others = {table["id#"][row].as_py(): row for row in np.flatnonzero(~valid).tolist()}
-        return cls(table, Numbers.of(table["id"].drop_null().to_numpy(), np.flatnonzero(valid), others))
+        known = [block.ids.drop_null().to_numpy() for block in blocks]
+        texts = [text for block in blocks for text in block.others.values()]
+        if repeated(known) or len(set(texts)) < len(texts):
+            blocks = list(_first_entries(blocks, where, findings, spool))
+        start, numbers, others = 0, [], {}
+        for block in blocks:
+            numbers.append(start + np.flatnonzero(block.ids.is_valid().to_numpy(zero_copy_only=False)))
+            others.update({text: start + row for row, text in block.others.items()})
+            start += block.slip.rows
+        ids = [block.ids.drop_null().to_numpy() for block in blocks]
+        return cls(tuple(blocks), Numbers.of(_joined(ids), _joined(numbers), others))
 
 
-def _first_entries(table: pa.Table, keys: list[str], where: str, context: ReadContext) -> list[bool]:
-    first: dict[str, str | None] = {}
-    keep: list[bool] = []
-    for key, name, element in zip(keys, table["file_name"].to_pylist(), table["element"].to_pylist(), strict=True):
-        keep.append(key not in first)
-        if key not in first:
-            first[key] = name
-        elif first[key] == name:
-            context.findings.add(
-                "duplicate-image",
-                "an image is listed twice; the first entry is kept",
-                severity="warning",
-                where=f"{where}[{element}]",
-                detail=f"id {key}",
-            )
-        else:
-            detail = f"id {key}: {first[key]} and {name}"
-            context.findings.add(
-                "duplicate-image-id", "two images have the same id", where=f"{where}[{element}]", detail=detail
-            )
-    return keep
+def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _first_entries(blocks: Sequence[ImageBlock], where: str, findings: Findings, spool: Spool) -> Iterator[ImageBlock]:
+    """The blocks without the entries whose id has occurred before."""
+    first: dict[int | str, str | None] = {}
+    for block in blocks:
+        batch = block.slip.load()
+        keep: list[bool] = []
+        columns = [batch.column(name).to_pylist() for name in ("id", "id#", "file_name")]
+        for number, text, name in zip(*columns, strict=True):
+            key = text if number is None else number
+            keep.append(key not in first)
+            if key not in first:
+                first[key] = name
+                continue
+            place = f"{where}[{_element(blocks, block, batch, len(keep) - 1)}]"
+            if first[key] == name:
+                message = "an image is listed twice; the first entry is kept"
+                findings.add("duplicate-image", message, severity="warning", where=place, detail=f"id {key}")
+            else:
+                detail = f"id {key}: {first[key]} and {name}"
+                findings.add("duplicate-image-id", "two images have the same id", where=place, detail=detail)
+        yield _block(batch.filter(pa.array(keep)), Shelf()).held(spool)
+
+
+def _element(blocks: Sequence[ImageBlock], block: ImageBlock, batch: pa.RecordBatch, row: int) -> int:
+    """The number of an image in the array."""
+    before = sum(other.count for other in blocks[: next(n for n, other in enumerate(blocks) if other is block)])
+    return before + int(batch.column("element")[row].as_py())

@@ -29,13 +29,12 @@ info and licenses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from bboxconv import workers
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import (
     CROWD_KEEP,
@@ -52,25 +51,18 @@ from bboxconv.codec import (
     WriteContext,
     Written,
     crowd_of,
+    encoded,
     option,
     rotated_of,
 )
 from bboxconv.formats.voc import lists
-from bboxconv.formats.voc.documents import Task, parse_slice
-from bboxconv.formats.voc.write import Style, write_documents
+from bboxconv.formats.voc.documents import Task
+from bboxconv.formats.voc.slices import Left, SlicePart, Unseen, UnseenPart, leave_slice
+from bboxconv.formats.voc.write import DocumentWriter, Piece, Style, write_lists
 from bboxconv.io import HEAD
+from bboxconv.parts import of_parts
 from bboxconv.readers.xmlfiles import find, load
-from bboxconv.schema import (
-    Category,
-    Dataset,
-    Header,
-    flat,
-    image_batch,
-    keep_images,
-    object_rows,
-    with_image_columns,
-    with_objects,
-)
+from bboxconv.schema import Category, Dataset, Header, Part
 from bboxconv.spool import Spool
 
 NAME = Option(
@@ -96,8 +88,8 @@ INFO = FormatInfo(
 
 SLICE = 4096
 """Files that a task reads at most."""
-POOL_FROM = 20_000
-"""Files from which on a pool of processes pays."""
+MANY = 10_000
+"""Files below which starting processes takes longer than they save."""
 _ROOT = re.compile(
     r"\ufeff?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>\s*)*<annotation[\s>]", re.DOTALL
 )
@@ -140,60 +132,52 @@ def _looks(head: bytes) -> tuple[float, str]:
 
 
 def read(source: Source, context: ReadContext) -> Dataset:
-    """Read a file, a folder or a tree; all of it is parsed before the header is known, so batches wait in a spool."""
+    """Read a file, a folder or a tree; all of it is parsed before the header is known, so batches are held."""
     files = lists.list_files(source, context.findings)
+    if len(files.paths) >= MANY:
+        context.workers.begin()
     spool = Spool(context.memory)
-    slices: list[tuple[str, ...]] = []
-    names: list[pa.Array] = []
+    shelf = spool.shelf(apart=context.workers.apart)
+    left: list[Left] = []
     rows: list[int] = []
-    voc, low, edge, done = False, np.inf, False, 0
-    jobs = context.jobs if len(files.paths) >= POOL_FROM else 1
+    done = 0
     stems = option(context.options, NAME) == "stem"
-    for parsed in workers.run(parse_slice, _tasks(files, source, min(context.batch_size, SLICE), stems), jobs):
-        context.findings.merge(parsed.findings)
-        rows += (parsed.rows + done).tolist()
-        done += parsed.files
-        context.progress("reading", parsed.files, len(files.paths), "images")
-        voc, low, edge = voc or parsed.voc, min(low, parsed.low), edge or parsed.edge
-        if len(parsed.rows):
-            spool.append(parsed.batch)
-            slices.append(parsed.names)
-            names.append(parsed.batch.column("file_name"))
+    tasks = ((task, shelf) for task in _tasks(files, source, min(context.batch_size, SLICE), stems))
+    for found in context.workers.run(leave_slice, tasks):
+        context.findings.merge(found.diagnostics)
+        rows += (found.rows + done).tolist()
+        done += found.files
+        context.progress("reading", found.files, len(files.paths), "images")
+        left.append(found.held(spool))
     origin = option(context.options, ORIGIN)
-    if origin == "0" and (voc or (low >= 1 and edge)):
-        seen = (
-            "the files say that they are of a PASCAL VOC data set"
-            if voc
-            else "coordinates run from 1 to the width or height"
-        )
-        hint = "--in origin=1 reads them as 1-based inclusive pixels"
-        context.findings.add(
-            "voc-origin", f"{seen}: boxes are read as written, 0-based", severity="note", where=source.shown, hint=hint
-        )
-    unique = lists.unique_names(names, rows, files, source, context.findings)
-    classes = sorted({name for part in slices for name in part})
+    if origin == "0":
+        _note_origin(left, source, context)
+    unique = lists.unique_names([found.file_names for found in left], rows, files, source, context.findings)
+    classes = sorted({name for found in left for name in found.names})
     header = Header(
         box=_box(origin),
         categories=tuple(Category(name) for name in classes),
         source=INFO.name,
         switches={"origin": origin, "name": option(context.options, NAME)},
     )
-    index = {name: number for number, name in enumerate(classes)}
     missing = lists.unannotated(files, source, context)
-
-    def stream() -> Iterator[pa.RecordBatch]:
-        start = 0
-        for batch, part in zip(spool, slices, strict=True):
-            final = unique[start : start + batch.num_rows] if unique is not None else None
-            start += batch.num_rows
-            batch = _final(batch, np.array([index[name] for name in part], dtype=np.int32), final)
-            if batch.num_rows:
-                yield batch
-        for at in range(0, len(missing), context.batch_size):
-            yield _unseen(missing[at : at + context.batch_size])
-
+    parts = list(_parts(left, classes, unique, missing, context.batch_size))
     kept = spool.rows if unique is None else sum(name is not None for name in unique)
-    return Dataset(header, stream, kept + len(missing))
+    return of_parts(header, lambda: parts, context.findings, kept + len(missing))
+
+
+def _note_origin(left: Sequence[Left], source: Source, context: ReadContext) -> None:
+    voc = any(found.voc for found in left)
+    low = min((found.low for found in left), default=np.inf)
+    if voc or (low >= 1 and any(found.edge for found in left)):
+        seen = (
+            "the files say that they are of a PASCAL VOC data set"
+            if voc
+            else "coordinates run from 1 to the width or height"
+        )
+        hint = "--in origin=1 reads them as 1-based inclusive pixels"
+        message = f"{seen}: boxes are read as written, 0-based"
+        context.findings.add("voc-origin", message, severity="note", where=source.shown, hint=hint)
 
 
 def _box(origin: str) -> BoxFormat:
@@ -208,26 +192,23 @@ def _tasks(files: lists.Files, source: Source, size: int, stems: bool) -> Iterat
         )
 
 
-def _final(
-    batch: pa.RecordBatch, categories: np.ndarray[tuple[int], np.dtype[np.int32]], names: list[str | None] | None
-) -> pa.RecordBatch:
-    """A batch with the header's categories and unique names; images without one are left out."""
-    objects = flat(batch)
-    if len(objects.rows):
-        numbers = categories[objects.column("category").to_numpy(zero_copy_only=False)]
-        batch = with_objects(batch, objects.with_columns({"category": pa.array(numbers)}))
-    if names is None:
-        return batch
-    batch = with_image_columns(batch, {"file_name": pa.array(names, pa.string())})
-    return keep_images(batch, np.array([name is not None for name in names]))
-
-
-def _unseen(images: list[tuple[str, str, str | None]]) -> pa.RecordBatch:
-    """A batch of images at which nobody looked."""
-    names, splits, extra = (pa.array(list(column), pa.string()) for column in zip(*images, strict=True))
-    offsets = np.zeros(len(images) + 1, dtype=np.int64)
-    columns = {"file_name": names, "split": splits, "extra": extra}
-    return image_batch(columns, offsets, object_rows({}, 0), np.zeros(len(images), dtype=np.bool_))
+def _parts(
+    left: Sequence[Left],
+    classes: Sequence[str],
+    unique: Sequence[str | None] | None,
+    missing: Sequence[Unseen],
+    size: int,
+) -> Iterator[Part]:
+    """The images of all slices, then those at which nobody looked."""
+    index = {name: number for number, name in enumerate(classes)}
+    start = 0
+    for found in left:
+        stop = start + found.slip.rows
+        names = None if unique is None else tuple(unique[start:stop])
+        yield SlicePart(found.slip, tuple(index[name] for name in found.names), names)
+        start = stop
+    for at in range(0, len(missing), size):
+        yield UnseenPart(tuple(missing[at : at + size]))
 
 
 def target(header: Header, options: Options) -> Target:
@@ -241,9 +222,19 @@ def target(header: Header, options: Options) -> Target:
     )
 
 
-def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
-    """Write `Annotations/<name>.xml` for each image and `ImageSets/Main/<split>.txt` for each split."""
+def encoder(header: Header, out: Path, context: WriteContext) -> DocumentWriter:
+    """Writes `Annotations/<name>.xml` for each image of a batch."""
     digits = option(context.options, DECIMALS)
     style = Style(None if digits == "full" else int(digits), option(context.options, DEFAULTS) == "yes")
-    write_documents(header, batches, out, style, context)
+    return DocumentWriter.of(header, out, style, context.shown or str(out))
+
+
+def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteContext) -> Written:
+    """Write `ImageSets/Main/<split>.txt` for each split, once the documents are there."""
+    write_lists(header, pieces, encoder(header, out, context), context.findings)
     return Written()
+
+
+def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
+    """Encode and assemble in this process."""
+    return assemble(header, encoded(encoder(header, out, context), batches, context.findings), out, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import jsontext
-from bboxconv.codec import WriteContext
+from bboxconv.clashes import Files, settle, write_files
+from bboxconv.codec import Encoding
 from bboxconv.errors import Findings
 from bboxconv.formats.voc.document import SIDES
-from bboxconv.io import CLASH, unsafe_name, write_new
-from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, load, plain, written
+from bboxconv.io import unsafe_name
+from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, plain, written
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
 
 PART = 2048
@@ -26,7 +27,6 @@ PART = 2048
 _FLAGS = ("pose", "truncated", "difficult", "occluded")
 _DEFAULTS = {"pose": "Unspecified", "truncated": "0", "difficult": "0"}
 _IMAGE_ORDER = ("folder", "path", "source", "owner", "depth", "segmented")
-_FILENAME = re.compile(rb"<filename>([^<]*)<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,6 @@ class Style:
 
     digits: int | None = None
     defaults: bool = False
-
-
-@dataclass(slots=True)
-class _Output:
-    """Where files go, and what has been met on the way."""
-
-    root: str
-    shown: str
-    findings: Findings
-    folders: set[str] = field(default_factory=set)
-    lists: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,57 +53,75 @@ class _Said:
 _NOTHING = _Said({}, "", "", "", "", "", ())
 
 
-def write_documents(
-    header: Header, batches: Iterable[pa.RecordBatch], out: Path, style: Style, context: WriteContext
-) -> None:
-    """Write all images below `out`. An image whose name is unsafe or taken is left out, an error."""
-    output = _Output(str(out), context.shown or str(out), context.findings)
-    _folder(output, f"{output.root}/Annotations")
-    names = [escape(category.name) for category in header.categories]
-    odd = [illegal(category.name) or not category.name.strip() for category in header.categories]
-    bad: NDArray[np.bool_] = np.array(odd, dtype=np.bool_)
-    for category in (category for category, wrong in zip(header.categories, odd, strict=True) if wrong):
-        detail = repr(category.name)
-        context.findings.add(
-            "bad-value", "a class name is empty or holds a character that XML cannot", where=output.shown, detail=detail
-        )
-    for batch in batches:
-        for part in pieces(batch, PART):
-            _write_part(part, pa.array(names, pa.string()), bad, style, output)
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What was written of a batch: the documents, below `Annotations`, and the rows of each split."""
+
+    files: Files
+    lists: Mapping[str, tuple[int, ...]]
 
 
-def _write_part(
-    batch: pa.RecordBatch, names: pa.StringArray, bad: NDArray[np.bool_], style: Style, output: _Output
-) -> None:
-    objects = flat(batch)
-    boxes, valid = boxes_of(objects.rows)
-    category = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
-    finite: NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1), dtype=np.bool_)
-    if not finite[valid].all():
-        output.findings.add(
-            "bad-number", "a coordinate is not a finite number", where=output.shown, count=int((valid & ~finite).sum())
+@dataclass(frozen=True, slots=True)
+class DocumentWriter:
+    """Writes the documents of batches below `root`. `bad` are classes that XML cannot name."""
+
+    root: str
+    shown: str
+    style: Style
+    names: pa.StringArray
+    bad: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, header: Header, out: Path, style: Style, shown: str) -> DocumentWriter:
+        """For the classes of a header."""
+        odd = [_odd(category.name) for category in header.categories]
+        names = pa.array([escape(category.name) for category in header.categories], pa.string())
+        return cls(str(out), shown, style, names, np.array(odd, dtype=np.bool_))
+
+    def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
+        """Write the documents of a batch. An image whose name is unsafe or taken is left out, an error."""
+        texts = [text for part in pieces(batch, PART) for text in self._documents(part, encoding.findings)]
+        names, splits = batch.column("file_name").to_pylist(), batch.column("split").to_pylist()
+        stems = [_safe_stem(name, self.shown, encoding.findings) for name in names]
+        files = write_files(f"{self.root}/Annotations", ".xml", batch.column("file_name"), stems, texts)
+        lists: dict[str, list[int]] = {}
+        for row, split in enumerate(splits):
+            if split is not None and stems[row] is not None:
+                for one in (split, *_further_splits(batch.column("extra")[row].as_py())):
+                    lists.setdefault(one, []).append(row)
+        return Piece(files, {split: tuple(rows) for split, rows in lists.items()})
+
+    def _documents(self, batch: pa.RecordBatch, findings: Findings) -> list[bytes]:
+        """The document of each image."""
+        objects = flat(batch)
+        boxes, valid = boxes_of(objects.rows)
+        category = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
+        finite: NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1), dtype=np.bool_)
+        if not finite[valid].all():
+            findings.add(
+                "bad-number",
+                "a coordinate is not a finite number",
+                where=self.shown,
+                count=int((valid & ~finite).sum()),
+            )
+        keep: NDArray[np.bool_] = finite & (category >= 0)
+        if self.bad.any():
+            keep &= ~np.take(self.bad, category)
+        objects = keep_objects(objects, keep)
+        listed = pa.ListArray.from_arrays(
+            pa.array(objects.offsets, pa.int32()), _object_texts(objects, self.names, self.style)
         )
-    keep: NDArray[np.bool_] = finite & (category >= 0)
-    if bad.any():
-        keep &= ~np.take(bad, category)
-    objects = keep_objects(objects, keep)
-    listed = pa.ListArray.from_arrays(pa.array(objects.offsets, pa.int32()), _object_texts(objects, names, style))
-    images = [batch.column(name).to_pylist() for name in ("file_name", "width", "height", "extra", "split")]
-    heads: list[str | None] = []
-    rows: list[tuple[str, str, list[str]]] = []
-    for name, width, height, extra, split in zip(*images, strict=True):
-        said = _said(extra, "image", "\t")
-        heads.append(_image_text(name, width, height, said))
-        rows.append((name, _stem(name), [split, *said.splits] if split is not None else []))
-    documents = pc.binary_join_element_wise(
-        pa.array(heads, pa.string()), pc.binary_join(listed, ""), "</annotation>\n", ""
-    ).cast(pa.binary())
-    lists: dict[str, list[str]] = {}
-    for (name, stem, splits), data in zip(rows, documents.to_pylist(), strict=True):
-        if _write_file(name, stem, data, output):
-            for split in splits:
-                lists.setdefault(split, []).append(stem)
-    _write_lists(lists, output)
+        images = [batch.column(name).to_pylist() for name in ("file_name", "width", "height", "extra")]
+        heads: list[str | None] = []
+        for name, width, height, extra in zip(*images, strict=True):
+            said = _said(extra, "image", "\t")
+            heads.append(_image_text(name, width, height, said))
+        texts: list[bytes] = (
+            pc.binary_join_element_wise(pa.array(heads, pa.string()), pc.binary_join(listed, ""), "</annotation>\n", "")
+            .cast(pa.binary())
+            .to_pylist()
+        )
+        return texts
 
 
 def _stem(name: str) -> str:
@@ -219,43 +226,56 @@ def _children(members: dict[str, Json]) -> bool:
     return plain(members) and not any(name[0] in "@#" for name in members)
 
 
-def _folder(output: _Output, folder: str) -> None:
-    if folder not in output.folders:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        output.folders.add(folder)
+def _odd(name: str) -> bool:
+    """Whether XML cannot name a class so."""
+    return illegal(name) or not name.strip()
 
 
-def _write_file(name: str, stem: str, data: bytes, output: _Output) -> bool:
-    """Write one document; False, with an error, where its name is unsafe or another image has written that file."""
+def _safe_stem(name: str, shown: str, findings: Findings) -> str | None:
+    """The document of an image, without extension; None, and a fault, where its name is not safe."""
     why = unsafe_name(name) or (
         "holds a control character" if not name.isprintable() and re.search(r"[\x00-\x1f]", name) else None
     )
-    if why is not None:
-        output.findings.add("unsafe-name", f"the name of an image {why}", where=output.shown, detail=repr(name))
-        return False
-    path = f"{output.root}/Annotations/{stem}.xml"
-    try:
-        _folder(output, path.rpartition("/")[0])
-        write_new(path, data)
-    except CLASH:
-        other = _FILENAME.search(load(path)) if Path(path).is_file() else None
-        first = other[1].decode() if other else "another image"
-        where = f"{output.shown}/Annotations/{stem}.xml"
-        output.findings.add(
-            "file-clash", "two images would write the same file", where=where, detail=f"{first} and {name}"
-        )
-        return False
-    return True
+    if why is None:
+        return _stem(name)
+    findings.add("unsafe-name", f"the name of an image {why}", where=shown, detail=repr(name))
+    return None
 
 
-def _write_lists(lists: Mapping[str, Sequence[str]], output: _Output) -> None:
+def _further_splits(extra: str | None) -> tuple[str, ...]:
+    return _said(extra, "image", "\t").splits if extra is not None and '"splits"' in extra else ()
+
+
+def write_lists(header: Header, pieces: Iterable[Piece], writer: DocumentWriter, findings: Findings) -> None:
+    """Write the lists of splits, once all documents are written."""
+    for category in header.categories:
+        if _odd(category.name):
+            message = "a class name is empty or holds a character that XML cannot"
+            findings.add("bad-value", message, where=writer.shown, detail=repr(category.name))
+    Path(writer.root, "Annotations").mkdir(parents=True, exist_ok=True)
+    written = list(pieces)
+    lost = set()
+    for clash in settle([piece.files for piece in written], f"{writer.root}/Annotations", ".xml"):
+        lost.add(clash.key)
+        where = f"{writer.shown}/Annotations/{clash.place}.xml"
+        message = "two images would write the same file"
+        findings.add("file-clash", message, where=where, detail=f"{clash.other} and {clash.name}")
+    for number, piece in enumerate(written):
+        places = piece.files.places.to_pylist() if piece.lists else []
+        lists = {
+            split: [places[row] for row in rows if (number, row) not in lost] for split, rows in piece.lists.items()
+        }
+        _write_lists(lists, writer, findings)
+
+
+def _write_lists(lists: Mapping[str, Sequence[str]], writer: DocumentWriter, findings: Findings) -> None:
     """Append to `ImageSets/Main/<split>.txt`."""
     for split, stems in lists.items():
         why = unsafe_name(split) or ("holds a slash" if "/" in split else None)
         if why is not None:
-            output.findings.add("unsafe-name", f"the name of a split {why}", where=output.shown, detail=repr(split))
+            findings.add("unsafe-name", f"the name of a split {why}", where=writer.shown, detail=repr(split))
             continue
-        folder = f"{output.root}/ImageSets/Main"
-        _folder(output, folder)
-        with Path(folder, f"{split}.txt").open("a", encoding="utf-8", newline="\n") as file:
+        folder = Path(writer.root, "ImageSets", "Main")
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{split}.txt").open("a", encoding="utf-8", newline="\n") as file:
             file.write("".join(f"{stem}\n" for stem in stems))

@@ -22,13 +22,11 @@ ids, sizes, flags, tracks, areas or whether anybody looked at an image.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 
-from bboxconv import workers
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import (
     CROWD_DROP,
@@ -43,16 +41,18 @@ from bboxconv.codec import (
     WriteContext,
     Written,
     crowd_of,
+    encoded,
     option,
     rotated_of,
 )
 from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
-from bboxconv.formats.yolo.rows import Task, batch_of, parse
+from bboxconv.formats.yolo.rows import Labels, Task, leave_labels
 from bboxconv.formats.yolo.tree import Tree, find_tree
-from bboxconv.formats.yolo.write import write_tree
+from bboxconv.formats.yolo.write import LabelWriter, Piece, label_writer, write_tree
 from bboxconv.jsontext import members
+from bboxconv.parts import Held, of_parts
 from bboxconv.readers.textfiles import numbers_of, rows_of, sample
-from bboxconv.schema import Category, Dataset, Header, pieces
+from bboxconv.schema import Category, Dataset, Header, Part
 from bboxconv.spool import Spool
 
 BOX = BoxFormat("cxcywh", 1.0)
@@ -97,8 +97,8 @@ INFO = FormatInfo(
     write_options=(TASK_OUT, DECIMALS, SCORE, CROWD_DROP, ROTATED, IMAGES),
 )
 
-_POOL_FROM = 50_000
-"""Images below which starting processes costs more than they save: half a second against 6 us a file."""
+MANY = 16_000
+"""Images below which starting processes takes longer than they save."""
 _SLICE = 2_048
 
 
@@ -130,24 +130,24 @@ def read(source: Source, context: ReadContext) -> Dataset:
     switches = {"task": option(context.options, TASK_IN)}
     tasks = list(_tasks(tree, source, context, switches["task"], MOST_CLASSES if names is None else len(names)))
     images = sum(len(task.names) for task in tasks)
-    held: Spool | None = None
-    seen = _Seen()
+    if images >= MANY:
+        context.workers.begin()
+    parts: list[Part] = [Labels(task, context.batch_size) for task in tasks]
     if names is None:
-        held = Spool(context.memory)
-        top = -1
-        for batch, highest in _batches(tasks, images, context, seen):
-            held.append(batch)
-            top = max(top, highest)
+        spool = Spool(context.memory)
+        shelf = spool.shelf(apart=context.workers.apart)
+        parts, top = [], -1
+        for left in context.workers.run(leave_labels, ((task, shelf) for task in tasks)):
+            context.findings.merge(left.diagnostics)
+            context.progress("reading", left.slip.rows, images, "images")
+            parts.append(Held(spool.take(left.slip), context.batch_size))
+            top = max(top, left.top)
         names = tuple(str(number) for number in range(top + 1))
     header = Header(
         BOX, tuple(Category(name) for name in names), extra=tree.config.extra, source="yolo", switches=switches
     )
-
-    def stream() -> Iterator[pa.RecordBatch]:
-        for batch in held if held is not None else (batch for batch, _ in _batches(tasks, images, context, seen)):
-            yield from pieces(batch, context.batch_size)
-
-    return Dataset(header, stream, images, tuple((source.split or part.split, part.folder) for part in tree.parts))
+    folders = tuple((source.split or part.split, part.folder) for part in tree.parts)
+    return of_parts(header, lambda: parts, context.findings, images, folders)
 
 
 def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes: int) -> Iterator[Task]:
@@ -167,32 +167,6 @@ def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes:
                 tree.base,
                 tree.shown,
             )
-
-
-@dataclass(slots=True)
-class _Seen:
-    """How many tasks' findings were added: whoever iterates again must not count them twice."""
-
-    tasks: int = 0
-    finished: bool = False
-
-
-def _batches(tasks: list[Task], images: int, context: ReadContext, seen: _Seen) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """The batch and the highest class of each task; findings are added up."""
-    done = rows = large = 0
-    jobs = context.jobs if images >= _POOL_FROM else 1
-    for number, (task, parsed) in enumerate(zip(tasks, workers.run(parse, tasks, jobs), strict=True), 1):
-        if number > seen.tasks:
-            context.findings.merge(parsed.diagnostics)
-            seen.tasks = number
-        done, rows, large = done + len(task.names), rows + parsed.rows, large + parsed.large
-        context.progress("reading", len(task.names), images, "images")
-        yield batch_of(task, parsed), parsed.top
-    if 2 * large > rows and not seen.finished:
-        hint = "YOLO's numbers are fractions of the image's size"
-        message = "most rows hold numbers above 2: they are pixels, not fractions"
-        context.findings.add("pixels-not-fractions", message, severity="warning", count=large, hint=hint)
-    seen.finished = True
 
 
 def target(header: Header, options: Options) -> Target:
@@ -226,27 +200,33 @@ def _score(header: Header, options: Options) -> bool:
     return score == "yes" or (score == "auto" and header.source == "yolo")
 
 
-def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
-    """Write labels/<split>/<name>.txt for each image, and data.yaml.
+def encoder(header: Header, out: Path, context: WriteContext) -> LabelWriter:
+    """Writes labels/<split>/<name>.txt for each image of a batch.
 
-    Raises UsageError where images are asked for and their folder is not given, or keypoints where there are none.
+    Raises UsageError where images are asked for and their folder is not given.
     """
     decimals = option(context.options, DECIMALS)
     if decimals == "auto":
         decimals = "6" if context.source_box.scale is None else "full"
-    write_tree(
-        header,
-        batches,
-        out,
-        context,
-        task=_task(header, context.options),
-        digits=None if decimals == "full" else int(decimals),
-        score=_score(header, context.options),
-        images=option(context.options, IMAGES),
-    )
+    task, digits = _task(header, context.options), None if decimals == "full" else int(decimals)
+    score, images = _score(header, context.options), option(context.options, IMAGES)
+    return label_writer(header, out, context, task=task, digits=digits, score=score, images=images)
+
+
+def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteContext) -> Written:
+    """Write data.yaml, once the labels are there.
+
+    Raises UsageError where keypoints are asked for and there are none.
+    """
+    write_tree(header, pieces, out, encoder(header, out, context), context.findings)
     if option(context.options, IMAGES) != "none":
         return Written()
     return Written(
         next_step=f"put the images under {context.shown.rstrip('/')}/images/, as data.yaml names them "
         "(--images DIR --out images=link does it)"
     )
+
+
+def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
+    """Encode and assemble in this process."""
+    return assemble(header, encoded(encoder(header, out, context), batches, context.findings), out, context)

@@ -4,6 +4,7 @@ ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,9 @@ from bboxconv import jsontext
 from bboxconv.boxes import convert_boxes, extent
 from bboxconv.errors import Diagnostic, Findings, printable
 from bboxconv.readers.textfiles import Joined, Rows, numbers_of, ranges, read_joined, rows_of
-from bboxconv.schema import SHAPES, bbox_array, image_batch, keep_images, object_rows, shape_array
+from bboxconv.schema import SHAPES, bbox_array, flat, image_batch, keep_images, object_rows, pieces, shape_array
+from bboxconv.shelf import Shelf
+from bboxconv.spool import Slip, leave
 
 NONE, BOX, POLYGON, QUAD, POINTS = 0, 1, 2, 3, 4
 """What a row is, by its number of columns; POINTS is a box with keypoints."""
@@ -38,30 +41,42 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """The rows of a task: object columns of N objects that are not null, and the bounds (B + 1,) of each image's
-    objects.
+class Labels:
+    """The images of a task, as a part."""
 
-    Small, as it may come from another process: `batch_of` makes the batch. `failed` are the images whose label file
-    could not be read, `large` counts rows with a number above 2, `top` is the highest class, or -1.
-    """
-
-    columns: dict[str, pa.Array]
-    offsets: NDArray[np.int64]
-    failed: tuple[int, ...]
-    diagnostics: tuple[Diagnostic, ...]
-    large: int
-    top: int
+    task: Task
+    size: int
 
     @property
-    def rows(self) -> int:
-        """How many objects there are."""
-        return int(self.offsets[-1])
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self.task.names)
+
+    def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
+        """Their batches."""
+        return pieces(batch_of(self.task, findings), self.size)
 
 
-def parse(task: Task) -> Parsed:
-    """Read the label files of some images. Faulty rows and unreadable files are left out and reported."""
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The batch of a task, left on a shelf; its highest class, or -1; and what was seen."""
+
+    slip: Slip
+    top: int
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def leave_labels(given: tuple[Task, Shelf]) -> Left:
+    """Read the label files of some images whose classes have no names; a task."""
+    task, shelf = given
     findings = Findings()
+    batch = batch_of(task, findings)
+    top = pc.max(flat(batch).column("category")).as_py()
+    return Left(leave([batch], shelf)[0], -1 if top is None else top, tuple(findings))
+
+
+def batch_of(task: Task, findings: Findings) -> pa.RecordBatch:
+    """Read the label files of some images. Faulty rows and unreadable files are left out and reported."""
     joined = read_joined(task.labels)
     rows = rows_of(joined)
     values = numbers_of(rows.tokens)
@@ -69,30 +84,26 @@ def parse(task: Task) -> Parsed:
     kinds = _kinds(counts, task)
     good = _check(task, joined, rows, values, kinds, findings)
     kinds, begins, lengths = kinds[good], first[good], counts[good] - 1
-    number = values[begins].astype(np.int32)
-    columns = {"category": pa.array(number), **_geometry(values, kinds, begins + 1, lengths, task)}
+    columns = {"category": pa.array(values[begins].astype(np.int32))}
+    columns |= _geometry(values, kinds, begins + 1, lengths, task)
     box_rows = (kinds == BOX) | (kinds == POINTS)
     large = int((np.abs(values[begins[box_rows, None] + np.arange(1, 5)]) > 2).any(axis=1).sum())
     offsets = np.zeros(len(task.names) + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows.file[good], minlength=len(task.names)), out=offsets[1:])
     for file, why in joined.failed.items():
-        findings.add(
-            "unreadable-file",
-            "a label file cannot be read; its image is left out",
-            where=_shown(task, file),
-            detail=why,
-        )
-    return Parsed(columns, offsets, tuple(joined.failed), tuple(findings), large, int(number.max(initial=-1)))
-
-
-def batch_of(task: Task, parsed: Parsed) -> pa.RecordBatch:
-    """The batch of `schema.IMAGE` of a task and its rows."""
+        message = "a label file cannot be read; its image is left out"
+        findings.add("unreadable-file", message, where=_shown(task, file), detail=why)
+    if 2 * large > len(begins):
+        hint = "YOLO's numbers are fractions of the image's size"
+        message = "most rows hold numbers above 2: they are pixels, not fractions"
+        findings.add("pixels-not-fractions", message, severity="warning", count=large, hint=hint)
     images = {
         "file_name": pa.array(task.names, pa.string()),
         "split": pa.repeat(pa.scalar(task.split, pa.string()), len(task.names)),
     }
-    batch = image_batch(images, parsed.offsets, object_rows(parsed.columns, parsed.rows))
-    return keep_images(batch, ~np.isin(np.arange(len(task.names)), parsed.failed)) if parsed.failed else batch
+    batch = image_batch(images, offsets, object_rows(columns, len(begins)))
+    failed = np.isin(np.arange(len(task.names)), tuple(joined.failed)) if joined.failed else None
+    return batch if failed is None else keep_images(batch, ~failed)
 
 
 def _kinds(counts: NDArray[np.int64], task: Task) -> NDArray[np.int8]:

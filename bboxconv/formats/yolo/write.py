@@ -9,78 +9,193 @@ import json
 import os
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from bboxconv.codec import WriteContext
+from bboxconv.clashes import Files, settle, write_files
+from bboxconv.codec import Encoding, WriteContext
 from bboxconv.errors import Findings, UsageError, printable
 from bboxconv.formats.yolo.text import Style, keypoint_count, label_texts
-from bboxconv.io import CLASH, unsafe_name, write_new
-from bboxconv.schema import Header, flat, pieces
+from bboxconv.io import unsafe_name
+from bboxconv.schema import Header, flat
+from bboxconv.spool import Slip, Spool, leave
 
-_AT_ONCE = 4_096
-"""Images whose rows are made text at a time: keeps the text of polygons far below Arrow's 2 GiB."""
 _OWN_KEYS = ("path", "names", "nc", "train", "val", "test", "kpt_shape", "flip_idx")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What was written of a batch; the batch itself, `held`, where nothing could be written yet."""
+
+    splits: Counter[str | None] = field(default_factory=Counter)
+    """How many images of each split were written."""
+    used: frozenset[int] = frozenset()
+    """The classes that have a row."""
+    files: Files | None = None
+    """The label files, below `labels`."""
+    held: Slip | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelWriter:
+    """Writes the label files of batches below `out`, and the images where they are asked for: `images` is none, copy or
+    link.
+    """
+
+    out: str
+    style: Style
+    images: str
+    folders: tuple[tuple[str | None, Path], ...]
+    """Where the image files of each split (None: of all) may lie, the first one first."""
+
+    def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
+        """Write the label files of a batch."""
+        if self.style.task == "pose" and not self.style.keypoints:
+            return Piece(held=leave([batch], encoding.shelf)[0])
+        objects, findings = flat(batch), encoding.findings
+        data, bounds = label_texts(objects, self.style, findings)
+        names, splits = batch.column("file_name").to_pylist(), batch.column("split").to_pylist()
+        places = [_place(name, split, findings) for name, split in zip(names, splits, strict=True)]
+        ends = bounds.tolist()
+        texts = [data[start:stop] for start, stop in pairwise(ends)]
+        files = write_files(f"{self.out}/labels", ".txt", batch.column("file_name"), places, texts)
+        written: Counter[str | None] = Counter()
+        for row, place in enumerate(places):
+            if place is not None and row not in files.lost:
+                written[splits[row]] += 1
+                if self.images != "none":
+                    self.place_image(names[row], splits[row], place, findings)
+        return Piece(written, frozenset(pc.unique(objects.column("category")).to_pylist()), files)
+
+    def image_target(self, name: str, place: str) -> str:
+        """Where the image of a label file belongs."""
+        return f"{self.out}/images/{place}{name[len(_stem(name)) :]}"
+
+    def place_image(self, name: str, split: str | None, place: str, findings: Findings) -> None:
+        """Put an image where its label file says."""
+        target = self.image_target(name, place)
+        folders = [folder for one, folder in self.folders if one is None or one == split]
+        candidates = (
+            path for folder in folders for path in ((folder / split / name) if split else folder / name, folder / name)
+        )
+        source = next((path for path in candidates if path.is_file()), None)
+        if source is None:
+            message = "an image is not in the folder of the images"
+            findings.add("image-missing", message, severity="warning", where=printable(name))
+            return
+        os.makedirs(target.rpartition("/")[0], exist_ok=True)
+        if os.path.lexists(target):
+            findings.add("file-clash", "two images would write the same image file", where=printable(name))
+        elif self.images == "copy":
+            shutil.copyfile(source, target)
+        else:
+            os.symlink(source.resolve(), target)
+
+
+def label_writer(
+    header: Header, out: Path, context: WriteContext, *, task: str, digits: int | None, score: bool, images: str
+) -> LabelWriter:
+    """What writes every batch.
+
+    Raises UsageError where images are asked for and their folder is not given.
+    """
+    if images != "none" and context.images is None and not context.image_folders:
+        raise UsageError.of(
+            "images-missing", f"--out images={images} needs the folder of the images", hint="--images DIR"
+        )
+    given = ((None, context.images),) if context.images is not None else ()
+    style = Style(task, digits, score, _declared_keypoints(header) if task == "pose" else 0)
+    return LabelWriter(str(out), style, images, (*given, *context.image_folders))
 
 
 @dataclass(slots=True)
 class _State:
     """What is known of the images so far."""
 
-    out: str
     findings: Findings
-    splits: dict[str | None, int] = field(default_factory=dict)
-    folders: set[str] = field(default_factory=set)
-    names: list[pa.StringArray] = field(default_factory=list)
+    splits: Counter[str | None] = field(default_factory=Counter)
     used: set[int] = field(default_factory=set)
     """The classes that have a row."""
+    written: list[Piece] = field(default_factory=list)
 
-    def make(self, folder: str) -> None:
-        if folder not in self.folders:
-            os.makedirs(folder, exist_ok=True)
-            self.folders.add(folder)
+    def take(self, piece: Piece) -> None:
+        self.splits += piece.splits
+        self.used |= piece.used
+        self.written.append(piece)
 
 
-def write_tree(
-    header: Header,
-    batches: Iterable[pa.RecordBatch],
-    out: Path,
-    context: WriteContext,
-    *,
-    task: str,
-    digits: int | None,
-    score: bool,
-    images: str,
-) -> None:
-    """Write every label file and data.yaml below `out`. `images` is none, copy or link."""
-    if images != "none" and context.images is None and not context.image_folders:
-        raise UsageError.of(
-            "images-missing", f"--out images={images} needs the folder of the images", hint="--images DIR"
-        )
-    state = _State(str(out), context.findings)
-    state.make(f"{out}/labels")
-    style = Style(task, digits, score, _declared_keypoints(header) if task == "pose" else 0)
-    stream = (piece for batch in batches for piece in pieces(batch, _AT_ONCE))
-    held: list[pa.RecordBatch] = []
-    for batch in stream:
-        if task == "pose" and not style.keypoints:  # rows without keypoints must be as long as those with
-            held.append(batch)
-            count = keypoint_count(flat(batch).column("keypoints"))
-            if not count:
-                continue
-            style = Style(task, digits, score, count)
-        for ready in [*held, batch] if held and held[-1] is not batch else held or [batch]:
-            _write_batch(ready, style, state, context, images)
-        held.clear()
-    if held:
+def write_tree(header: Header, pieces: Iterable[Piece], out: Path, writer: LabelWriter, findings: Findings) -> None:
+    """Write data.yaml, once all label files are written.
+
+    Raises UsageError where keypoints are asked for and no object has any.
+    """
+    os.makedirs(f"{out}/labels", exist_ok=True)
+    state = _State(findings)
+    spool, held = Spool(0), list[Slip]()
+    for piece in pieces:
+        if piece.held is None:
+            state.take(piece)
+            continue
+        batch = piece.held.load()
+        count = keypoint_count(flat(batch).column("keypoints"))
+        if count and not writer.style.keypoints:  # rows without keypoints must be as long as those with
+            writer = replace(writer, style=replace(writer.style, keypoints=count))
+            for slip in held:
+                state.take(writer(slip.load(), Encoding(findings)))
+        if writer.style.keypoints:
+            state.take(writer(batch, Encoding(findings)))
+        else:
+            held.append(spool.keep(batch))
+    if held and not writer.style.keypoints:
         raise UsageError.of("no-keypoints", "task=pose, and no object has keypoints", hint="--out task=detect")
+    _settle_clashes(state, writer)
     _note_parents(header, state)
-    _write_config(header, style, state)
+    _write_config(header, writer.style, state, out)
+
+
+def _settle_clashes(state: _State, writer: LabelWriter) -> None:
+    """Report images whose label file is another's; images follow their labels."""
+    batches = [piece.files for piece in state.written if piece.files is not None]
+    for clash in settle(batches, f"{writer.out}/labels", ".txt"):
+        where = f"{printable(clash.other)} and {printable(clash.name)}"
+        message = "two images would write the same label file"
+        state.findings.add("file-clash", message, where=where, detail=f"labels/{clash.place}.txt")
+        if clash.taken_back is not None and writer.images != "none":
+            number, row = clash.taken_back
+            Path(writer.image_target(clash.name, clash.place)).unlink(missing_ok=True)
+            place = batches[number].places[row].as_py()
+            split = place.partition("/")[0] if place.partition("/")[0] in state.splits else None
+            writer.place_image(clash.other, split, place, state.findings)
+
+
+def _stem(name: str) -> str:
+    """A name without its extension."""
+    dot = name.rfind(".")
+    return name[:dot] if dot > name.rfind("/") + 1 else name
+
+
+def _place(name: str, split: str | None, findings: Findings) -> str | None:
+    """Where the label file of an image stands below `labels`, without extension; None, and a fault, where its name is
+    not safe."""
+    where = f"{split}/{name}" if split is not None else name
+    why = unsafe_name(where) or (None if split != "" else "has an empty split")
+    if why is not None:
+        findings.add("unsafe-name", f"a file name {why}: its image is left out", where=printable(where))
+        return None
+    stem = _stem(name)
+    _, found, rest = f"/{stem}".rpartition("/images/")
+    if found:
+        message = "a folder `images` in a file name is left out: YOLO looks for labels beside the last one of a path"
+        findings.add("images-folder-in-name", message, severity="warning", where=printable(name))
+        stem = rest
+    return f"{split}/{stem}" if split else stem
 
 
 def _note_parents(header: Header, state: _State) -> None:
@@ -112,97 +227,7 @@ def _declared_keypoints(header: Header) -> int:
     return max((len(names) for names in lists if isinstance(names, list)), default=0)
 
 
-def _write_batch(batch: pa.RecordBatch, style: Style, state: _State, context: WriteContext, images: str) -> None:
-    objects = flat(batch)
-    data, bounds = label_texts(objects, style, state.findings)
-    state.used.update(pc.unique(objects.column("category")).to_pylist())
-    names = batch.column("file_name")
-    stems = pc.replace_substring_regex(names, r"([^/])\.[^./]*$", r"\1")
-    state.names.append(names)
-    rows = zip(
-        names.to_pylist(),
-        stems.to_pylist(),
-        batch.column("split").to_pylist(),
-        bounds[:-1].tolist(),
-        bounds[1:].tolist(),
-        strict=True,
-    )
-    for name, stem, split, begin, end in rows:
-        where = f"{split}/{name}" if split is not None else name
-        why = unsafe_name(where) or (None if split != "" else "has an empty split")
-        if why is not None:
-            state.findings.add("unsafe-name", f"a file name {why}: its image is left out", where=printable(where))
-            continue
-        place = f"{split}/{stem}" if split else stem
-        if "images/" in place:
-            place, name = _without_images(split, stem, name, state.findings)
-        path = f"{state.out}/labels/{place}.txt"
-        try:
-            state.make(path.rpartition("/")[0])
-            write_new(path, data[begin:end])
-        except CLASH:
-            state.findings.add(
-                "file-clash",
-                "two images would write the same label file",
-                where=_both(name, stem, state),
-                detail=f"labels/{place}.txt",
-            )
-            continue
-        state.splits[split] = state.splits.get(split, 0) + 1
-        if images != "none":
-            target = f"{state.out}/images/{split + '/' if split else ''}{name}"
-            _place_image(_image_folders(context, split), split, name, target, images, state)
-
-
-def _without_images(split: str | None, stem: str, name: str, findings: Findings) -> tuple[str, str]:
-    """The place of a label and the name of an image without the folder `images` in the name."""
-    _, found, rest = f"/{stem}".rpartition("/images/")
-    if not found:
-        return (f"{split}/{stem}" if split else stem), name
-    message = "a folder `images` in a file name is left out: YOLO looks for labels beside the last one of a path"
-    findings.add("images-folder-in-name", message, severity="warning", where=printable(name))
-    return (f"{split}/{rest}" if split else rest), f"/{name}".rpartition("/images/")[2]
-
-
-def _both(name: str, stem: str, state: _State) -> str:
-    """The names of both images of a clash, as far as the other can be found."""
-    for names in state.names:
-        like = pc.starts_with(names, f"{stem}.", ignore_case=True)
-        other = next(
-            (n for n in names.filter(like).to_pylist() if n != name and n.rpartition(".")[0].lower() == stem.lower()),
-            None,
-        )
-        if other is not None:
-            return f"{printable(other)} and {printable(name)}"
-    return printable(name)
-
-
-def _image_folders(context: WriteContext, split: str | None) -> list[Path]:
-    """Where an image of this split may lie: the user's folder first, then those of its own split in the source."""
-    given = [context.images] if context.images is not None else []
-    return given + [folder for one, folder in context.image_folders if one is None or one == split]
-
-
-def _place_image(folders: list[Path], split: str | None, name: str, target: str, how: str, state: _State) -> None:
-    places = (
-        place for folder in folders for place in ((folder / split / name) if split else folder / name, folder / name)
-    )
-    source = next((place for place in places if place.is_file()), None)
-    if source is None:
-        state.findings.add(
-            "image-missing", "an image is not in the folder of the images", severity="warning", where=printable(name)
-        )
-        return
-    state.make(target.rpartition("/")[0])
-    if os.path.lexists(target):
-        state.findings.add("file-clash", "two images would write the same image file", where=printable(name))
-    elif how == "copy":
-        shutil.copyfile(source, target)
-    else:
-        os.symlink(source.resolve(), target)
-
-
-def _write_config(header: Header, style: Style, state: _State) -> None:
+def _write_config(header: Header, style: Style, state: _State, out: Path) -> None:
     """data.yaml. Its owner requires `train` and `val`; without `path`, its own folder is the root."""
     names = [category.name for category in header.categories]
     if len(set(names)) < len(names):
@@ -227,7 +252,7 @@ def _write_config(header: Header, style: Style, state: _State) -> None:
             document.pop("kpt_shape", None)
     document["names"] = dict(enumerate(names))
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1 << 30)
-    Path(state.out, "data.yaml").write_text(text, encoding="utf-8", newline="\n")
+    Path(out, "data.yaml").write_text(text, encoding="utf-8", newline="\n")
 
 
 def _splits(state: _State) -> Iterator[tuple[str, str]]:

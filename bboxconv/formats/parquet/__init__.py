@@ -8,19 +8,21 @@ columns too. Policies:
   nulls in it.
 - `layout=boxes`: one row for each box, with the columns of its image beside it; the numbers stand under the names of
   their format (x y w h, x1 y1 x2 y2, cx cy w h). An image without objects keeps one row, in which `object` is false.
-  `image` numbers the images from 0, and the rows of one stand together. `category` is the class name,
+  `image` numbers the images as they were read, from 0, with gaps where some were left out. Rows of one stand
+  together. `category` is the class name,
   `category_index` its place in the header (which is what is read back), `category_id` the source's id.
 - JSON text is a plain string column with the metadata `content` = `json`. As Arrow's JSON extension type it would be
   no text to Polars, whose older versions refuse the file.
-- Compressed with zstd, one row group for each `batch_size` images, no time stamps: the same data give the same bytes.
+- Compressed with zstd, one row group for about `batch_size` images, no time stamps: the same data give the same bytes.
 - Files that bboxconv wrote are read, and folders of them, with their columns in any order. Other Parquet files are
   refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -29,7 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bboxconv import headerjson, jsontext, schema
-from bboxconv.boxrows import box_rows, first_rows, image_rows, row_schema, shapes
+from bboxconv.boxrows import first_rows, image_rows, row_schema, shapes
 from bboxconv.codec import (
     EVERYTHING,
     FormatInfo,
@@ -41,10 +43,14 @@ from bboxconv.codec import (
     Target,
     WriteContext,
     Written,
+    encoded,
     option,
 )
-from bboxconv.errors import DataError
-from bboxconv.schema import Dataset, Header, coordinate_names
+from bboxconv.errors import DataError, Findings
+from bboxconv.formats.parquet.footer import MAGIC
+from bboxconv.formats.parquet.write import KEY, GroupEncoder, RowGroup, Rows, group_encoder, write_file
+from bboxconv.parts import of_parts, regrouped
+from bboxconv.schema import Dataset, Header, Part
 
 LAYOUT = Option("layout", "images", "one row for each image, or one for each box", ("images", "boxes"))
 INFO = FormatInfo(
@@ -59,16 +65,8 @@ INFO = FormatInfo(
     write_options=(LAYOUT,),
 )
 
-KEY = "bboxconv"
-MAGIC = b"PAR1"
-_JSON = schema.JSON_FIELDS | {"image_extra"}
-_FEW = frozenset(
-    {"split", "video", "width", "height", "category", "category_index", "category_id", "shape", "truncated", "occluded"}
-)
-"""Columns of few values, which a dictionary makes small; the dictionary of another would be built and thrown away."""
-_REPEATED = frozenset({"file_name", "image_id", "image_extra"})
-"""Columns of images that `layout=boxes` repeats for each box."""
-_LARGE = 1 << 30  # bytes of a row group from which on its batches stay apart: an Arrow column of text ends at 2 GiB
+SMALL = 16 << 20
+"""Bytes below which files are read in this process: others would take longer to start."""
 
 
 def detect(path: Path, head: bytes) -> Match | None:
@@ -102,18 +100,56 @@ def read(source: Source, context: ReadContext) -> Dataset:
                 where=_shown(path, source),
             )
 
-    def stream() -> Iterator[pa.RecordBatch]:
-        for path, (_, layout, _) in zip(files, headers, strict=True):
+    def parts() -> Iterator[Part]:
+        for path, (_, layout, images) in zip(files, headers, strict=True):
             where = _shown(path, source)
-            with _readable(where), pq.ParquetFile(path) as file:
-                batches = _read_images(file, context) if layout == "images" else _read_boxes(file, header)
-                for batch in batches:
-                    _check(batch, header)
-                    context.progress("reading", len(batch), None, "images")
-                    yield from schema.pieces(schema.with_split(batch, source.split), context.batch_size)
+            if layout != "images":
+                yield _Rows(str(path), where, header, source.split, context.batch_size, 0 if images < 0 else images)
+                continue
+            with _readable(where):
+                footer = pq.read_metadata(path)
+            for group in range(footer.num_row_groups):
+                rows = footer.row_group(group).num_rows
+                yield _Group(str(path), where, header, source.split, context.batch_size, rows, group)
 
+    if sum(path.stat().st_size for path in files) > SMALL:
+        context.workers.begin()
     counts = [images for _, _, images in headers]
-    return Dataset(header, stream, sum(counts) if min(counts) >= 0 else None)
+    return of_parts(header, parts, context.findings, sum(counts) if min(counts) >= 0 else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A file of `layout=boxes`, as a part: an image may go on in the next row group."""
+
+    path: str
+    where: str
+    header: Header
+    split: str | None
+    size: int
+    images: int
+
+    def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
+        """Its images. Raises DataError where they cannot be read."""
+        with _readable(self.where), pq.ParquetFile(self.path) as file:
+            for batch in self.read(file):
+                _check(batch, self.header)
+                yield from schema.pieces(schema.with_split(batch, self.split), self.size)
+
+    def read(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+        """The images of an open file."""
+        return _read_boxes(file, self.header)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group(_Rows):
+    """One row group of a file of `layout=images`, as a part."""
+
+    number: int = 0
+
+    def read(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+        """The images of an open file."""
+        return _read_images(file, self.number, self.size)
 
 
 def _files(path: Path) -> list[Path]:
@@ -156,13 +192,12 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
     return headerjson.header_of(members, where), layout, footer.num_rows if layout == "images" else -1
 
 
-def _read_images(file: pq.ParquetFile, context: ReadContext) -> Iterator[pa.RecordBatch]:
-    for group in range(file.num_row_groups):  # Arrow reads no nested dictionary across the end of a row group
-        for batch in file.iter_batches(context.batch_size, row_groups=[group], columns=schema.IMAGE.names):
-            typed = _typed(pa.Table.from_batches([batch]), schema.IMAGE).combine_chunks().to_batches()[0]
-            objects = schema.flat(typed)
-            columns = {"shape": shapes(objects.column("shape")), "bbox": _null_boxes(objects.rows)}
-            yield schema.with_objects(typed, objects.with_columns(columns))
+def _read_images(file: pq.ParquetFile, group: int, size: int) -> Iterator[pa.RecordBatch]:
+    for batch in file.iter_batches(size, row_groups=[group], columns=schema.IMAGE.names):
+        typed = _typed(pa.Table.from_batches([batch]), schema.IMAGE).combine_chunks().to_batches()[0]
+        objects = schema.flat(typed)
+        columns = {"shape": shapes(objects.column("shape")), "bbox": _null_boxes(objects.rows)}
+        yield schema.with_objects(typed, objects.with_columns(columns))
 
 
 def _null_boxes(rows: pa.StructArray) -> pa.FixedSizeListArray:
@@ -171,16 +206,6 @@ def _null_boxes(rows: pa.StructArray) -> pa.FixedSizeListArray:
     column = rows.field("bbox")
     given = column.values.slice(column.offset * 4, len(column) * 4).is_valid().to_numpy(zero_copy_only=False)
     return schema.bbox_array(boxes, valid & given.reshape(-1, 4).any(axis=1))
-
-
-def _four_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The images with four nulls for a null bbox: Arrow up to 21 reads no null lists of fixed size from Parquet."""
-    objects = schema.flat(batch)
-    if not objects.column("bbox").null_count:
-        return batch
-    boxes, valid = schema.boxes_of(objects.rows)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(boxes.ravel(), mask=~valid.repeat(4)), type=schema.BBOX)
-    return schema.with_objects(batch, objects.with_columns({"bbox": column}))
 
 
 def _read_boxes(file: pq.ParquetFile, header: Header) -> Iterator[pa.RecordBatch]:
@@ -228,82 +253,18 @@ def target(header: Header, options: Options) -> Target:
     return Target(box=None, carries=EVERYTHING, finite=False)
 
 
-def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
-    """Write row group by row group."""
-    layout = option(context.options, LAYOUT)
-    document = jsontext.compose({**headerjson.header_members(header), "layout": f'"{layout}"'})
-    kind = _labelled(schema.IMAGE if layout == "images" else row_schema(header), header).with_metadata({KEY: document})
-    writer = pq.ParquetWriter(
-        out,
-        kind,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=[
-            path for path in _leaves(kind) if _name(path) in (_FEW if layout == "images" else _FEW | _REPEATED)
-        ],
-        write_statistics=[path for path in _leaves(kind) if _name(path) not in _JSON],
-    )
-    with writer:
-        first = 0
-        for group in _groups(batches, context.batch_size):
-            parts = []
-            for batch in group:
-                parts.append(_four_nulls(batch) if layout == "images" else box_rows(batch, header, first))
-                first += len(batch)
-            table = pa.Table.from_batches(parts)
-            writer.write_table(table, row_group_size=len(table))
+def encoder(header: Header, out: Path, context: WriteContext) -> GroupEncoder:
+    """A row group for each batch."""
+    return group_encoder(header, option(context.options, LAYOUT), context.batch_size)
+
+
+def assemble(header: Header, pieces: Iterable[RowGroup | Rows], out: Path, context: WriteContext) -> Written:
+    """One file of all row groups."""
+    write_file(header, option(context.options, LAYOUT), pieces, out, encoder(header, out, context))
     return Written()
 
 
-def _groups(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[list[pa.RecordBatch]]:
-    """The images in groups of `size`, whatever batches they come in; one batch each, so that the bytes that are
-    written do not depend on those."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        start = 0
-        while start < len(batch):
-            held.append(batch.slice(start, size - sum(map(len, held))))
-            start += len(held[-1])
-            if sum(map(len, held)) == size:
-                yield _joined(held)
-                held = []
-    if held:
-        yield _joined(held)
-
-
-def _joined(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    if sum(batch.nbytes for batch in batches) > _LARGE:
-        return batches
-    whole: list[pa.RecordBatch] = pa.Table.from_batches(batches).combine_chunks().to_batches()
-    return whole
-
-
-def _labelled(kind: pa.Schema, header: Header) -> pa.Schema:
-    """A schema whose box columns say their format and whose JSON columns say that they are."""
-    box = {"box": header.box.name}
-    marks: Mapping[str, Mapping[str, str]] = {
-        "bbox": box,
-        **dict.fromkeys(coordinate_names(header.box), box),
-        **{name: {"content": "json"} for name in _JSON},
-    }
-
-    def mark(field: pa.Field) -> pa.Field:
-        if field.name == "objects":
-            item = field.type.value_field
-            field = field.with_type(pa.list_(item.with_type(pa.struct([mark(inner) for inner in item.type]))))
-        return field.with_metadata(marks[field.name]) if field.name in marks else field
-
-    return pa.schema([mark(field) for field in kind])
-
-
-def _leaves(kind: pa.Schema) -> list[str]:
-    """The Parquet paths of the columns."""
-    sink = pa.BufferOutputStream()
-    pq.write_metadata(kind, sink)
-    leaves = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
-    return [leaves.column(index).path for index in range(len(leaves))]
-
-
-def _name(path: str) -> str:
-    """The name of the field of a Parquet path: `bbox` of `objects.list.element.bbox.list.element`."""
-    return path.removeprefix("objects.list.element.").partition(".")[0]
+def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:
+    """Encode and assemble in this process."""
+    groups = regrouped(batches, context.batch_size)
+    return assemble(header, encoded(encoder(header, out, context), groups, context.findings), out, context)

@@ -1,0 +1,172 @@
+"""Files without a name, in which the processes of a run leave for each other what is too large to be sent.
+
+Such a file is gone with the process that made it, however that ends. Other processes of the machine open it by its
+path under /proc; where there is no such path, what would be left there is sent after all.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from io import FileIO
+from typing import IO, Generic, TypeVar
+
+from bboxconv.errors import OutputError
+
+T = TypeVar("T")
+Buffer = bytes | memoryview
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Bytes that a task left: `size` of them, here as `data`, or from `start` on in the file at `path`."""
+
+    size: int
+    data: Buffer | None = None
+    path: str = ""
+    start: int = 0
+    owner: object = field(default=None, compare=False, repr=False)
+    """What keeps the file open; it is not sent."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Left, (self.size, self.data, self.path, self.start))
+
+    def read(self) -> Buffer:
+        """All the bytes."""
+        if self.data is not None:
+            return self.data
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            return os.pread(file, self.size, self.start)
+        finally:
+            os.close(file)
+
+    def copy_to(self, out: IO[bytes], skip: int = 0) -> None:
+        """Write the bytes, without the first `skip`, to a file."""
+        if self.data is not None:
+            out.write(memoryview(self.data)[skip:])
+            return
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            for at in range(self.start + skip, self.start + self.size, _CHUNK):
+                out.write(os.pread(file, min(_CHUNK, self.start + self.size - at), at))
+        finally:
+            os.close(file)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where a task leaves bytes: in the file at `path`, or where that is empty in its result."""
+
+    path: str = ""
+    owner: object = field(default=None, compare=False, repr=False)
+    """What keeps the file open; it is not sent."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Shelf, (self.path,))
+
+    def leave(self, texts: Sequence[Buffer]) -> list[Left]:
+        """Leave each of these. Raises OutputError where the file cannot take them."""
+        if not self.path:
+            return [Left(len(text), text) for text in texts]
+        try:
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND)  # several processes may be at it
+            try:
+                return [self._append(file, text) for text in texts]
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise _full(error) from error
+
+    def _append(self, file: int, text: Buffer) -> Left:
+        written = os.write(file, text)
+        end = os.lseek(file, 0, os.SEEK_CUR)
+        while written < len(text):  # more than 2 GiB, or a full disk, which the next call tells
+            more = os.write(file, memoryview(text)[written:])
+            if os.lseek(file, 0, os.SEEK_CUR) != end + more:
+                raise OSError(0, "another process wrote in between")
+            end, written = end + more, written + more
+        return Left(len(text), None, self.path, end - written, self.owner)
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Unnamed:
+    """A file without a name that this process has opened."""
+
+    file: FileIO
+
+    @classmethod
+    def open(cls) -> Unnamed:
+        """Raises OutputError where the folder for temporary files cannot take one."""
+        try:
+            file: FileIO = tempfile.TemporaryFile(prefix="bboxconv-", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise _full(error) from error
+        unnamed = cls(file)
+        weakref.finalize(unnamed, file.close)
+        return unnamed
+
+    @property
+    def shelf(self) -> Shelf:
+        """The shelf that this file is, for all processes of the machine; one that holds nothing where that cannot
+        be."""
+        path = f"/proc/{os.getpid()}/fd/{self.file.fileno()}"
+        return Shelf(path, self) if os.access(path, os.W_OK) else Shelf()
+
+    @property
+    def own_shelf(self) -> Shelf:
+        """The shelf that this file is for this process."""
+        return self.shelf if self.shelf.path else Shelf(f"/dev/fd/{self.file.fileno()}", self)
+
+    def clear(self) -> None:
+        """Forget all that was left."""
+        self.file.truncate(0)
+
+
+def _full(error: OSError) -> OutputError:
+    return OutputError.of(
+        "spill-failed",
+        f"cannot hold data back on disk: {error.strerror or error}",
+        where=tempfile.gettempdir() if tempfile.tempdir is None else tempfile.tempdir,
+        hint="TMPDIR names another folder",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shared(Generic[T]):
+    """A value that many tasks need: sent with each as its place alone, loaded once in each process."""
+
+    here: T | None
+    left: Left | None = None
+    token: bytes = b""
+
+    def get(self) -> T:
+        """The value."""
+        if self.left is None:
+            assert self.here is not None
+            return self.here
+        value: T = _load(self.left, self.token)
+        return value
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Shared, (None if self.left is not None else self.here, self.left, self.token))
+
+
+def share(value: T, shelf: Shelf) -> Shared[T]:
+    """Put a value on a shelf, for the tasks of other processes; as it is where the shelf holds nothing."""
+    if not shelf.path:
+        return Shared(value)
+    return Shared(value, shelf.leave([pickle.dumps(value, pickle.HIGHEST_PROTOCOL)])[0], os.urandom(8))
+
+
+@lru_cache(maxsize=4)
+def _load(left: Left, token: bytes) -> T:  # type: ignore[type-var]
+    value: T = pickle.loads(left.read())
+    return value
