@@ -57,10 +57,13 @@ def decimals(values: NDArray[np.floating], digits: int) -> pa.StringArray:
 
 def strings(values: pa.Array) -> pa.StringArray:
     """Each string as a JSON string; null stays null."""
-    odd = pc.match_substring_regex(values, r'["\\\x00-\x1f\x7f]')
     quoted = pc.binary_join_element_wise('"', values, '"', "")
-    if not pc.any(odd).as_py():
-        return quoted
+    characters = np.frombuffer(joined(values), np.uint8)
+    if not any(
+        found.any() for found in (characters < 0x20, characters == 0x22, characters == 0x5C, characters == 0x7F)
+    ):
+        return quoted  # the pattern takes ten times as long
+    odd = pc.match_substring_regex(values, r'["\\\x00-\x1f\x7f]')
     written = pa.array(
         [None if s is None else json.dumps(s, ensure_ascii=False) for s in values.filter(odd).to_pylist()], pa.string()
     )

@@ -31,6 +31,8 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ASCII = json.JSONEncoder(separators=(",", ":"))
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile('[&<>"\t\n\r]')
 
 
@@ -148,8 +150,9 @@ def add(members: dict[str, Json], key: str, value: Json) -> None:
 
 
 def compact(value: Json) -> str:
-    """JSON text as bboxconv holds it."""
-    return _COMPACT.encode(value)
+    """JSON text as bboxconv holds it; half a surrogate pair, which UTF-8 cannot hold, makes it ASCII."""
+    text = _COMPACT.encode(value)
+    return text if text.isascii() or not _SURROGATE.search(text) else _ASCII.encode(value)
 
 
 def illegal(text: str) -> bool:

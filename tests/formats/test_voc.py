@@ -6,10 +6,13 @@ import csv
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import ReadContext, Source, WriteContext
@@ -307,7 +310,7 @@ VARIANTS = [
 
 
 def both_ways(root: Path, paths: list[str]) -> tuple[documents.Parsed, documents.Parsed]:
-    """Documents through the regular expression, and through lxml."""
+    """Documents the fast way, and through lxml."""
     task = Task(str(root), "src", tuple(paths), ("train",) * len(paths), (("all",),) * len(paths))
     return parse_slice(task), parse_slice(task, fast=False)
 
@@ -330,7 +333,7 @@ def same(fast: documents.Parsed, slow: documents.Parsed) -> None:
 
 @pytest.mark.parametrize("number", range(len(VARIANTS)))
 def test_both_ways_agree_on_each_variant(tmp_path: Path, number: int) -> None:
-    """A document gives the same through the regular expression and through lxml, between others as well."""
+    """A document gives the same the fast way and through lxml, between others as well."""
     usual = DOCUMENT.format(inside=OBJECT.format(name="cat") * 2)
     tree(tmp_path, {"a.xml": usual, "c.xml": usual})
     (tmp_path / "b.xml").write_bytes(VARIANTS[number].encode())
@@ -343,6 +346,164 @@ def test_both_ways_agree_on_all_variants_at_once(tmp_path: Path) -> None:
     for number, text in enumerate(VARIANTS):
         (tmp_path / f"{number:03}.xml").write_bytes(text.encode())
     same(*both_ways(tmp_path, find(tmp_path)))
+
+
+def leaf(tag: str, text: str = "t", attribute: str = "") -> str:
+    """An element with text alone."""
+    return f"<{tag}{attribute}>{text}</{tag}>"
+
+
+JSON = ' type="json"'
+JSON_TEXTS = (
+    "3",
+    "-0",
+    "007",
+    "1.50",
+    "1e5",
+    "null",
+    "[1, 2]",
+    "{&quot;a&quot;: &quot;&amp;lt;&quot;}",
+    '"\\ud800"',
+    "NaN",
+    "x",
+    "",
+)
+LEAVES = [
+    leaf("license", text, JSON) for text in JSON_TEXTS
+] + [
+    leaf("coco_url", "http://a.example/?b=1&amp;c=&lt;&gt;&quot;&apos;"),
+    leaf("note", "&amp;lt;&amp;amp;"),
+    leaf("note", "&#65;"),
+    leaf("note", "&amp"),
+    leaf("note", "a > b"),
+    leaf("note", "a ]]> b"),
+    leaf("note", "\n"),
+    leaf("note", "a\tb"),
+    leaf("note", 'say "\\" \x7f é \u2028'),
+    leaf("note", "\ufffe"),
+    leaf("note", ""),
+    leaf("note", " "),
+    leaf("note") + leaf("note", "u"),
+    leaf("note") + leaf("note", "3", JSON),
+    leaf("note", "3", " type='json'"),
+    leaf("note", "3", ' type="text"'),
+    leaf("note", "3", ' type="json" id="7"'),
+    leaf("Z_1.-"),
+    leaf("a:b"),
+    leaf("é"),
+    "<note/>",
+    "<note>t</note >",
+    "<note>t</Note>",
+    "<!-- x -->",
+    "<?x y?>",
+    "between",
+    *(leaf(tag, "3") for tag in ("extra", "part", "parts", "splits", "depth", "segmented", "name", "width", "xmin")),
+    *(leaf(tag, "3") for tag in ("size", "source", "owner", "object", "bndbox", "annotation", "folder", "filename")),
+    *(leaf(tag, "3", JSON) for tag in ("extra", "part", "splits", "depth", "segmented", "name", "filename", "size")),
+    leaf("extra", "{&quot;@type&quot;: 1}", JSON),
+    leaf("source", leaf("database", "PASCAL VOC &amp; more") + leaf("depth", "3")),
+    leaf("source", leaf("database", '"VOC"', JSON)),
+    leaf("source", leaf("id", "3", JSON) + " " + leaf("url", "&lt;")),
+    leaf("owner", leaf("name") + leaf("name")),
+    leaf("size", leaf("depth", "3")),
+    "<source></source>",
+    "<source> </source>",
+]  # fmt: skip
+NAMED = "<name>a &amp; b</name>"
+BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3.5</xmax><ymax>4</ymax></bndbox>"
+BOXES = (BOX, "<bndbox><ymin>2</ymin><ymax>4</ymax><xmax>1e1</xmax><xmin>.5</xmin></bndbox>")
+
+
+@pytest.mark.parametrize("text", LEAVES)
+@pytest.mark.parametrize("where", ["first", "rest", "last", "source", "size", "object", "end of object", "bndbox"])
+def test_both_ways_agree_on_leaves_everywhere(tmp_path: Path, text: str, where: str) -> None:
+    """An element of whatever kind, at every place of a document, gives the same the fast way and through lxml."""
+    held = {place: text if place == where else "" for place in ("first", "rest", "last", "source", "size", "object")}
+    held |= {place: text if place == where else "" for place in ("end of object", "bndbox")}
+    found = (
+        f"<object>{NAMED}{held['object']}{BOX.replace('</b', held['bndbox'] + '</b')}{held['end of object']}</object>"
+    )
+    document = (
+        f"<annotation>\n\t{held['first']}<filename>a.jpg</filename><source>{leaf('database')}{held['source']}</source>"
+        f"<size><width>10</width>{held['size']}<height>20</height></size>{held['rest']}{found * 2}{held['last']}"
+        "</annotation>\n"
+    )
+    tree(tmp_path, {"a.xml": DOCUMENT.format(inside=OBJECT.format(name="cat")), "c.xml": DOCUMENT.format(inside="")})
+    (tmp_path / "b.xml").write_bytes(document.encode())
+    same(*both_ways(tmp_path, ["a.xml", "b.xml", "c.xml"]))
+
+
+MEMBERS = st.sampled_from([*LEAVES, "<segmented>0</segmented>", "<pose>Left</pose>", "<folder>f</folder>"])
+FLAG = st.builds(leaf, st.sampled_from(["truncated", "difficult", "occluded"]), st.sampled_from(FLAGS))
+FOUND = st.tuples(
+    st.just(NAMED), st.sampled_from(BOXES), *[st.just("") | st.just("\n\t") | FLAG | MEMBERS] * 2
+).flatmap(st.permutations)
+SIZE = "<size>\n<width>10</width><height>20</height><depth>3</depth></size>"
+PARTS = st.one_of(MEMBERS, FOUND.map(lambda parts: leaf("object", "".join(parts))), st.just(SIZE), st.just("\r\n\t "))
+START = st.sampled_from(
+    ["<annotation>", '<annotation verified="yes">', "\ufeff<?xml version='1.0'?>\n<annotation>", " <a>"]
+)
+WHOLE = st.builds(lambda start, parts: start + "".join(parts) + "</annotation>", START, st.lists(PARTS, max_size=5))
+
+
+@st.composite
+def faulty(draw: st.DrawFn) -> str:
+    """A document of which a piece is left out or stands twice."""
+    text = draw(WHOLE)
+    start, stop = sorted((draw(st.integers(0, len(text))), draw(st.integers(0, len(text)))))
+    return draw(st.sampled_from([text[:start] + text[stop:], text[:stop] + text[start:]]))
+
+
+@settings(deadline=None)
+@given(st.lists(WHOLE | faulty(), min_size=1, max_size=4))
+def test_both_ways_agree_on_any_documents(texts: list[str]) -> None:
+    """Documents of parts in any number and order, some of them broken, give the same the fast way and through lxml."""
+    with TemporaryDirectory() as folder:
+        for number, text in enumerate(texts):
+            Path(folder, f"{number}.xml").write_bytes(text.encode())
+        same(*both_ways(Path(folder), find(Path(folder))))
+
+
+def test_documents_written_from_coco_are_read_the_fast_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What COCO says of images and of objects, numbers, addresses and all, does not need lxml when it is read back."""
+    image = {
+        "license": 3,
+        "coco_url": "http://a.example/b.jpg?c=1&d=<2>",
+        "date_captured": "2013-11-14 17:02:34",
+        "flickr_url": None,
+        "score": 0.5,
+        "tags": ["a", ["b"]],
+    }
+    own = {"track": 7, "note": 'a "b" & c'}
+    rows = [{"category": at, "bbox": [1, 2, 3.5, 4], "extra": json.dumps(own)} for at in (0, 1)]
+    images = [{**IMAGE, "file_name": f"{at}.jpg", "extra": json.dumps(image), "objects": rows[at:]} for at in range(3)]
+    write(dataset(images, ("cat & dog", "dog")), tmp_path / "out")
+    paths = find(tmp_path / "out")
+    same(*both_ways(tmp_path / "out", paths))
+    monkeypatch.setattr(documents, "document", None)
+    batch = as_read(tmp_path / "out", paths).batch.to_pylist()
+    assert [json.loads(row["extra"]) for row in batch] == [image] * 3
+    assert [json.loads(found["extra"]) for row in batch for found in row["objects"]] == [own] * 3
+
+
+@pytest.mark.parametrize("others", [(), ("trainval", "all")])
+def test_usual_documents_never_reach_lxml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: tuple[str, ...]
+) -> None:
+    """Objects with children in any order, with flags and without, are read the fast way."""
+    frame = FOLDER + SOURCE + leaf("segmented", "0")
+    texts = [
+        DOCUMENT.format(inside=""),
+        DOCUMENT.format(inside=BACKWARDS + OBJECT.format(name="cat")),
+        DOCUMENT.format(inside=FLAGGED.format(tag="pose", text="Left") + OBJECT.format(name="&lt;")),
+        f'<?xml version="1.0"?><annotation verified="no">{frame}{OBJECT.format(name="Zoë")}</annotation>',
+    ]
+    tree(tmp_path, {f"{number}.xml": text for number, text in enumerate(texts)})
+    paths = find(tmp_path)
+    task = Task(str(tmp_path), "src", tuple(paths), ("train",) * 4, (others,) * 4)
+    slow = parse_slice(task, fast=False)
+    monkeypatch.setattr(documents, "document", None)
+    same(parse_slice(task), slow)
 
 
 @real_data

@@ -177,12 +177,17 @@ def _object(element: etree._Element, row: int, shown: str, findings: Findings) -
     )
 
 
-def _level(element: etree._Element) -> float | None:
-    text = text_of(element).strip()
-    if len(element) or element.attrib or not _DECIMAL.fullmatch(text):
+def level(tag: str, text: str) -> float | None:
+    """The number that a flag says; None where it is none, or none for that flag."""
+    text = text.strip()
+    if not _DECIMAL.fullmatch(text):
         return None
     number = float(text)
-    return number if number in (0, 1) or (0 < number < 1000 and element.tag != "difficult") else None
+    return number if number in (0, 1) or (0 < number < 1000 and tag != "difficult") else None
+
+
+def _level(element: etree._Element) -> float | None:
+    return None if len(element) or element.attrib else level(str(element.tag), text_of(element))
 
 
 def _sides(box: etree._Element, extra: dict[str, Json], shown: str, findings: Findings) -> list[float] | None:

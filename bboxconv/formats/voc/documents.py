@@ -1,17 +1,12 @@
 """A slice of Pascal VOC documents to one record batch, in two ways that agree.
 
-The fast way cuts every object of the usual shape out of many documents with one regular expression; what is left of a
-document must then be exactly the usual frame. Whatever is unusual in a document (comment, CDATA, reference,
-attribute, part, unknown element, another encoding or a fault) leaves something else behind. Such documents are tried
-once more with the children of an object in any order, which takes longer, and what is still unusual goes through
-lxml.
+The fast way (`usual`) takes the documents of the usual shape as columns, all at once. It refuses those that hold
+anything unusual (comment, CDATA, attribute, part, nested element, another encoding or a fault): they go through lxml.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import jsontext
 from bboxconv.errors import Diagnostic, Findings
-from bboxconv.formats.voc.document import COUNT, SIDES, Place, Rows, document, image_name
-from bboxconv.readers.xmlfiles import compact, load, parse, trimmed
+from bboxconv.formats.voc.document import SIDES, Place, Rows, document, image_name
+from bboxconv.formats.voc.shape import UnusualError
+from bboxconv.formats.voc.usual import Usual, usual
+from bboxconv.readers.xmlfiles import compact, load, parse
 from bboxconv.schema import bbox_array, image_batch, object_rows
 
 IMAGES = pa.schema(
@@ -47,57 +43,8 @@ OBJECTS = pa.schema(
         ("extra", pa.string()),
     ]
 )
-
-_TEXT = r"[^<>&\x00-\x1f]*+"
-_NUMBER = r"[-0-9.]{1,40}+"
-_LEVEL = r"[0-9]{1,3}+(?:\.[0-9]{1,17}+)?+"
-_S = r"[ \t\r\n]*+"
-_FIELDS = ("name", "pose", "truncated", "difficult", "occluded", *SIDES)
-_PATTERNS = {
-    "name": rf"(?! *<){_TEXT}",
-    "pose": _TEXT,
-    "truncated": _LEVEL,
-    "difficult": "[01]",
-    "occluded": _LEVEL,
-    **dict.fromkeys(SIDES, _NUMBER),
-}
-_GROUPS = ("folder", "filename", "path", "source", "owner", "width", "height", "depth", "segmented", "verified")
-
-
-def _leaf(tag: str, pattern: str) -> str:
-    return f"{tag}>(?P<{tag}>{pattern})</{tag}"
-
-
-def _maybe(tag: str, pattern: str) -> str:
-    return f"(?:<{_leaf(tag, pattern)}>{_S})?"
-
-
-def _tree(tag: str, group: int) -> str:
-    return rf"(?:<{tag}>{_S}(?P<{tag}>(?:<([a-zA-Z_][a-zA-Z0-9_.-]*+)>{_TEXT}</\{group}>{_S})*)</{tag}>{_S})?"
-
-
-def _choice(tags: Sequence[str]) -> str:
-    return "|".join(_leaf(tag, _PATTERNS[tag]) for tag in tags)
-
-
-_IN_ORDER = re.compile(
-    f"<object>{_S}<{_choice(_FIELDS[:1])}>{_S}{''.join(_maybe(tag, _PATTERNS[tag]) for tag in _FIELDS[1:5])}"
-    f"<bndbox>{_S}{''.join(f'<{_choice([side])}>{_S}' for side in SIDES)}</bndbox>{_S}</object>{_S}"
-)
-_ANY_ORDER = re.compile(
-    f"<object>{_S}(?:<(?:{_choice(_FIELDS[:5])}|bndbox>{_S}(?:<(?:{_choice(SIDES)})>{_S})*</bndbox)>{_S})*</object>{_S}"
-    r"(?(name)(?(xmin)(?(ymin)(?(xmax)(?(ymax)|(?!))|(?!))|(?!))|(?!))|(?!))"
-)
-_FRAME = re.compile(
-    rf"""\ufeff?(?:<\?xml version=(?:"1\.0"|'1\.0')(?: encoding=(?:"(?i:utf-8)"|'(?i:utf-8)'))? ?\?>)?{_S}"""
-    rf"""<annotation(?: verified="(?P<verified>yes|no)")?>{_S}"""
-    rf"""{_maybe("folder", _TEXT)}{_maybe("filename", _TEXT)}{_maybe("path", _TEXT)}"""
-    rf"""{_tree("source", 6)}{_tree("owner", 8)}"""
-    rf"""(?:<size>{_S}{_maybe("width", "[0-9]{1,9}")}{_maybe("height", "[0-9]{1,9}")}"""
-    rf"""{_maybe("depth", COUNT)}</size>{_S})?"""
-    rf"""{_maybe("segmented", COUNT)}(?P<objects>\x01*+)</annotation>{_S}"""
-)
-_LEAVES = re.compile(r"<([^<>/]+)>([^<>]*)</")
+_PLAIN_NAME = r"^(?:[^\\]*/)?[^/\\]+\.[^/\\]*$"
+"""An image's name that is taken as it is: with an extension, without a backslash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +108,8 @@ def _parse_slice(task: Task, fast: bool) -> Parsed:
     slow = Rows()
     tables: list[tuple[pa.Table, pa.Table]] = []
     left = list(range(len(documents)))
-    for pattern in (_IN_ORDER, _ANY_ORDER) if fast else ():
-        if left:
-            left = _usual(documents, left, pattern, task, slow, tables)
+    if fast:
+        left = _usual(documents, task, slow, tables)
     for row in left:
         shown = f"{task.shown}/{task.paths[row]}" if task.paths[row] else task.shown
         root = parse(documents[row], shown, findings)
@@ -223,122 +169,80 @@ def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findin
 # The fast way
 
 
-def _usual(
-    documents: Sequence[bytes],
-    rows: list[int],
-    pattern: re.Pattern[str],
-    task: Task,
-    found: Rows,
-    tables: list[tuple[pa.Table, pa.Table]],
-) -> list[int]:
-    """Add tables of images and objects for those documents of `rows` that are of the usual shape; the other rows."""
-    data = b"\0".join([documents[row] for row in rows])
-    if b"\1" in data or data.count(b"\0") != len(rows) - 1 or b"\xef\xbf\xbe" in data or b"\xef\xbf\xbf" in data:
-        return rows
+def _usual(documents: Sequence[bytes], task: Task, found: Rows, tables: list[tuple[pa.Table, pa.Table]]) -> list[int]:
+    """Add tables of the documents that are of the usual shape; the other rows."""
+    rows = np.flatnonzero(_readable(documents))
+    while len(rows):
+        chosen = [documents[row] for row in rows.tolist()]
+        starts = np.concatenate(([0], np.cumsum([len(document) for document in chosen]))).astype(np.int64)
+        try:
+            columns = usual(b"".join(chosen), starts, _splits(task, rows))
+        except UnusualError as error:
+            rows = rows[error.good]
+        else:
+            images, objects = _images(columns, rows, task), _objects(columns, rows)
+            if not columns.good.all():
+                images = images.filter(pa.array(columns.good))
+                objects = objects.filter(pa.array(np.repeat(columns.good, columns.counts)))
+                rows = rows[columns.good]
+            tables.append((images, objects))
+            found.voc = found.voc or columns.voc
+            break
+    left: list[int] = np.setdiff1d(np.arange(len(documents)), rows).tolist()
+    return left
+
+
+def _readable(documents: Sequence[bytes]) -> NDArray[np.bool_]:
+    """Which documents are UTF-8 of characters that XML may hold; control characters are left to others."""
+    if _is_text(b"".join(documents)):
+        return np.ones(len(documents), dtype=np.bool_)
+    return np.array([_is_text(document) for document in documents], dtype=np.bool_)
+
+
+def _is_text(data: bytes) -> bool:
+    if data.isascii():
+        return True
     try:
-        pieces = pattern.split(text := data.decode())
+        data.decode()
     except UnicodeDecodeError:
-        return rows
-    width = len(_FIELDS) + 1
-    gaps = pieces[::width]
-    columns = {name: pa.array(pieces[at::width], pa.string()) for at, name in enumerate(_FIELDS, 1)}
-    if pattern is _ANY_ORDER:
-        # A leaf that stands twice hides its first value: then there are more end tags than the columns account for.
-        leaves = sum(len(column) - column.null_count for column in columns.values())
-        if text.count("</") != sum(gap.count("</") for gap in gaps) + leaves + 2 * (len(gaps) - 1):
-            return rows
-    frames = "\1".join(gaps).split("\0")
-    counts = np.array([frame.count("\1") for frame in frames], dtype=np.int64)
-    usual, boxes = _numbers(columns, counts)
-    trees: dict[str | None, str | None] = {None: None}
-    groups: list[tuple[str | None, ...]] = []
-    for at, frame in enumerate(frames):
-        match = _FRAME.fullmatch(frame) if usual[at] else None
-        group = match.group(*_GROUPS) if match else None
-        usual[at] = False
-        if group is not None and _known(group[3], trees) and _known(group[4], trees):
-            usual[at] = True
-            groups.append(group)
-    if groups:
-        taken = np.array(rows)
-        images = _images(taken[usual].tolist(), groups, trees, task)
-        tables.append((images, _objects({**columns, **boxes}, np.repeat(taken, counts), np.repeat(usual, counts))))
-        found.voc = found.voc or any(
-            text is not None and "VOC" in json.loads(text).get("database", "") for text in trees.values()
+        return False
+    return b"\xef\xbf\xbe" not in data and b"\xef\xbf\xbf" not in data
+
+
+def _splits(task: Task, rows: NDArray[np.int64]) -> pa.StringArray:
+    """The member of `extra` that holds the further splits of each image."""
+    if not any(task.others):
+        return pa.nulls(len(rows), pa.string())
+    others = [task.others[row] for row in rows]
+    texts = {names: f'"splits":{compact(list(names))}' if names else None for names in set(others)}
+    return pa.array([texts[names] for names in others], pa.string())
+
+
+def _images(columns: Usual, rows: NDArray[np.int64], task: Task) -> pa.Table:
+    names = columns.filename
+    plain = pc.match_substring_regex(names, _PLAIN_NAME).fill_null(False).to_numpy(zero_copy_only=False)
+    if task.stems or not plain.all():
+        names = pa.array(
+            [
+                image_name(name, task.paths[row] or task.root, task.stems)
+                for row, name in zip(rows, names.to_pylist(), strict=True)
+            ],
+            pa.string(),
         )
-    return [row for row, good in zip(rows, usual, strict=True) if not good]
+    return pa.table([pa.array(rows, pa.int32()), names, columns.width, columns.height, columns.extra], schema=IMAGES)
 
 
-def _numbers(columns: dict[str, pa.Array], counts: NDArray[np.int64]) -> tuple[NDArray[np.bool_], dict[str, pa.Array]]:
-    """Which documents have numbers alone as coordinates, and these."""
-    usual = np.ones(len(counts), dtype=np.bool_)
-    try:
-        return usual, {side: columns[side].cast(pa.float64()) for side in SIDES}
-    except pa.ArrowInvalid:
-        good = np.ones(len(columns["xmin"]), dtype=np.bool_)
-        for side in SIDES:
-            good &= pc.match_substring_regex(columns[side], r"^-?[0-9]{1,300}(\.[0-9]{1,20})?$").to_numpy(
-                zero_copy_only=False
-            )
-        mask = pa.array(good)
-        usual[np.repeat(np.arange(len(counts)), counts)[~good]] = False
-        return usual, {side: pc.if_else(mask, columns[side], "0").cast(pa.float64()) for side in SIDES}
-
-
-def _known(tree: str | None, trees: dict[str | None, str | None]) -> bool:
-    """Whether the children of `source` or `owner` are leaves of different names; their JSON text is kept in
-    `trees`.
-    """
-    if tree not in trees:
-        pairs = _LEAVES.findall(tree or "")
-        if not pairs or len(dict(pairs)) < len(pairs):
-            return False
-        trees[tree] = compact({tag: trimmed(text) for tag, text in pairs})
-    return True
-
-
-def _images(
-    rows: list[int], groups: list[tuple[str | None, ...]], trees: dict[str | None, str | None], task: Task
-) -> pa.Table:
-    folder, filename, path, source, owner, width, height, depth, segmented, verified = zip(*groups, strict=True)
-    sizes = [pc.cast(pa.array(side, pa.string()), pa.int32()) for side in (width, height)]
-    names = [
-        image_name(name, task.paths[row] or task.root, task.stems) for row, name in zip(rows, filename, strict=True)
-    ]
-    extra = jsontext.extras(
-        {
-            "@verified": jsontext.strings(pa.array(verified, pa.string())),
-            "folder": jsontext.strings(pa.array(folder, pa.string())),
-            "path": jsontext.strings(pa.array(path, pa.string())),
-            "source": pa.array([trees[tree] for tree in source], pa.string()),
-            "owner": pa.array([trees[tree] for tree in owner], pa.string()),
-            "depth": pa.array(depth, pa.string()),
-            "segmented": pa.array(segmented, pa.string()),
-            "splits": pa.array([_others(task, row) for row in rows], pa.string()),
-        },
-        len(rows),
+def _objects(columns: Usual, rows: NDArray[np.int64]) -> pa.Table:
+    difficult = columns.levels["difficult"].cast(pa.bool_())
+    return pa.table(
+        [
+            pa.array(np.repeat(rows, columns.counts), pa.int32()),
+            columns.name,
+            *(pa.array(columns.boxes[:, at]) for at in range(len(SIDES))),
+            columns.levels["truncated"],
+            columns.levels["occluded"],
+            difficult,
+            columns.object_extra,
+        ],
+        schema=OBJECTS,
     )
-    sizes = [pc.if_else(pc.equal(side, 0), pa.scalar(None, pa.int32()), side) for side in sizes]
-    return pa.table([pa.array(rows, pa.int32()), pa.array(names, pa.string()), *sizes, extra], schema=IMAGES)
-
-
-def _objects(columns: dict[str, pa.Array], rows: NDArray[np.int64], usual: NDArray[np.bool_]) -> pa.Table:
-    if not usual.all():
-        mask = pa.array(usual)
-        columns = {name: column.filter(mask) for name, column in columns.items()}
-        rows = rows[usual]
-    pose = columns["pose"].dictionary_encode()
-    extra = jsontext.extras({"pose": jsontext.strings(pose.dictionary)}, len(pose.dictionary)).take(pose.indices)
-    levels = {name: columns[name].cast(pa.float64()) for name in ("truncated", "occluded")}
-    columns = {
-        **columns,
-        **levels,
-        "row": pa.array(rows, pa.int32()),
-        "difficult": pc.equal(columns["difficult"], "1"),
-        "extra": extra,
-    }
-    return pa.table([columns[name] for name in OBJECTS.names], schema=OBJECTS)
-
-
-def _others(task: Task, row: int) -> str | None:
-    return compact(list(task.others[row])) if task.others[row] else None
