@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from results import OWN, Comparison, Job, Result, Run
+from results import OWN, PEERS, Comparison, Job, Result, Run
 from trash import Trash
 
 INTERVAL = 0.02  # seconds between two looks, at the least
@@ -108,7 +108,7 @@ def compare(
 ) -> tuple[Result, ...]:
     """Run the jobs of a comparison in turn (A, B, A, B ...): a warm-up of each, then `runs` rounds.
 
-    The machine's speed drifts, so that runs of the same tool one after another would measure the drift. A tool whose
+    The machine's speed drifts, so that runs of the same tool one after another would measure the drift. A peer whose
     warm-up takes more than `once_beyond` times bboxconv's is not run again: its warm-up counts. limits: megabytes and
     seconds beyond which a process is stopped.
     """
@@ -128,7 +128,7 @@ def compare(
             found[job.tool].append(done)
             trash.tell(f"{comparison.name} {job.tool}: {done.seconds:.2f} s, {done.megabytes or 0:.0f} MB")
             own = found[OWN][:1]
-            if turn == 0 and own and done.seconds > once_beyond * own[0].seconds:
+            if turn == 0 and own and job.tool in PEERS and done.seconds > once_beyond * own[0].seconds:
                 waiting.remove(job)
                 notes[job.tool] = "; ".join(filter(None, (notes[job.tool], "one run")))
     return tuple(

@@ -25,23 +25,23 @@ def size_name(size: float) -> str:
 
 def table(outcomes: Iterable[Outcome]) -> str:
     """Each comparison: the tools with their figures, then the targets; a count of the targets at the end."""
-    lines = [_NOTE, "", f"{'comparison':<32} {'tool':<22} {'seconds':>9} {'ratio':>7} {'MB':>7}  note"]
+    lines = [_NOTE, "", f"{'comparison':<38} {'tool':<22} {'seconds':>9} {'ratio':>7} {'MB':>7}  note"]
     verdicts: list[tuple[Outcome, Verdict]] = []
     for outcome in outcomes:
-        title = f"{outcome.title} [{size_name(outcome.size)}]" if outcome.size else outcome.title
+        title = f"{outcome.title} [{size_name(outcome.size)}]" if outcome.size > 0.01 else outcome.title
         own = outcome.result(OWN)
         for result in outcome.results:
-            lines.append(f"{title:<32} {_figures(result, own)}".rstrip())
+            lines.append(f"{title:<38} {_figures(result, own)}".rstrip())
             title = ""
         if not outcome.results:
-            lines.append(f"{title:<32} {outcome.note}")
+            lines.append(f"{title:<38} {outcome.note}")
         for verdict in outcome.verdicts:
-            lines.append(f"{'':<32} target {verdict.target:<40} {verdict.found:<14} {_word(verdict)}")
+            lines.append(f"{'':<38} target {verdict.target:<40} {verdict.found:<14} {_word(verdict)}")
         verdicts += [(outcome, verdict) for verdict in outcome.verdicts]
     counts = [f"{sum(_word(one) == word for _, one in verdicts)} {word}" for word in ("met", "missed", "not known")]
     lines += ["", "targets: " + ", ".join(counts)]
     lines += [
-        f"  missed: {outcome.title} [{size_name(outcome.size)}]: {verdict.target}, found {verdict.found}"
+        f"  missed: {outcome.title} [{size_name(outcome.size)}]: {verdict.target}; found {verdict.found}"
         for outcome, verdict in verdicts
         if verdict.met is False
     ]

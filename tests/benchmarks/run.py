@@ -45,7 +45,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=Fraction, nargs="+", default=[Fraction(1, 16), Fraction(1), Fraction(4)])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these comparisons")
     parser.add_argument("--list", action="store_true", help="the names of the comparisons")
-    parser.add_argument("--quick", action="store_true", help="size 1/16, panlabel, labelformat and globox, each once")
+    parser.add_argument(
+        "--quick", action="store_true", help="size 1/16, one run after a warm-up; panlabel, labelformat and globox once"
+    )
     parser.add_argument("--runs", type=int, default=3, help="after a warm-up [3]")
     parser.add_argument("--peers", type=Path, metavar="DIR", help="the environments of the peers; made if missing")
     parser.add_argument("--tools", nargs="*", choices=PEERS, default=PEERS, help="these peers")
@@ -81,7 +83,7 @@ def convert_boxes(quick: bool, runs: int) -> Iterator[Outcome]:
 
 def outcome_of(comparison: Comparison, given: argparse.Namespace, trash: Trash) -> Outcome:
     load = os.getloadavg()[0]
-    once_beyond = 2 if given.quick else 20
+    once_beyond = 0 if given.quick else 20
     limits = (given.stop_beyond, given.stop_after)
     results = measure.compare(comparison, given.runs, once_beyond, limits, trash)
     by_tool = {result.tool: result for result in results}
@@ -148,7 +150,7 @@ def write(work: Path, head: dict[str, object], outcomes: list[Outcome]) -> None:
 def main() -> None:
     given = arguments()
     if given.quick:
-        given.sizes = [Fraction(1, 16)]
+        given.sizes, given.runs = [Fraction(1, 16)], 1
         given.tools = [tool for tool in given.tools if tool in PEERS[:3]]
     plan = comparisons.Plan(given.work, given.peers, {}, tuple(given.tools), given.all_peers, given.quick)
     names = {row.name for _, rows in parts(plan, [float(size) for size in given.sizes]) for row in rows} | {"boxes"}
