@@ -47,7 +47,7 @@ def job(peer: str, pair: str, data: Data, folder: Path | None, versions: dict[st
     if words is None:
         return None
     if folder is None or versions.get(peer, "(").startswith("("):
-        return Job(peer, (), note=versions.get(peer, "not installed (--peers DIR)").strip("()"))
+        return Job(peer, (), note=versions.get(peer, "(not installed: --peers DIR)")[1:-1])
     program, *rest = words
     note = "file without segmentations" if peer == "supervision" and source == "coco" else ""
     return Job(peer, (str(folder / peer / "bin" / program), *map(str, rest)), out, note=note)

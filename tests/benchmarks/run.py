@@ -173,10 +173,10 @@ def main() -> None:
         for outcome in measured(given, plan, trash):
             outcomes.append(outcome)
             write(given.work, head, outcomes)
+        print(render.table(outcomes))
+        print(f"\n{render.readme(outcomes)}\n\nin {given.work}: results.json, table.txt, readme.md, picture.svg")
     finally:
         trash.empty()
-    print(render.table(outcomes))
-    print(f"\n{render.readme(outcomes)}\n\nin {given.work}: results.json, table.txt, readme.md, picture.svg")
     if any(not (own := outcome.result(OWN)) or not own.runs for outcome in outcomes):
         sys.exit("bboxconv itself failed or was not run in a comparison")
 
