@@ -78,8 +78,9 @@ def _annotations(
     rows, at = [], 0
     for i in range(count):
         if crowd[i]:
-            runs = ", ".join(map(str, range(3, 3 + int(points[i]) * 4)))
-            shape = f'{{"counts": [{runs}], "size": [{heights[image[i]]}, {widths[image[i]]}]}}'
+            height, width, runs = int(heights[image[i]]), int(widths[image[i]]), int(points[i]) * 4
+            counts = [height * width // runs] * (runs - 1) + [height * width // runs + height * width % runs]
+            shape = f'{{"counts": {counts}, "size": [{height}, {width}]}}'
         else:
             shape = f"[[{', '.join(numbers[at : at + 2 * points[i]])}]]"
         at += 2 * points[i]
