@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_DECODERS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def members(text: str | bytes) -> dict[str, str]:
@@ -24,6 +25,15 @@ def members(text: str | bytes) -> dict[str, str]:
     Raises msgspec.DecodeError where the text is no JSON object.
     """
     return {key: bytes(raw).decode() for key, raw in _DECODER.decode(text).items()}
+
+
+def keys(texts: pa.StringArray) -> list[tuple[str, ...]]:
+    """The keys of each of many JSON objects. None may be null.
+
+    Raises msgspec.DecodeError where a text is no JSON object.
+    """
+    whole = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts), ",")
+    return [tuple(found) for found in _DECODERS.decode(b"[" + whole[0].as_buffer().to_pybytes() + b"]")]
 
 
 def compose(parts: Mapping[str, str]) -> str | None:

@@ -96,10 +96,14 @@ def _count_reserved(
 
 
 def _count_keys(texts: pa.StringArray, prefix: str, carries: frozenset[str], lost: Counter[str]) -> None:
-    for counted in texts.drop_null().value_counts().to_pylist():  # many objects say the same, such as their pose
-        for key in jsontext.members(counted["values"]):
+    counted = texts.drop_null().value_counts()  # many objects say the same, such as their pose
+    found: Counter[tuple[str, ...]] = Counter()
+    for keys, count in zip(jsontext.keys(counted.field("values")), counted.field("counts").to_pylist(), strict=True):
+        found[keys] += count
+    for keys, count in found.items():
+        for key in keys:
             if prefix + key not in carries:
-                lost[prefix + key] += counted["counts"]
+                lost[prefix + key] += count
 
 
 def count_header(header: Header, carries: frozenset[str], lost: Counter[str]) -> None:

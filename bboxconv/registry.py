@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import cast
 
+from bboxconv import io
 from bboxconv.codec import Detects, FormatInfo, Match, Option, Reads, Source, Writes
 from bboxconv.errors import DataError, Diagnostic, OutputError, UsageError
 from bboxconv.io import base_suffix, head
@@ -50,6 +51,7 @@ def _scan(places: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, _distribution(point))))
 
 
+@cache
 def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
 
@@ -182,7 +184,7 @@ def detect(source: Source) -> tuple[Reads, Match]:
 def _matches(path: Path, start: bytes) -> list[tuple[Match, Detects]]:
     """What each format sees in a path, the best match first."""
     found = []
-    for module in [_find(listing.name) for listing in formats() if listing.reads]:
+    for module in [_find(known.name) for known in formats() if known.reads]:
         try:
             match = module.detect(path, start)
         except Exception:  # noqa: BLE001 - one format's mistake must not stop the others; --from still reaches it
@@ -194,7 +196,7 @@ def _matches(path: Path, start: bytes) -> list[tuple[Match, Detects]]:
 
 def _files_inside(path: Path) -> list[str]:
     """What a folder that nobody knows has in it, where one of its files is known."""
-    files = sorted(child for child in path.iterdir() if child.is_file())[:32] if path.is_dir() else []
+    files = [path / name for name in sorted(io.listing(path).files)[:32]] if path.is_dir() else []
     for file in files:
         matches = _matches(file, head(file))
         if matches and matches[0][0].weight >= SURE:
@@ -205,7 +207,7 @@ def _files_inside(path: Path) -> list[str]:
 def _inside(folder: Path, module: Detects) -> list[str]:
     """The sub-folders that are surely a data set of another format than the folder itself seems to be."""
     found = []
-    for child in sorted(child for child in folder.iterdir() if child.is_dir())[:64]:
+    for child in (folder / name for name in sorted(io.listing(folder).folders)[:64]):
         matches = _matches(child, b"")
         if matches and matches[0][0].weight >= SURE and matches[0][1].INFO.name != module.INFO.name:
             found.append(f"{matches[0][1].INFO.name}: {child.name}/")

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import imagesize
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -234,6 +233,8 @@ def _size(name: str, roots: Sequence[Path], stems: dict[Path, dict[str, Path | N
                     continue
                 path = found
             if path.is_file():  # a pipe would wait for its writer
+                import imagesize  # noqa: PLC0415 - it loads what reads addresses, which few need
+
                 width, height = imagesize.get(path, exif_rotation=exif)  # a str could be taken for an address
                 if 0 < width <= LARGEST and 0 < height <= LARGEST:
                     return int(width) << 32 | int(height)

@@ -17,7 +17,8 @@ _CROWDED = 200 << 10
 def make_ready(sources: Sequence[str], jobs: int) -> None:
     """Let the other processes load what they need while this one does, where there is likely enough for them to
     do."""
-    if jobs != 1 and any(_is_large(Path(source.partition("=")[2])) or _is_large(Path(source)) for source in sources):
+    paths = [path for source in sources for path in (source, source.partition("=")[2]) if path]
+    if jobs != 1 and any(_is_large(Path(path)) for path in paths):
         workers.warm()
     workers.leave_pandas_out()
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bboxconv.errors import printable
-from bboxconv.io import BOM, read_small
+from bboxconv.io import BOM, listing, read_small
 
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 """A pipe with the name of a label file must not stop the run."""
@@ -136,19 +136,18 @@ def files_below(folder: str) -> Iterator[str]:
     while waiting:
         inside = waiting.pop()
         try:
-            entries = list(os.scandir(f"{folder}/{inside}"))
+            found = listing(f"{folder}/{inside}")
         except OSError:
             continue
-        for entry in entries:
-            if not entry.is_dir():
-                yield inside + entry.name
-                continue
-            if entry.is_symlink():  # a link to a folder above would be followed for ever
-                real = os.path.realpath(entry.path)
+        yield from [inside + name for name in found.files + found.others] if inside else found.files + found.others
+        for name in found.folders:
+            path = f"{folder}/{inside}{name}"
+            if os.path.islink(path):  # noqa: PTH114 - a link to a folder above would be followed for ever
+                real = os.path.realpath(path)
                 if real in seen:
                     continue
                 seen.add(real)
-            waiting.append(f"{inside}{entry.name}/")
+            waiting.append(f"{inside}{name}/")
 
 
 def sample(folder: str, files: int = 5) -> tuple[Joined, str]:

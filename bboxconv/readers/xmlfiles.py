@@ -9,7 +9,6 @@ text is layout where it holds a line break, and is removed.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TypeAlias
 from lxml import etree
 
 from bboxconv.errors import Findings, OutputError
-from bboxconv.io import read_small
+from bboxconv.io import listing, read_small
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
@@ -52,15 +51,11 @@ def find(root: Path, depth: int = 64) -> list[str]:
             if (folder.st_dev, folder.st_ino) in seen:  # a link may lead back
                 continue
             seen.add((folder.st_dev, folder.st_ino))
-            with os.scandir(root / prefix) as entries:
-                for entry in entries:
-                    name = entry.name
-                    if name in LITTER or name.startswith("._"):
-                        continue
-                    if name[-4:].lower() == ".xml" and entry.is_file():
-                        found.append(prefix + name)
-                    elif level < depth and (level or not name.startswith(".")) and entry.is_dir():
-                        waiting.append((f"{prefix}{name}/", level + 1))
+            there = listing(root / prefix)
+            found += [prefix + name for name in there.files if name[-4:].lower() == ".xml" and name[:2] != "._"]
+            deeper = there.folders if level < depth else ()
+            inside = [name for name in deeper if name not in LITTER and (level or name[0] != ".") and name[:2] != "._"]
+            waiting += [(f"{prefix}{name}/", level + 1) for name in inside]
         except OSError as error:
             raise OutputError.of(
                 "read-failed", f"cannot read: {error.strerror or error}", where=str(root / prefix)

@@ -49,7 +49,7 @@ from bboxconv.formats.coco.images import IMAGE_FIELDS
 from bboxconv.formats.coco.reading import read_coco
 from bboxconv.formats.coco.text import Kind, Texts
 from bboxconv.formats.coco.write import write_coco
-from bboxconv.io import base_suffix
+from bboxconv.io import base_suffix, listing
 from bboxconv.schema import Dataset, Header
 from bboxconv.splits import SPLIT_NAMES
 
@@ -98,21 +98,26 @@ def detect(path: Path, head: bytes) -> Match | None:
 
 
 def _detect_folder(path: Path) -> Match | None:
-    for pattern, where in (
-        ("instances_*.json*", path),
-        ("instances_*.json*", path / "annotations"),
-        ("*/_annotations.coco.json", path),
+    exported, folders = "_annotations.coco.json", [path / name for name in sorted(listing(path).folders)]
+    for pattern, files, rest in (
+        ("instances_*.json*", _called("instances_", path), _called("instances.", path)),
+        ("instances_*.json*", _called("instances_", path / "annotations"), _called("instances.", path / "annotations")),
+        (f"*/{exported}", [file for file in (folder / exported for folder in folders) if file.is_file()], []),
     ):
-        files = [file for file in sorted(where.glob(pattern)) if base_suffix(file) == ".json"]
-        rest = [("", file) for file in sorted(where.glob("instances.json*")) if base_suffix(file) == ".json"]
         if files or rest:
             names = [_split_of(pattern, file) for file in files]
             splits = [SPLITS.sub(_usual, name) for name in names]
             splits = splits if len({*splits}) == len(splits) else names
-            parts = (*zip(splits, files, strict=True), *rest)
+            parts = (*zip(splits, files, strict=True), *(("", file) for file in rest))
             return Match(0.9, f"{len(parts)} files {pattern}", parts)
-    single = path / "_annotations.coco.json"
+    single = path / exported
     return Match(0.9, single.name, (("", single),)) if single.is_file() else None
+
+
+def _called(start: str, folder: Path) -> list[Path]:
+    """The JSON files of a folder whose names start so."""
+    names = sorted(name for name in listing(folder).files if name.startswith(start)) if folder.is_dir() else []
+    return [folder / name for name in names if base_suffix(Path(name)) == ".json"]
 
 
 def _split_of(pattern: str, file: Path) -> str:

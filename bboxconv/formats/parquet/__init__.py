@@ -49,6 +49,7 @@ from bboxconv.codec import (
 from bboxconv.errors import DataError, Findings
 from bboxconv.formats.parquet.footer import MAGIC
 from bboxconv.formats.parquet.write import KEY, GroupEncoder, RowGroup, Rows, group_encoder, write_file
+from bboxconv.io import listing
 from bboxconv.parts import of_parts, regrouped
 from bboxconv.schema import Dataset, Header, Part
 
@@ -154,11 +155,9 @@ class _Group(_Rows):
 
 def _files(path: Path) -> list[Path]:
     """The Parquet files of a source, a folder's in the order of their names."""
-    return (
-        sorted(p for p in path.iterdir() if p.suffix.lower() in INFO.extensions and p.is_file())
-        if path.is_dir()
-        else [path]
-    )
+    if not path.is_dir():
+        return [path]
+    return [path / name for name in sorted(listing(path).files) if name.lower().endswith(INFO.extensions)]
 
 
 def _shown(path: Path, source: Source) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from bboxconv.errors import DataError, Findings, printable
+from bboxconv.io import listing
 from bboxconv.splits import SPLIT_NAMES
 
 NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "predefined_classes.txt")
@@ -45,7 +46,9 @@ def find_yaml(folder: Path) -> Path | None:
     for name in ("data.yaml", "data.yml"):
         if (folder / name).is_file():
             return folder / name
-    likely = [path for path in sorted(folder.glob("*.y*ml")) if is_config(path)]
+    files = listing(folder).files if folder.is_dir() else ()
+    named = sorted(name for name in files if name.endswith((".yaml", ".yml")))
+    likely = [folder / name for name in named if is_config(folder / name)]
     return likely[0] if len(likely) == 1 else None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Diagnostic, Findings, printable
 from bboxconv.formats.yolo.config import Config, find_yaml, labels_for, load_config, locate, read_names
+from bboxconv.io import listing
 from bboxconv.readers.textfiles import files_below
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
@@ -210,11 +211,11 @@ def _folders(base: Path) -> list[tuple[str | None, Path, Path, frozenset[str]]]:
     images, labels = base / "images", base / "labels"
     if labels.is_dir() or images.is_dir():
         labels = labels if labels.is_dir() else images
-        inside = sorted({e.name for f in (images, labels) if f.is_dir() for e in os.scandir(f) if e.is_dir()})
+        inside = sorted({name for folder in (images, labels) if folder.is_dir() for name in listing(folder).folders})
         own = [name for name in inside if _SPLIT_FOLDER.fullmatch(name)]
         found += [(_split_name(name), images / name, labels / name, frozenset()) for name in own]
         found.append((None, images, labels, frozenset(own)))
-    for entry in sorted(e.name for e in os.scandir(base) if e.is_dir() and _SPLIT_FOLDER.fullmatch(e.name)):
+    for entry in sorted(name for name in listing(base).folders if _SPLIT_FOLDER.fullmatch(name)):
         folder = base / entry
         nested = (folder / "labels").is_dir()
         pair = (folder / "images", folder / "labels") if nested else _beside(folder)
@@ -246,6 +247,11 @@ def _pair(
     if skip:
         names = [name for name in names if "/" not in name or name.partition("/")[0] not in skip]
         texts = {stem for stem in texts if "/" not in stem or stem.partition("/")[0] not in skip}
+    if not names and context.images is None:  # 100,000 label files and nothing else: no need to look for pairs
+        texts -= _others(labels, texts)
+        names = _unseen(split, labels, list(texts), context)
+        names.sort()
+        return _part(split, images, names, [f"{labels}/{name[: -len(_ASSUMED)]}.txt" for name in names], context)
     stems = {name.rpartition(".")[0] for name in names}
     texts -= _others(labels, texts - stems)
     if len(stems) < len(names):
@@ -265,17 +271,17 @@ def _is_image(name: str) -> bool:
 def _unseen(split: str | None, labels: Path, stems: list[str], context: ReadContext) -> list[str]:
     """The names of images that are known by their label files alone."""
     elsewhere = _elsewhere(split, context)
-    assumed = [stem for stem in stems if stem not in elsewhere]
+    assumed = [stem for stem in stems if stem not in elsewhere] if elsewhere else stems
     if assumed:
         context.findings.add(
             "image-extension-assumed",
             f"no image file for a label file: the extension {_ASSUMED} is assumed",
             severity="note",
-            where=printable(f"{labels}/{assumed[0]}.txt"),
+            where=printable(f"{labels}/{min(assumed)}.txt"),
             count=len(assumed),
             hint="--images DIR names the folder of the images",
         )
-    return [elsewhere.get(stem, stem + _ASSUMED) for stem in stems]
+    return [elsewhere.get(stem, stem + _ASSUMED) for stem in stems] if elsewhere else [s + _ASSUMED for s in stems]
 
 
 def _report_shared(names: list[str], texts: set[str], findings: Findings) -> None:
