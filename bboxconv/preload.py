@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from bboxconv.workers import leave_pandas_out
+from bboxconv.workers import own_process
 
-leave_pandas_out()
+own_process()
 
 import lxml.etree
 import pyarrow.parquet

@@ -40,7 +40,9 @@ class SizeTable:
     """Distinct names (N,)."""
     sizes: Sizes
     """Their sizes (N,)."""
-    ids: Mapping[int | None, int] = field(default_factory=dict)
+    ids: tuple[pa.Int64Array, Sizes] | None = None
+    """Distinct ids (M,) and their sizes (M,)."""
+    _known_ids: dict[int | None, int] = field(default_factory=dict)
     _tiers: dict[int, Mapping[str | None, int]] = field(default_factory=dict)
     """By form of the name, each built when it is first needed: a dict answers a batch in a millisecond, where
     `index_in` would hash the whole table again (0.24 s for a million names)."""
@@ -71,7 +73,9 @@ class SizeTable:
 
     def packed_ids(self, ids: pa.Int64Array) -> Sizes:
         """As `lookup_ids`, packed."""
-        return np.array([self.ids.get(number, 0) for number in ids.to_pylist()], np.int64)
+        if self.ids is not None and not self._known_ids and len(ids):
+            self._known_ids.update(zip(self.ids[0].to_pylist(), self.ids[1].tolist(), strict=True))
+        return np.array([self._known_ids.get(number, 0) for number in ids.to_pylist()], np.int64)
 
     def _tier(self, tier: int) -> Mapping[str | None, int]:
         if tier not in self._tiers:
@@ -97,7 +101,7 @@ def from_table(path: Path) -> SizeTable:
         text = " and ".join(f"{size >> 32}x{size & 0xFFFFFFFF}" for size in (int(sizes[at[0]]), int(sizes[second])))
         where = rows.place(int(np.flatnonzero(known)[second]))
         raise UsageError.of("size-conflict", f"{name!r} has two sizes: {text}", where=where)
-    return SizeTable(keys, values, {} if rows.ids is None else _by_id(rows.ids.filter(pa.array(known)), sizes))
+    return SizeTable(keys, values, None if rows.ids is None else _by_id(rows.ids.filter(pa.array(known)), sizes))
 
 
 def from_dataset(batches: Iterable[pa.RecordBatch]) -> SizeTable:
@@ -173,7 +177,10 @@ def _unpacked(sizes: Sizes) -> tuple[pa.Int32Array, pa.Int32Array]:
 
 def _agreed(keys: pa.Array, sizes: Sizes) -> tuple[pa.Array, Sizes, pa.Array]:
     """The distinct keys whose rows all have one known size, those sizes, and the keys with several."""
-    known = pa.table({"key": keys, "size": pa.array(sizes)}).filter(pa.array(sizes != 0))
+    given = sizes != 0
+    if not keys.null_count and given.all() and pc.count_distinct(keys).as_py() == len(keys):
+        return keys, sizes, keys.slice(0, 0)  # as nearly always: no groups to be made
+    known = pa.table({"key": keys, "size": pa.array(sizes)}).filter(pa.array(given))
     groups = known.drop_null().group_by("key", use_threads=False).aggregate([("size", "min"), ("size", "max")])
     same = pc.equal(groups.column("size_min"), groups.column("size_max"))
     agreed = groups.filter(same)
@@ -184,9 +191,9 @@ def _agreed(keys: pa.Array, sizes: Sizes) -> tuple[pa.Array, Sizes, pa.Array]:
     )
 
 
-def _by_id(ids: pa.Array, sizes: Sizes) -> dict[int | None, int]:
+def _by_id(ids: pa.Array, sizes: Sizes) -> tuple[pa.Int64Array, Sizes]:
     keys, values, _ = _agreed(ids, sizes)
-    return dict(zip(keys.to_pylist(), values.tolist(), strict=True))
+    return keys, values
 
 
 def _form(names: pa.StringArray, tier: int) -> pa.StringArray:

@@ -162,6 +162,14 @@ def _settle_in() -> None:
         pa.set_io_thread_count(1)
 
 
+def own_process() -> None:
+    """Set up a process that is ours alone, before anything is imported that uses pyarrow."""
+    leave_pandas_out()
+    import pyarrow as pa  # noqa: PLC0415 - as below
+
+    pa.set_memory_pool(pa.system_memory_pool())  # gives back what it had for a block, in the same time
+
+
 def leave_pandas_out() -> None:
     """Keep pyarrow from importing pandas, for a process that is ours alone.
 

@@ -20,7 +20,7 @@ def make_ready(sources: Sequence[str], jobs: int) -> None:
     paths = [path for source in sources for path in (source, source.partition("=")[2]) if path]
     if jobs != 1 and any(_is_large(Path(path)) for path in paths):
         workers.warm()
-    workers.leave_pandas_out()
+    workers.own_process()
 
 
 def _is_large(path: Path) -> bool:

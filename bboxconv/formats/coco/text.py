@@ -34,6 +34,8 @@ ANNOTATION_KEYS = (
     "track_id",
 )
 ALWAYS = ("image_id", "category_id")
+AT_ONCE = 1024
+"""Images that become text at a time: the text of a column stands in memory several times on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,14 @@ class Kind:
 
     def encode(self, batch: pa.RecordBatch, encoding: Encoding) -> Texts:
         """The text of a batch, on a shelf."""
-        if not self.by_split:
-            return (self._piece(batch, None, encoding.shelf),)
-        parts = ((split or None, schema.keep_images(batch, mask)) for split, mask in schema.by_split(batch))
-        return tuple(self._piece(part, split, encoding.shelf) for split, part in parts)
+        found: list[Piece] = []
+        for part in schema.pieces(batch, AT_ONCE):
+            if not self.by_split:
+                found.append(self._piece(part, None, encoding.shelf))
+                continue
+            parts = ((split or None, schema.keep_images(part, mask)) for split, mask in schema.by_split(part))
+            found += [self._piece(images, split, encoding.shelf) for split, images in parts]
+        return tuple(found)
 
     def _piece(self, batch: pa.RecordBatch, split: str | None, shelf: Shelf) -> Piece:
         columns = {name: batch.column(name) for name in IMAGE_KEYS}
