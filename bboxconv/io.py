@@ -261,9 +261,10 @@ def _place_folder(stage: Path, dst: Path) -> None:
             where=str(dst / foreign),
             hint="move it away, or write to another folder",
         )
+    for folder in {name.rpartition("/")[0] for name in written}:
+        (dst / folder).mkdir(parents=True, exist_ok=True)
     for name in written:
-        (dst / name).parent.mkdir(parents=True, exist_ok=True)
-        (stage / name).replace(dst / name)
+        os.replace(f"{stage}/{name}", f"{dst}/{name}")  # noqa: PTH105 - of 100,000 files
     for name in sorted(before.difference(written)):
         _forget(dst, name)
     (stage / MANIFEST).replace(dst / MANIFEST)

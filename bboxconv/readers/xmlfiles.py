@@ -28,6 +28,7 @@ DEPTH = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
+_UNUSUAL = re.compile('[\x00-\x1f\ud800-\udfff\ufffe\uffff&<>"]')
 _REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ASCII = json.JSONEncoder(separators=(",", ":"))
@@ -172,6 +173,10 @@ def is_name(key: str) -> bool:
 
 def written(tag: str, value: Json, indent: str = "") -> str:
     """An element, or several for a list, each on lines of its own: the inverse of `to_json`."""
+    if type(value) is str and not _UNUSUAL.search(value):
+        return f"{indent}<{tag}>{value}</{tag}>\n"
+    if type(value) is int:
+        return f'{indent}<{tag} type="json">{value}</{tag}>\n'
     if isinstance(value, list) and len(value) > 1 and not any(isinstance(item, list) for item in value):
         return "".join(written(tag, item, indent) for item in value)
     if isinstance(value, str) and not _CONTROL.search(value):

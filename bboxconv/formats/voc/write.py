@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,10 @@ from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, piece
 PART = 2048
 """Images whose text is built at a time."""
 _FLAGS = ("pose", "truncated", "difficult", "occluded")
+_TAKEN = frozenset(
+    (*_FLAGS, *("folder", "path", "source", "owner", "depth", "segmented", "filename", "object", "name", "part"))
+) | {"size", "bndbox", "parts", "splits", "extra"}
+"""Elements that have a place of their own."""
 _DEFAULTS = {"pose": "Unspecified", "truncated": "0", "difficult": "0"}
 _IMAGE_ORDER = ("folder", "path", "source", "owner", "depth", "segmented")
 
@@ -193,6 +198,9 @@ def _said(text: str | None, of: str, indent: str) -> _Said:
     rest: list[str] = []
     bag: dict[str, Json] = {}
     for key, value in members.items():
+        if _is_free(key) and type(value) in (str, int):  # as nearly all are
+            rest.append(written(key, value, indent))
+            continue
         if key in ("depth", "segmented") and type(value) is int and value >= 0:
             value = str(value)
         if key == ("size" if of == "image" else "bndbox") and isinstance(value, dict) and _children(value):
@@ -219,6 +227,12 @@ def _said(text: str | None, of: str, indent: str) -> _Said:
     return _Said(
         named, attributes_of(attributes), inside["size"], inside["bndbox"], inside["parts"], "".join(rest), splits
     )
+
+
+@lru_cache(maxsize=1024)
+def _is_free(key: str) -> bool:
+    """Whether a key is an element of its name wherever it stands, if its value is a text or a number."""
+    return is_name(key) and key not in _TAKEN
 
 
 def _children(members: dict[str, Json]) -> bool:
