@@ -25,12 +25,14 @@ from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
 from bboxconv.sources import Opened, at_hand, named, open_sources
 from bboxconv.suggest import did_you_mean
-from bboxconv.workers import at_work, available
+from bboxconv.workers import Workers, at_work, available
 
 
-def run(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Report:
+def run(
+    request: Request, progress: Progress = silent, dataset: Dataset | None = None, workers: Workers | None = None
+) -> Report:
     """Convert: read the sources, convert, write the destination. A data set that a program has at hand can take the
-    place of the sources.
+    place of the sources, and `workers` that of those that the run would start, which are the caller's to close.
 
     Raises UsageError for what the request has wrong, DataError where data is refused (with every diagnostic of the
     run; nothing is written), OutputError where reading or writing fails.
@@ -46,7 +48,7 @@ def run(request: Request, progress: Progress = silent, dataset: Dataset | None =
             io.refuse_existing(Path(request.dst), layout, overwrite=request.overwrite)
         _spare_data(request)
         box = _box_format(request.box) if request.box is not None else None
-        crew = stack.enter_context(at_work(request.jobs or available()))
+        crew = workers or stack.enter_context(at_work(request.jobs or available()))
         opened = open_sources(request, findings, stack, crew, progress) if dataset is None else at_hand(dataset)
         target = _target(writer, opened.header, options, box, layout)
         header = replace(opened.header, box=target.box or opened.header.box)

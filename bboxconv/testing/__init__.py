@@ -14,7 +14,7 @@ import pytest
 # before its import: a failing test then shows both sides
 pytest.register_assert_rewrite("bboxconv.testing.conformance")
 
-from bboxconv.testing.conformance import Broken, FormatConformance  # noqa: E402
-from bboxconv.testing.referencedata import REFERENCES, contents, dataset_of, reference_dataset  # noqa: E402
+from bboxconv.testing.conformance import FormatConformance  # noqa: E402
+from bboxconv.testing.referencedata import REFERENCES, Broken, contents, dataset_of, reference_dataset  # noqa: E402
 
 __all__ = ["REFERENCES", "Broken", "FormatConformance", "contents", "dataset_of", "reference_dataset"]

@@ -11,8 +11,8 @@ a unit of the last of `decimals`, or to 4 ulp where all digits are written.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -28,37 +28,17 @@ from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
 from bboxconv.testing.referencedata import (
     REFERENCES,
+    Broken,
     Row,
     carried_extra,
     contents,
+    count_boxes,
     expected,
     in_batches,
     reference_dataset,
     rows_of,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A source with a fault, and what has to be said of it.
-
-    One file whose path has no folder is the source itself, else the folder that holds the files is.
-    """
-
-    files: Mapping[str, bytes]
-    """Content by path."""
-    code: str
-    where: str
-    """What the place of the fault contains, such as `a.xml:14` or `$.annotations[3].bbox`."""
-
-    def put(self, folder: Path) -> Path:
-        """Write the files below a folder; the source."""
-        for name, content in self.files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        only = next(iter(self.files))
-        return folder / only if len(self.files) == 1 and "/" not in only else folder
+from bboxconv.workers import at_work
 
 
 class FormatConformance:
@@ -167,8 +147,8 @@ class FormatConformance:
         wanted = expected(dataset, self.target(dataset.header))
         report = self.put(dataset, self.destination(tmp_path))
         images = rows_of(dataset)
-        assert (report.read.images, report.read.boxes) == (len(images), _boxes(images))
-        assert (report.images, report.boxes) == (len(wanted.images), _boxes(wanted.images))
+        assert (report.read.images, report.read.boxes) == (len(images), count_boxes(images))
+        assert (report.images, report.boxes) == (len(wanted.images), count_boxes(wanted.images))
         assert dict(report.left_out_images) == dict(+wanted.left_out_images)
         assert dict(report.left_out_boxes) == dict(+wanted.left_out_boxes)
         assert dict(report.lost) == dict(+wanted.lost)
@@ -222,6 +202,18 @@ class FormatConformance:
         assert written[0] == written[1] == written[2]
         one, two = (rows_of(self.get(self.destination(tmp_path / "0"), jobs=jobs)) for jobs in (1, 2))
         assert one == two
+
+    def test_processes_and_memory_do_not_show(self, tmp_path: Path) -> None:
+        """Three processes that may hold nothing in memory write the bytes that one writes."""
+        first, one, three = (self.destination(tmp_path / name) for name in ("first", "one", "three"))
+        self.put(reference_dataset("full"), first)
+        self.get(first)
+        request = Request((str(first),), from_=self.format_name, to=self.format_name, in_=self.read_options)
+        pipeline.run(replace(request, dst=str(one), out=self.options, jobs=1))
+        with at_work(3) as workers:
+            workers.begin()
+            pipeline.run(replace(request, dst=str(three), out=self.options, memory=1), workers=workers)
+        assert contents(one) == contents(three)
 
     # -- refusals
 
@@ -277,7 +269,7 @@ class FormatConformance:
         except DataError as refused:
             assert all(found.places for found in refused.diagnostics if found.severity == "error")
         else:
-            assert _boxes(rows_of(self.get(path))) == report.boxes
+            assert count_boxes(rows_of(self.get(path))) == report.boxes
 
     def test_a_fault_has_a_code_and_a_place(self, tmp_path: Path) -> None:
         """Each broken source is refused with its code and the place of the fault, by the library's `read` too, and
@@ -390,7 +382,3 @@ class FormatConformance:
                     assert (json.loads(read) if name == "extra" else read) == (
                         json.loads(value) if name == "extra" else value
                     )
-
-
-def _boxes(images: Sequence[Row]) -> int:
-    return sum(len(cast("list[Row]", image["objects"] or ())) for image in images)

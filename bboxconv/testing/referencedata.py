@@ -315,6 +315,34 @@ def carried_extra(prefix: str, row: Row, target: Target) -> object:
     return {key.removeprefix(f"{prefix}."): value for key, value in kept.items()} or None
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A source with a fault, and what has to be said of it.
+
+    One file whose path has no folder is the source itself, else the folder that holds the files is.
+    """
+
+    files: Mapping[str, bytes]
+    """Content by path."""
+    code: str
+    where: str
+    """What the place of the fault contains, such as `a.xml:14` or `$.annotations[3].bbox`."""
+
+    def put(self, folder: Path) -> Path:
+        """Write the files below a folder; the source."""
+        for name, content in self.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        only = next(iter(self.files))
+        return folder / only if len(self.files) == 1 and "/" not in only else folder
+
+
+def count_boxes(images: Sequence[Row]) -> int:
+    """How many objects images have together."""
+    return sum(len(cast("list[Row]", image["objects"] or ())) for image in images)
+
+
 def contents(path: Path) -> dict[str, bytes]:
     """The bytes of a file, or of all files of a folder, by their path."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
