@@ -5,12 +5,12 @@ process came first: what is written does not depend on that.
 """
 
 # Strings, not Path: an object for each of 100,000 files costs as much as writing the file.
-# ruff: noqa: PTH103
+# ruff: noqa: PTH103, PTH116
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,17 +76,17 @@ def settle(batches: Sequence[Files], folder: str, suffix: str) -> list[Clash]:
         return []
     places = {key: batches[key[0]].places[key[1]].as_py() for key in lost}
     inside = {key: _file_above(place, suffix, folder) for key, place in places.items()}
-    wanted = {place.lower() for place in places.values()} | {above.lower() for above in inside.values() if above}
-    groups: dict[str, list[Key]] = {}
-    for number, files in enumerate(batches):
-        rows = pc.is_in(pc.utf8_lower(files.places), pa.array(sorted(wanted), pa.string()))
-        for row in np.flatnonzero(rows.to_numpy(zero_copy_only=False)).tolist():
-            groups.setdefault(files.places[row].as_py().lower(), []).append((number, row))
-    found: list[Clash] = []
     for key, above in inside.items():
         if above:  # it stands below a file: the file gives way
             Path(folder, above + suffix).unlink(missing_ok=True)
             Path(folder, places[key] + suffix).parent.mkdir(parents=True, exist_ok=True)
+    wanted = pa.array(sorted({*places.values(), *filter(None, inside.values())}), pa.string())
+    groups: dict[Hashable, list[Key]] = {}
+    for number, files in enumerate(batches):
+        rows = pc.is_in(pc.utf8_lower(files.places), pc.utf8_lower(wanted))  # by Arrow alone: Python folds others
+        for row in np.flatnonzero(rows.to_numpy(zero_copy_only=False)).tolist():
+            groups.setdefault(_identity(f"{folder}/{files.places[row].as_py()}{suffix}"), []).append((number, row))
+    found: list[Clash] = []
     for first, *others in groups.values():
         place = batches[first[0]].places[first[1]].as_py()
         if Path(folder, place + suffix).is_dir():
@@ -101,6 +101,15 @@ def settle(batches: Sequence[Files], folder: str, suffix: str) -> list[Clash]:
             back = first if key == had else None
             found.append(Clash(key, _name(batches, key), own, _name(batches, first), back))
     return found
+
+
+def _identity(path: str) -> Hashable:
+    """What is equal for two paths of one file: whether case makes them differ is the file system's to say."""
+    try:
+        found = os.stat(path)
+    except OSError:  # not there, as its folder was a file
+        return path
+    return found.st_dev, found.st_ino
 
 
 def _name(batches: Sequence[Files], key: Key) -> str:

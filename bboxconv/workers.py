@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -144,9 +145,14 @@ def warm() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
-    from multiprocessing import forkserver  # noqa: PLC0415 - there is none on Windows
+    from multiprocessing import forkserver, resource_tracker  # noqa: PLC0415 - there are none on Windows
 
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # first: it would let the signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what is started now never sees Ctrl-C
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
@@ -154,12 +160,24 @@ def _settle_in() -> None:
     """Ctrl-C reaches every process of a terminal; the one that was started by hand decides what becomes of it,
     workers end with the pool. A worker is one of several, and uses one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()
     with suppress(ImportError):
         import pyarrow as pa  # noqa: PLC0415 - loaded in every worker, not by who imports this module
 
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that wants its results is gone: killed, it cannot say so, and each worker holds
+    the queue of the others open."""
+    from multiprocessing import parent_process  # noqa: PLC0415 - loaded in every worker
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def own_process() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +68,21 @@ def test_one_job_never_starts_a_process() -> None:
     with at_work(1) as workers:
         workers.begin()
         assert set(workers.run(process, range(3))) == {os.getpid()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_workers_end_when_their_parent_is_killed() -> None:
+    """A run that is killed outright leaves no process: the pipe that all of them hold comes to its end."""
+    script = """
+import os, signal
+from bboxconv.workers import at_work
+with at_work(2) as workers:
+    workers.begin()
+    list(workers.run(abs, range(4)))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+        assert run.wait(timeout=60) == -signal.SIGKILL
+        assert run.stdout is not None
+        assert select.select([run.stdout], [], [], 20)[0]
+        assert run.stdout.read() == b""

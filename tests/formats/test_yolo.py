@@ -841,6 +841,22 @@ def test_clash(tmp_path: Path) -> None:
     assert places(context, "file-clash") == ["a.jpg and a.png: labels/train/a.txt", "a.jpg and a: labels/train/a.txt"]
 
 
+@pytest.mark.parametrize("stem", ["\u0130", "\u0391\u03a3"])
+def test_clash_of_names_whose_lower_case_is_special(tmp_path: Path, stem: str) -> None:
+    """A clash is told for names that tools bring to lower case in different ways."""
+    _, context = write(tmp_path, [(f"{stem}.jpg", None, [BOX]), (f"{stem}.png", None, [])])
+    assert places(context, "file-clash") == [f"{stem}.jpg and {stem}.png: labels/{stem}.txt"]
+
+
+def test_clash_beside_a_name_of_other_case(tmp_path: Path) -> None:
+    """Names that differ in case alone are files of their own where the file system says so: neither is a fault."""
+    (tmp_path / "probe").touch()
+    if (tmp_path / "PROBE").exists():
+        pytest.skip("the file system makes no difference of case")
+    _, context = write(tmp_path, [("A.jpg", None, [BOX]), ("a.jpg", None, [BOX]), ("a.png", None, [])])
+    assert places(context, "file-clash") == ["a.jpg and a.png: labels/a.txt"]
+
+
 def test_folder_and_file_clash(tmp_path: Path) -> None:
     """A label file that would be a folder of another image is a clash, and gives way to it, whichever comes first."""
     written, context = write(
