@@ -233,7 +233,7 @@ class Encoding:
     shelf: Shelf = field(default_factory=Shelf)
     """Where to leave what is large."""
     first: int = 0
-    """The number of its first image, counted as images are read: numbers rise, with gaps where some were left out."""
+    """The number of its first image, as images are read: where some were left out before, it is less in the end."""
 
 
 Encoder: TypeAlias = Callable[[pa.RecordBatch, Encoding], P]

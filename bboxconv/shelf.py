@@ -44,7 +44,10 @@ class Left:
             return self.data
         file = os.open(self.path, os.O_RDONLY)
         try:
-            return os.pread(file, self.size, self.start)
+            data = os.pread(file, self.size, self.start)
+            while len(data) < self.size:  # the system reads 2 GiB at a time
+                data += os.pread(file, self.size - len(data), self.start + len(data))
+            return data
         finally:
             os.close(file)
 
@@ -66,11 +69,13 @@ class Shelf:
     """Where a task leaves bytes: in the file at `path`, or where that is empty in its result."""
 
     path: str = ""
+    folder: str = ""
+    """Where the file is, for messages."""
     owner: object = field(default=None, compare=False, repr=False)
     """What keeps the file open; it is not sent."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Shelf, (self.path,))
+        return (Shelf, (self.path, self.folder))
 
     def leave(self, texts: Sequence[Buffer]) -> list[Left]:
         """Leave each of these. Raises OutputError where the file cannot take them."""
@@ -83,7 +88,7 @@ class Shelf:
             finally:
                 os.close(file)
         except OSError as error:
-            raise _full(error) from error
+            raise _full(error, self.folder) from error
 
     def _append(self, file: int, text: Buffer) -> Left:
         written = os.write(file, text)
@@ -101,6 +106,7 @@ class Unnamed:
     """A file without a name that this process has opened."""
 
     file: FileIO
+    folder: str
 
     @classmethod
     def open(cls) -> Unnamed:
@@ -108,8 +114,8 @@ class Unnamed:
         try:
             file: FileIO = tempfile.TemporaryFile(prefix="bboxconv-", buffering=0)  # noqa: SIM115
         except OSError as error:
-            raise _full(error) from error
-        unnamed = cls(file)
+            raise _full(error, _folder()) from error
+        unnamed = cls(file, _folder())
         weakref.finalize(unnamed, file.close)
         return unnamed
 
@@ -118,23 +124,27 @@ class Unnamed:
         """The shelf that this file is, for all processes of the machine; one that holds nothing where that cannot
         be."""
         path = f"/proc/{os.getpid()}/fd/{self.file.fileno()}"
-        return Shelf(path, self) if os.access(path, os.W_OK) else Shelf()
+        return Shelf(path, self.folder, self) if os.access(path, os.W_OK) else Shelf()
 
     @property
     def own_shelf(self) -> Shelf:
         """The shelf that this file is for this process."""
-        return self.shelf if self.shelf.path else Shelf(f"/dev/fd/{self.file.fileno()}", self)
+        return self.shelf if self.shelf.path else Shelf(f"/dev/fd/{self.file.fileno()}", self.folder, self)
 
     def clear(self) -> None:
         """Forget all that was left."""
         self.file.truncate(0)
 
 
-def _full(error: OSError) -> OutputError:
+def _folder() -> str:
+    return tempfile.gettempdir() if tempfile.tempdir is None else str(tempfile.tempdir)
+
+
+def _full(error: OSError, folder: str) -> OutputError:
     return OutputError.of(
         "spill-failed",
         f"cannot hold data back on disk: {error.strerror or error}",
-        where=tempfile.gettempdir() if tempfile.tempdir is None else tempfile.tempdir,
+        where=folder,
         hint="TMPDIR names another folder",
     )
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import bboxconv
@@ -79,3 +80,19 @@ def test_pandas_is_there_for_who_asks(tmp_path: Path) -> None:
         "assert type(frame).__module__.startswith('pandas') and len(frame) == 30"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 100])
+def test_rows_number_the_images_that_are_written(size: int, tmp_path: Path) -> None:
+    """In Parquet of one row a box images are numbered from 0 without a gap, whatever is left out and in whatever
+    batches."""
+    source = tmp_path / "a.json"
+    held = [row for row in LARGE["annotations"] if row["image_id"] % 2 == 0]
+    source.write_text(json.dumps({**LARGE, "annotations": held}), encoding="utf-8")
+    out = tmp_path / "a.parquet"
+    bboxconv.convert(source, out, out={"layout": "boxes"}, drop_empty=True, batch_size=size)
+    table = pq.read_table(out)
+    assert list(dict.fromkeys(table["image"].to_pylist())) == list(range(150))
+    images = dict(zip(table["image"].to_pylist(), table["file_name"].to_pylist(), strict=True))
+    assert [images[number] for number in range(150)] == [f"{2 * number}.jpg" for number in range(150)]
+    assert [len(image["objects"]) for image in bboxconv.read(out).to_table().to_pylist()] == [10] * 150

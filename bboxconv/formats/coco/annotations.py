@@ -93,7 +93,8 @@ def annotations_reader(shelf: Shelf, divide: Shared[Divide] | None) -> ArrayRead
 def _leave_block(shelf: Shelf, divide: Shared[Divide] | None, part: Part) -> Block:
     given = len(part.batch) - part.batch.column("bbox").null_count
     batch, faults = _complete(part.batch)
-    found = Block(part.count, (), given, "caption" in part.keys, (*part.faults, *faults))
+    captions = "caption" in part.keys and pc.any(pc.match_substring(part.batch.column("extra"), '"caption":')).as_py()
+    found = Block(part.count, (), given, bool(captions), (*part.faults, *faults))
     if divide is None:
         return replace(found, pieces=tuple((-1, slip) for slip in leave([batch], shelf)))
     return _divide(found, batch, shelf, divide.get())
@@ -263,7 +264,7 @@ class RepeatedIds:
         rounds = -(-sum(slip.rows for slip in self.ids) // _AT_ONCE)
         found: list[int] = []
         for turn in range(rounds):
-            columns = [slip.load().column("id").to_numpy() for slip in self.ids]
+            columns = (slip.load().column("id").to_numpy() for slip in self.ids)
             found += repeated([ids[ids % rounds == turn] if rounds > 1 else ids for ids in columns])
         for number in sorted(found):
             message = "an annotation id occurs more than once; all are kept"

@@ -7,7 +7,7 @@ blocks are read. Else they are held as they come and divided once the images are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +110,7 @@ class _Pass:
         for number in self.untold:
             for fault in self.blocks[number].faults:
                 fault.report(self.context.findings, self.array, self.firsts[number])
+            self.blocks[number] = replace(self.blocks[number], faults=())
         self.untold.clear()
 
     def divide_all(self) -> None:

@@ -8,8 +8,7 @@ columns too. Policies:
   nulls in it.
 - `layout=boxes`: one row for each box, with the columns of its image beside it; the numbers stand under the names of
   their format (x y w h, x1 y1 x2 y2, cx cy w h). An image without objects keeps one row, in which `object` is false.
-  `image` numbers the images as they were read, from 0, with gaps where some were left out. Rows of one stand
-  together. `category` is the class name,
+  `image` numbers the images from 0, and the rows of one stand together. `category` is the class name,
   `category_index` its place in the header (which is what is read back), `category_id` the source's id.
 - JSON text is a plain string column with the metadata `content` = `json`. As Arrow's JSON extension type it would be
   no text to Polars, whose older versions refuse the file.

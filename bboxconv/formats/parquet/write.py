@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bboxconv import headerjson, jsontext, schema
@@ -33,6 +34,9 @@ class RowGroup:
 
     columns: Left
     footer: bytes
+    images: int
+    first: int
+    """The number of the first image, as far as the encoder knew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Rows:
 
     images: int
     slip: Slip
+    first: int
+    """As in `RowGroup`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,10 @@ class GroupEncoder:
         """A row group, or where it would be less than half as large as others, its rows."""
         rows = _four_nulls(batch) if self.images else box_rows(batch, self.header, encoding.first)
         if 2 * len(batch) < self.size:
-            return Rows(len(batch), leave([rows], encoding.shelf)[0])
-        return self.encoded(pa.Table.from_batches([rows]), encoding.shelf)
+            return Rows(len(batch), leave([rows], encoding.shelf)[0], encoding.first)
+        return self.encoded(pa.Table.from_batches([rows]), len(batch), encoding.first, encoding.shelf)
 
-    def encoded(self, rows: pa.Table, shelf: Shelf) -> RowGroup:
+    def encoded(self, rows: pa.Table, images: int, first: int, shelf: Shelf) -> RowGroup:
         """Rows as a row group."""
         sink = pa.BufferOutputStream()
         with pq.ParquetWriter(
@@ -75,7 +81,24 @@ class GroupEncoder:
         ) as writer:
             writer.write_table(rows, row_group_size=len(rows))
         columns, footer = cut(memoryview(sink.getvalue()))
-        return RowGroup(shelf.leave([columns])[0], footer)
+        return RowGroup(shelf.leave([columns])[0], footer, images, first)
+
+    def renumbered(self, rows: pa.Table, by: int) -> pa.Table:
+        """Rows of images whose number is another: some before them were left out."""
+        at = rows.schema.get_field_index("image")
+        return rows.set_column(at, "image", pc.add(rows.column(at), by)) if by and not self.images else rows
+
+    def at(self, piece: RowGroup, first: int) -> RowGroup:
+        """A row group whose first image has that number."""
+        if self.images or piece.first == first:
+            return piece
+        rows = self.renumbered(pq.read_table(pa.BufferReader(as_file(piece))), first - piece.first)
+        return self.encoded(rows, piece.images, first, Shelf())
+
+
+def as_file(group: RowGroup) -> bytes:
+    """A row group as a file."""
+    return b"".join([MAGIC, group.columns.read(), group.footer, len(group.footer).to_bytes(4, "little"), MAGIC])
 
 
 def group_encoder(header: Header, layout: str, size: int) -> GroupEncoder:
@@ -107,20 +130,28 @@ def write_file(header: Header, layout: str, pieces: Iterable[RowGroup | Rows], o
 
 
 def _groups(pieces: Iterable[RowGroup | Rows], encode: GroupEncoder) -> Iterator[RowGroup]:
-    """The row groups in order; rows of few images are joined to groups."""
-    held: list[pa.RecordBatch] = []
-    images = 0
+    """The row groups in order; rows of few images are joined to groups. Images are numbered on."""
+    held: list[pa.Table] = []
+    number = images = 0
+
+    def joined() -> RowGroup:
+        rows = pa.concat_tables(held).combine_chunks()
+        held.clear()
+        return encode.encoded(rows, images, number - images, Shelf())
+
     for piece in pieces:
         if held and (isinstance(piece, RowGroup) or images + piece.images > encode.size):
-            yield encode.encoded(pa.Table.from_batches(held).combine_chunks(), Shelf())
-            held, images = [], 0
+            yield joined()
+            images = 0
         if isinstance(piece, RowGroup):
-            yield piece
+            yield encode.at(piece, number)
         elif piece.images:
-            held.append(piece.slip.load())
+            rows = pa.Table.from_batches([piece.slip.load()])
+            held.append(encode.renumbered(rows, number - piece.first))
             images += piece.images
+        number += piece.images
     if held:
-        yield encode.encoded(pa.Table.from_batches(held).combine_chunks(), Shelf())
+        yield joined()
 
 
 def _four_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
