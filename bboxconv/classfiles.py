@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from bboxconv.errors import UsageError
 from bboxconv.io import base_suffix, given_file, open_input
@@ -171,6 +170,8 @@ def _text(path: Path) -> str:
 
 
 def _yaml(text: str, path: Path, code: str) -> object:
+    import yaml  # noqa: PLC0415 - 30 ms that few runs need
+
     try:
         value: object = yaml.load(text, Loader=yaml.BaseLoader)  # BaseLoader keeps every scalar as written
     except yaml.YAMLError as error:

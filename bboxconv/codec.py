@@ -245,7 +245,7 @@ class Encodes(Writes, Protocol[P]):
     """A format that writes on all cores: batches are encoded where they were read, and then assembled in order."""
 
     def encoder(self, header: Header, out: Path, context: WriteContext) -> Encoder[P]:
-        """What encodes batches, for the staged path `out`."""
+        """What encodes batches, for the staged path `out`. It is kept until all is assembled."""
         ...
 
     def assemble(self, header: Header, pieces: Iterable[P], out: Path, context: WriteContext) -> Written:

@@ -70,7 +70,8 @@ def run(
             if request.dry_run:
                 return _used_up(encoded(flow, target, account, _discard), Written())
             if isinstance(writer, Encodes):
-                pieces = encoded(flow, target, account, writer.encoder(header, stage, context))
+                encode = writer.encoder(header, stage, context)  # lives until all is assembled: its shelf is its own
+                pieces = encoded(flow, target, account, encode)
                 return _used_up(pieces, writer.assemble(header, pieces, stage, context))
             batches = stream(flow, target, account)
             return _used_up(batches, writer.write(header, batches, stage, context))

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import FileIO
+from pathlib import Path
 from typing import IO, Generic, TypeVar
 
 from bboxconv.errors import OutputError
@@ -109,13 +110,14 @@ class Unnamed:
     folder: str
 
     @classmethod
-    def open(cls) -> Unnamed:
-        """Raises OutputError where the folder for temporary files cannot take one."""
+    def open(cls, folder: Path | None = None) -> Unnamed:
+        """In that folder, or the one for temporary files. Raises OutputError where it cannot take one."""
+        place = str(folder) if folder is not None else _folder()
         try:
-            file: FileIO = tempfile.TemporaryFile(prefix="bboxconv-", buffering=0)  # noqa: SIM115
+            file: FileIO = tempfile.TemporaryFile(prefix="bboxconv-", buffering=0, dir=place)  # noqa: SIM115
         except OSError as error:
-            raise _full(error, _folder()) from error
-        unnamed = cls(file, _folder())
+            raise _full(error, place) from error
+        unnamed = cls(file, place)
         weakref.finalize(unnamed, file.close)
         return unnamed
 

@@ -51,6 +51,7 @@ from bboxconv.formats.coco.text import Kind, Texts
 from bboxconv.formats.coco.write import write_coco
 from bboxconv.io import base_suffix, listing
 from bboxconv.schema import Dataset, Header
+from bboxconv.shelf import Unnamed
 from bboxconv.splits import SPLIT_NAMES
 
 HEADER = Option("header", "", "a COCO file with the images and categories that a list of results speaks of")
@@ -144,7 +145,8 @@ def target(header: Header, options: Options) -> Target:
 
 def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[Texts]:
     """The text of the images and annotations of a batch, but for ids that are still to be found."""
-    return Kind.of(header, by_split=out.is_dir()).encode
+    shelf = Unnamed.open(out if out.is_dir() else out.parent).shelf
+    return Kind.of(header, shelf, by_split=out.is_dir()).encode
 
 
 def assemble(header: Header, pieces: Iterable[Texts], out: Path, context: WriteContext) -> Written:

@@ -78,21 +78,23 @@ class Kind:
     box: BoxFormat
     category_ids: pa.StringArray
     by_split: bool
+    shelf: Shelf
+    """Where text stays until all of it is there."""
 
     @classmethod
-    def of(cls, header: Header, *, by_split: bool) -> Kind:
+    def of(cls, header: Header, shelf: Shelf, *, by_split: bool) -> Kind:
         """For a header; `by_split`: every split has a document of its own."""
-        return cls(header.box, category_ids(header.categories, Counter()), by_split)
+        return cls(header.box, category_ids(header.categories, Counter()), by_split, shelf)
 
     def encode(self, batch: pa.RecordBatch, encoding: Encoding) -> Texts:
         """The text of a batch, on a shelf."""
         found: list[Piece] = []
         for part in schema.pieces(batch, AT_ONCE):
             if not self.by_split:
-                found.append(self._piece(part, None, encoding.shelf))
+                found.append(self._piece(part, None, self.shelf))
                 continue
             parts = ((split or None, schema.keep_images(part, mask)) for split, mask in schema.by_split(part))
-            found += [self._piece(images, split, encoding.shelf) for split, images in parts]
+            found += [self._piece(images, split, self.shelf) for split, images in parts]
         return tuple(found)
 
     def _piece(self, batch: pa.RecordBatch, split: str | None, shelf: Shelf) -> Piece:

@@ -1,19 +1,15 @@
-"""Writing COCO documents: images as they come, annotations held in an unnamed file until the images are through.
-
-Ids that the source lacks are numbered from behind the largest that it has, which is known at the end alone: from the
-first piece that lacks one, the pieces of that document are held.
+"""Writing COCO documents: the text of images and annotations stays in an unnamed file, where it was encoded, until all
+of it is there: images stand first, and ids that the source lacks are numbered from behind the largest that it has.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -63,6 +59,9 @@ def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: Writ
     return Written({name: count for name, count in filled.items() if count})
 
 
+_NONE = np.zeros(0, np.int64)
+
+
 @dataclass(slots=True)
 class _Ids:
     """The ids of one kind that a document has: the next free one, and all of them."""
@@ -94,65 +93,61 @@ class _Ids:
 
 @dataclass(slots=True)
 class _Document:
-    """One file being written: images as they come, annotations held until these are through; from the first piece on
-    that lacks an id everything is held."""
+    """One file being written: its pieces are collected, and written once all ids are known."""
 
     path: Path
     file: BinaryIO
-    held: IO[bytes]
-    shelf: Unnamed
-    waiting: list[Piece] = field(default_factory=list)
+    kept: Unnamed
+    pieces: list[Piece] = field(default_factory=list)
     image_ids: _Ids = field(default_factory=lambda: _Ids("image.id"))
     annotation_ids: _Ids = field(default_factory=lambda: _Ids("object.id"))
-    images: int = 0
-    annotations: int = 0
 
     @classmethod
     def begin(cls, path: Path, head: bytes) -> _Document:
         file = open_output(path)
         file.write(head)
-        return cls(path, file, tempfile.TemporaryFile(dir=path.parent), Unnamed.open())
+        return cls(path, file, Unnamed.open(path.parent))
 
     def take(self, piece: Piece) -> None:
         self.image_ids.meet(piece.images, keep=True)
         self.annotation_ids.meet(piece.annotations, keep=False)
-        if self.waiting or piece.images.rest is not None or piece.annotations.rest is not None:
-            self.waiting.append(
-                replace(piece, images=self._kept(piece.images), annotations=self._kept(piece.annotations))
-            )
-        else:
-            self._put(piece)
+        self.pieces.append(replace(piece, images=self._light(piece.images), annotations=self._light(piece.annotations)))
 
-    def _kept(self, rows: Rows) -> Rows:
-        """Rows whose text stays where it is."""
-        text, rest, shelf = rows.text, rows.rest, self.shelf.own_shelf
-        return replace(
-            rows,
-            text=None if text is None else shelf.leave([text.read()])[0],
-            rest=None if rest is None else leave([rest.load()], shelf)[0],
-        )
+    def _light(self, rows: Rows) -> Rows:
+        """Rows without what is in memory."""
+        text, rest = rows.text, rows.rest
+        if text is not None and text.data is not None:
+            text = self.kept.own_shelf.leave([text.data])[0]
+        if rest is not None and rest.left is None:
+            rest = leave([rest.load()], self.kept.own_shelf)[0]
+        return replace(rows, numbers=_NONE, others=(), text=text, rest=rest)
 
-    def _put(self, piece: Piece) -> None:
-        """Write the images of a piece, hold its annotations."""
-        ids = None if piece.image_ids is None else self.image_ids.completed(piece.image_ids)
-        self._write(self.file, piece.images, self.images, ids, None)
-        self.images += piece.images.count
-        self._write(self.held, piece.annotations, self.annotations, None, ids)
-        self.annotations += piece.annotations.count
+    def end(self, findings: Findings) -> None:
+        """Write all images and all annotations, and close the document."""
+        images = annotations = 0
+        found: list[pa.StringArray | None] = []
+        for piece in self.pieces:
+            found.append(None if piece.image_ids is None else self.image_ids.completed(piece.image_ids))
+            self._write(piece.images, images, found[-1], None)
+            images += piece.images.count
+        self.file.write(b'\n],\n"annotations": [')
+        for piece, image_ids in zip(self.pieces, found, strict=True):
+            self._write(piece.annotations, annotations, None, image_ids)
+            annotations += piece.annotations.count
+        self.file.write(b"\n]}\n")
+        self.file.close()
+        _refuse_duplicates(self.image_ids, self.path.name, findings)
 
-    def _write(
-        self,
-        file: IO[bytes],
-        rows: Rows,
-        before: int,
-        ids: pa.StringArray | None,
-        image_ids: pa.StringArray | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file, however the run ends."""
+        self.file.close()
+
+    def _write(self, rows: Rows, before: int, ids: pa.StringArray | None, image_ids: pa.StringArray | None) -> None:
         """Write rows behind `before` others; `ids`: their own, where they are known; `image_ids`: those of the images
         of the batch."""
         skip = 1 if not before else 0  # no comma before the first
         if rows.text is not None:
-            rows.text.copy_to(file, skip if rows.count else 0)
+            rows.text.copy_to(self.file, skip if rows.count else 0)
         elif rows.rest is not None and rows.count:
             batch = rows.rest.load()
             own = self.annotation_ids.completed(batch.column("id")) if ids is None else ids
@@ -161,23 +156,7 @@ class _Document:
                 assert image_ids is not None
                 image = (',"image_id":', image_ids.take(batch.column("image")))
             lines = pc.binary_join_element_wise(',\n{"id":', own, *image, batch.column("rest"), "")
-            file.write(jsontext.joined(lines)[skip:])
-
-    def end(self, findings: Findings) -> None:
-        """Write what was held, append the annotations and close the document."""
-        for piece in self.waiting:
-            self._put(piece)
-        self.file.write(b'\n],\n"annotations": [')
-        self.held.seek(0)
-        shutil.copyfileobj(self.held, self.file, 1 << 20)
-        self.file.write(b"\n]}\n")
-        self.file.close()
-        _refuse_duplicates(self.image_ids, self.path.name, findings)
-
-    def close(self) -> None:
-        """Let go of the files, however the run ends."""
-        self.held.close()
-        self.file.close()
+            self.file.write(jsontext.joined(lines)[skip:])
 
 
 def _head(header: Header, category_ids: pa.StringArray) -> bytes:

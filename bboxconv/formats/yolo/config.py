@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from bboxconv.errors import DataError, Findings, printable
 from bboxconv.io import listing
 from bboxconv.splits import SPLIT_NAMES
@@ -23,7 +21,6 @@ NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "predefined_classes.t
 MOST_CLASSES = 1 << 16
 _KNOWN = frozenset({*SPLIT_NAMES, "path", "names", "nc"})
 _DRIVE = re.compile(r"[A-Za-z]:")
-_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 Plain = str | list["Plain"] | dict[str, "Plain"]
 
@@ -106,16 +103,19 @@ def load_config(path: Path, shown: str, findings: Findings) -> Config:
 
 
 def _load(path: Path, shown: str) -> dict[str, Plain]:
+    import yaml  # noqa: PLC0415 - every format is loaded to know what a source is, and few sources have YAML
+
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         text = path.read_bytes().decode("utf-8-sig")
         scalars: set[str] = set()
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in yaml.parse(text, Loader=loader):
             if isinstance(event, yaml.ScalarEvent) and event.anchor:
                 scalars.add(event.anchor)
             elif isinstance(event, yaml.AliasEvent) and event.anchor not in scalars:
                 line = f":{event.start_mark.line + 1}" if event.start_mark else ""
                 raise DataError.of("bad-yaml", "an alias of a list or mapping is not read", where=f"{shown}{line}")
-        document = yaml.load(text, Loader=_LOADER)
+        document = yaml.load(text, Loader=loader)
     except UnicodeDecodeError as error:
         raise DataError.of("bad-encoding", "the file is not UTF-8", where=shown) from error
     except (yaml.YAMLError, RecursionError, TypeError) as error:

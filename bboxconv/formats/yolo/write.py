@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding, WriteContext
@@ -251,6 +250,8 @@ def _write_config(header: Header, style: Style, state: _State, out: Path) -> Non
         if style.task != "pose":
             document.pop("kpt_shape", None)
     document["names"] = dict(enumerate(names))
+    import yaml  # noqa: PLC0415 - as in config
+
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1 << 30)
     Path(out, "data.yaml").write_text(text, encoding="utf-8", newline="\n")
 
