@@ -23,6 +23,8 @@ T = TypeVar("T")
 Buffer = bytes | memoryview
 
 _CHUNK = 1 << 20
+_FILES = 8
+"""Files of a shelf that processes use at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +74,30 @@ class Shelf:
     path: str = ""
     folder: str = ""
     """Where the file is, for messages."""
+    others: tuple[str, ...] = ()
+    """Further files: processes that append to one wait for each other."""
     owner: object = field(default=None, compare=False, repr=False)
-    """What keeps the file open; it is not sent."""
+    """What keeps the files open; it is not sent."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Shelf, (self.path, self.folder))
+        return (Shelf, (self.path, self.folder, self.others))
 
     def leave(self, texts: Sequence[Buffer]) -> list[Left]:
         """Leave each of these. Raises OutputError where the file cannot take them."""
         if not self.path:
             return [Left(len(text), text) for text in texts]
         try:
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND)  # several processes may be at it
+            paths = (self.path, *self.others)
+            path = paths[os.getpid() % len(paths)]
+            file = os.open(path, os.O_WRONLY | os.O_APPEND)  # several processes may be at it
             try:
-                return [self._append(file, text) for text in texts]
+                return [self._append(file, path, text) for text in texts]
             finally:
                 os.close(file)
         except OSError as error:
             raise _full(error, self.folder) from error
 
-    def _append(self, file: int, text: Buffer) -> Left:
+    def _append(self, file: int, path: str, text: Buffer) -> Left:
         written = os.write(file, text)
         end = os.lseek(file, 0, os.SEEK_CUR)
         while written < len(text):  # more than 2 GiB, or a full disk, which the next call tells
@@ -99,43 +105,50 @@ class Shelf:
             if os.lseek(file, 0, os.SEEK_CUR) != end + more:
                 raise OSError(0, "another process wrote in between")
             end, written = end + more, written + more
-        return Left(len(text), None, self.path, end - written, self.owner)
+        return Left(len(text), None, path, end - written, self.owner)
 
 
 @dataclass(slots=True, weakref_slot=True)
 class Unnamed:
-    """A file without a name that this process has opened."""
+    """Files without a name that this process has opened."""
 
-    file: FileIO
+    files: tuple[FileIO, ...]
     folder: str
 
     @classmethod
-    def open(cls, folder: Path | None = None) -> Unnamed:
-        """In that folder, or the one for temporary files. Raises OutputError where it cannot take one."""
+    def open(cls, folder: Path | None = None, *, shared: bool = False) -> Unnamed:
+        """In that folder, or the one for temporary files; one file, or several where processes write at the same
+        time. Raises OutputError where the folder cannot take one."""
         place = str(folder) if folder is not None else _folder()
         try:
-            file: FileIO = tempfile.TemporaryFile(prefix="bboxconv-", buffering=0, dir=place)  # noqa: SIM115
+            files = tuple(
+                tempfile.TemporaryFile(prefix="bboxconv-", buffering=0, dir=place)  # noqa: SIM115
+                for _ in range(_FILES if shared else 1)
+            )
         except OSError as error:
             raise _full(error, place) from error
-        unnamed = cls(file, place)
-        weakref.finalize(unnamed, file.close)
+        unnamed = cls(files, place)
+        for file in files:
+            weakref.finalize(unnamed, file.close)
         return unnamed
 
     @property
     def shelf(self) -> Shelf:
-        """The shelf that this file is, for all processes of the machine; one that holds nothing where that cannot
+        """The shelf that the files are, for all processes of the machine; one that holds nothing where that cannot
         be."""
-        path = f"/proc/{os.getpid()}/fd/{self.file.fileno()}"
-        return Shelf(path, self.folder, self) if os.access(path, os.W_OK) else Shelf()
+        path, *others = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in self.files]
+        return Shelf(path, self.folder, tuple(others), self) if os.access(path, os.W_OK) else Shelf()
 
     @property
     def own_shelf(self) -> Shelf:
-        """The shelf that this file is for this process."""
-        return self.shelf if self.shelf.path else Shelf(f"/dev/fd/{self.file.fileno()}", self.folder, self)
+        """The shelf that the first file is for this process."""
+        own = Shelf(f"/dev/fd/{self.files[0].fileno()}", self.folder, (), self)
+        return self.shelf if self.shelf.path else own
 
     def clear(self) -> None:
         """Forget all that was left."""
-        self.file.truncate(0)
+        for file in self.files:
+            file.truncate(0)
 
 
 def _folder() -> str:

@@ -77,11 +77,11 @@ class Spool:
 
     def shelf(self, *, apart: bool) -> Shelf:
         """Where tasks leave batches, whether they run in this process or `apart` from it."""
-        return self._open().shelf if apart else Shelf()
+        return self._open(shared=True).shelf if apart else Shelf()
 
-    def _open(self) -> Unnamed:
+    def _open(self, *, shared: bool = False) -> Unnamed:
         if self._file is None:
-            self._file = Unnamed.open()
+            self._file = Unnamed.open(shared=shared)
         return self._file
 
 

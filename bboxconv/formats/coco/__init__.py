@@ -145,7 +145,7 @@ def target(header: Header, options: Options) -> Target:
 
 def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[Texts]:
     """The text of the images and annotations of a batch, but for ids that are still to be found."""
-    shelf = Unnamed.open(out if out.is_dir() else out.parent).shelf
+    shelf = Unnamed.open(out if out.is_dir() else out.parent, shared=True).shelf
     return Kind.of(header, shelf, by_split=out.is_dir()).encode
 
 
