@@ -97,7 +97,9 @@ def width_of(images: int, expected: int, step: int) -> int:
     that many images have more rows than a partition should."""
     parts = max(1, min(MOST, -(-expected // PARTITION)))
     width = max(1, -(-images // parts))
-    return -(-width // step) * step if parts == 1 or 2 * width > step else width
+    if parts == 1:
+        return -(-width // step) * step
+    return max(1, width // step) * step if 2 * width > step else width
 
 
 def divided(batch: pa.RecordBatch, image: NDArray[np.int64], width: int) -> Iterator[tuple[int, pa.RecordBatch]]:
