@@ -44,8 +44,8 @@ ANNOTATION_FIELDS = (
 POLYGONS = msgspec.json.Decoder(list[list[float]])
 LARGEST = 1e150
 """Beyond this the width or area of an extent would be infinite."""
-_AT_ONCE = 4_000_000
-"""Ids that are compared at once: 32 MB of them."""
+_AT_ONCE = 1_000_000
+"""Ids that are compared at once: 8 MB of them."""
 
 
 @dataclass(frozen=True, slots=True)
