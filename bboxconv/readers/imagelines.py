@@ -25,6 +25,7 @@ from bboxconv.schema import SHAPES, Shape
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Number = float | None
 NULL = msgspec.Raw(b"null")
 
@@ -56,8 +57,8 @@ class ImageLine(msgspec.Struct, forbid_unknown_fields=True, rename={"file_name":
     type: Literal["image"] = "image"
     file_name: str | None = None
     id: Int64 | None = None
-    width: Int32 | None = None
-    height: Int32 | None = None
+    width: Size | None = None
+    height: Size | None = None
     split: str | None = None
     video: str | None = None
     frame: Int32 | None = None
@@ -111,6 +112,9 @@ _OTHER_IMAGE_KEYS = {"file_name": "file"}
 _OTHER_OBJECT_KEYS = {"label": "category", "class": "category", "class_name": "category", "box": "bbox"}
 _STRICT = frozenset({"type", "id", "track_id", "category", "file_name", "split", "video", "shape"})
 """Where text is not taken for a number or null: `"7"` is no id, and a file may be called `null`."""
+_IDS = frozenset({"id", "track_id"})
+_SIZES = frozenset({"width", "height"})
+"""As for ids, a number that the column cannot hold is kept in `extra`: some write 0 for a size that they do not know."""
 _LEVELS = frozenset({"truncated", "occluded"})
 _FLAGS = {b"true": b"1", b"false": b"0"}
 _NO_BOX = (np.nan,) * 4
@@ -204,7 +208,7 @@ def _attributes(parts: Mapping[str, msgspec.Raw], keys: Keys, where: str) -> dic
             try:
                 values[name] = decoder.decode(_FLAGS.get(text, text) if name in _LEVELS else text)
             except msgspec.ValidationError as error:
-                if name not in ("id", "track_id"):
+                if name not in _IDS and not (name in _SIZES and text.lstrip(b"-").isdigit()):
                     raise _BadValueError(f"{where}.{key}: {error}") from error
                 extra[key] = text.decode()
     values["extra"] = _added(given, extra)
