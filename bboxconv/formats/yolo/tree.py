@@ -45,6 +45,8 @@ _OTHER = re.compile(
     re.M | re.I,
 )
 _ASSUMED = ".jpg"
+MANY = 16_000
+"""Images below which starting processes takes longer than they save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,8 @@ def _pair(
     if skip:
         names = [name for name in names if "/" not in name or name.partition("/")[0] not in skip]
         labelled = [stem for stem in labelled if "/" not in stem or stem.partition("/")[0] not in skip]
+    if len(names) + len(labelled) >= MANY:
+        context.workers.begin()  # they start while pairs are looked for
     where = str(labels)  # a Path is made text again for each of 100,000
     if not names and context.images is None:  # label files and nothing else: no need to look for pairs
         if others := _others(labels, labelled):
