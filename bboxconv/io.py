@@ -9,10 +9,12 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, cast
 
@@ -28,6 +30,8 @@ CLASH = (FileExistsError, NotADirectoryError, IsADirectoryError)
 """What making a file or folder raises where another is in the way."""
 SPECIAL = "name a file; - is standard input or output"
 """What to do about a device or a pipe."""
+READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""How small files are opened: a pipe of such a name must not stop the run."""
 STAGE = ".bboxconv-"
 """In the name of a folder that is written to before its content is put in place."""
 MANIFEST = ".bboxconv-manifest"
@@ -72,15 +76,27 @@ def given_file(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The names in a folder: of files, of folders, of whatever else; links are followed."""
+    """The names in a folder: of files, in code-point order, of folders, of whatever else; links are followed."""
 
     files: tuple[str, ...]
     folders: tuple[str, ...]
     others: tuple[str, ...]
+    by_suffix: Mapping[str, tuple[str, ...]]
+    """Files by their suffix as it is written, in order: every format asks for its own among 100,000."""
+
+    def ending(self, suffix: str) -> list[str]:
+        """The files of a suffix (`.xml`), large or small, in order."""
+        found = [names for own, names in self.by_suffix.items() if own.lower() == suffix]
+        return list(found[0]) if len(found) == 1 else sorted(chain(*found))
+
+    def starting(self, start: str) -> tuple[str, ...]:
+        """The files whose names start so, in order."""
+        after = start[:-1] + chr(ord(start[-1]) + 1)
+        return self.files[bisect_left(self.files, start) : bisect_left(self.files, after)]
 
 
 def listing(folder: str | Path) -> Listing:
-    """What is in a folder, in no order. Each format looks into it to know its own, and there may be 100,000 files in
+    """What is in a folder. Each format looks into it to know its own, and there may be 100,000 files in
     it: the last two are remembered.
 
     Raises OSError where it cannot be read.
@@ -91,18 +107,23 @@ def listing(folder: str | Path) -> Listing:
 
 @lru_cache(maxsize=2)
 def _listing(folder: str, changed: int) -> Listing:
-    with os.scandir(folder) as found:
-        entries = list(found)
-    files = [entry.name for entry in entries if entry.is_file()]
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    known = {*files, *folders} if len(files) + len(folders) < len(entries) else set()
-    others = [entry.name for entry in entries if entry.name not in known] if known or not files + folders else []
-    return Listing(tuple(files), tuple(folders), tuple(others))
+    files: list[str] = []
+    folders: list[str] = []
+    others: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            (files if entry.is_file() else folders if entry.is_dir() else others).append(entry.name)
+    files.sort()
+    by_suffix: dict[str, list[str]] = {}
+    for name in files:
+        by_suffix.setdefault(name[name.rfind(".") :], []).append(name)
+    suffixes = {suffix: tuple(names) for suffix, names in by_suffix.items()}
+    return Listing(tuple(files), tuple(folders), tuple(others), suffixes)
 
 
 def read_small(path: str) -> bytes:
     """The bytes of a file that is likely small, in as few calls as can be: there may be 100,000 of them."""
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe of that name must not stop the run
+    file = os.open(path, READ)
     try:
         data = os.read(file, HEAD)
         if not data and not stat.S_ISREG(os.fstat(file).st_mode):

@@ -69,6 +69,8 @@ class Workers:
             from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - 40 ms that small inputs do not need
 
             self.executor = ProcessPoolExecutor(self.jobs, mp_context=warm(), initializer=_settle_in)
+            for _ in range(self.jobs):  # a process starts with its first task: while this one goes on
+                self.submit(bool, None)
 
     def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         """Do one task. Raises OutputError where a process of the pool has died."""

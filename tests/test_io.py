@@ -146,3 +146,29 @@ def test_compressed_files_are_known_by_content(tmp_path: Path) -> None:
     assert (tmp_path / "b.json.gz").read_bytes() == (tmp_path / "c.json.gz").read_bytes()
     assert gzip.decompress((tmp_path / "b.json.gz").read_bytes()) == b"hello"
     assert io.base_suffix(tmp_path / "b.JSON.gz") == ".json"
+
+
+def test_the_files_of_a_suffix_are_found_however_it_is_written(tmp_path: Path) -> None:
+    """Files come in code-point order, in large letters or small; folders and the names of other files do not."""
+    for name in ("b.xml", "B.XML", "a.Xml", "a.xml", "xml", "a.xml.gz", "a.axml", ".xml"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "c.xml").mkdir()
+    assert io.listing(tmp_path).ending(".xml") == [".xml", "B.XML", "a.Xml", "a.xml", "b.xml"]
+    assert io.listing(tmp_path).folders == ("c.xml",)
+
+
+def test_the_files_whose_names_start_alike_are_found(tmp_path: Path) -> None:
+    """All of them and no other, in code-point order, the one that ends where the start does among them."""
+    for name in ("a.", "a.b", "a", "a0", "b", "a.\U0010ffff", "A.b"):
+        (tmp_path / name).write_text("")
+    assert io.listing(tmp_path).starting("a.") == ("a.", "a.b", "a.\U0010ffff")
+    assert io.listing(tmp_path).starting("c") == ()
+
+
+def test_what_is_neither_file_nor_folder_is_told_apart(tmp_path: Path) -> None:
+    """A link to nothing is another thing; a link to a file is one."""
+    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "b.txt").symlink_to(tmp_path / "a.txt")
+    (tmp_path / "c.txt").symlink_to(tmp_path / "nothing")
+    found = io.listing(tmp_path)
+    assert (found.files, found.others) == (("a.txt", "b.txt"), ("c.txt",))

@@ -18,10 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bboxconv.errors import printable
-from bboxconv.io import BOM, listing, read_small
+from bboxconv.io import BOM, READ, listing, read_small
 
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-"""A pipe with the name of a label file must not stop the run."""
 _SPACES = b" \t\n\r\v\f"
 _IS_SPACE = bytes(byte in _SPACES for byte in range(256))
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -160,7 +158,7 @@ def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
         if not name.endswith(".txt") or name.rpartition("/")[2].startswith(("README", "classes")):
             continue
         try:
-            with open(f"{folder}/{name}", "rb", opener=lambda path, _: os.open(path, _READ)) as file:
+            with open(f"{folder}/{name}", "rb", opener=lambda path, _: os.open(path, READ)) as file:
                 text = file.read(4096)
         except OSError:
             continue

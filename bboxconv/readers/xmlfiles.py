@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,10 +39,18 @@ _SPECIAL = re.compile('[&<>"\t\n\r]')
 def find(root: Path, depth: int = 64) -> list[str]:
     """The XML files below a folder, in code-point order of their paths relative to it (`/` between parts).
 
+    Raises OutputError where a folder cannot be read.
+    """
+    return sorted(prefix + name for prefix, names in by_folder(root, depth) for name in names)
+
+
+def by_folder(root: Path, depth: int = 64) -> Iterator[tuple[str, list[str]]]:
+    """The folders below a folder, and itself, that hold XML files: the path of each, which ends with `/` (that of the
+    folder itself is empty), and its files in order.
+
     Hidden folders of `root` and what systems leave behind are passed over. Raises OutputError where a folder cannot
     be read.
     """
-    found: list[str] = []
     seen: set[tuple[int, int]] = set()
     waiting = [("", 0)]
     while waiting:
@@ -53,7 +61,9 @@ def find(root: Path, depth: int = 64) -> list[str]:
                 continue
             seen.add((folder.st_dev, folder.st_ino))
             there = listing(root / prefix)
-            found += [prefix + name for name in there.files if name[-4:].lower() == ".xml" and name[:2] != "._"]
+            names = there.ending(".xml")
+            if there.starting("._"):
+                names = [name for name in names if name[:2] != "._"]
             deeper = there.folders if level < depth else ()
             inside = [name for name in deeper if name not in LITTER and (level or name[0] != ".") and name[:2] != "._"]
             waiting += [(f"{prefix}{name}/", level + 1) for name in inside]
@@ -61,7 +71,8 @@ def find(root: Path, depth: int = 64) -> list[str]:
             raise OutputError.of(
                 "read-failed", f"cannot read: {error.strerror or error}", where=str(root / prefix)
             ) from error
-    return sorted(found)
+        if names:
+            yield prefix, names
 
 
 def load(path: str) -> bytes:

@@ -57,11 +57,12 @@ from bboxconv.codec import (
 )
 from bboxconv.formats.voc import lists
 from bboxconv.formats.voc.documents import Task
+from bboxconv.formats.voc.lists import is_tree
 from bboxconv.formats.voc.slices import Left, SlicePart, Unseen, UnseenPart, leave_slice
 from bboxconv.formats.voc.write import DocumentWriter, Piece, Style, write_lists
 from bboxconv.io import HEAD
 from bboxconv.parts import of_parts
-from bboxconv.readers.xmlfiles import find, load
+from bboxconv.readers.xmlfiles import by_folder, load
 from bboxconv.schema import Category, Dataset, Header, Part
 from bboxconv.spool import Spool
 
@@ -100,22 +101,17 @@ def detect(path: Path, head: bytes) -> Match | None:
     if not path.is_dir():
         weight, what = _looks(head)
         return Match(weight, what) if weight else None
-    paths = find(path, depth=4)
-    inside = [name for name in paths if f"/{name}".rfind("/Annotations/") >= 0]
-    seen = [_looks(load(f"{path}/{name}")[:HEAD]) for name in (inside or paths)[:3]]
+    everywhere = list(by_folder(path, depth=4))
+    found = [(prefix, names) for prefix, names in everywhere if is_tree(prefix)] or everywhere
+    first = sorted(prefix + name for prefix, names in found for name in names[:3])[:3]
+    seen = [_looks(load(f"{path}/{name}")[:HEAD]) for name in first]
     if not seen and (path / "Annotations").is_dir():
         return Match(0.5, "an empty folder Annotations")
     if not seen or not all(weight for weight, _ in seen):
         return None
-    folders = {name.rpartition("/")[0] for name in inside or paths}
-    where = (
-        f" in {min(folders)}"
-        if len(folders) == 1 and folders != {""}
-        else f" in {len(folders)} folders"
-        if len(folders) > 1
-        else ""
-    )
-    count = len(inside or paths)
+    only = found[0][0].rstrip("/")
+    where = f" in {len(found)} folders" if len(found) > 1 else f" in {only}" if only else ""
+    count = sum(len(names) for _, names in found)
     return Match(max(seen)[0], f"{count} XML {'file' if count == 1 else 'files'}{where}, {max(seen)[1]}")
 
 

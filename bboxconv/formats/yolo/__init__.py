@@ -47,7 +47,7 @@ from bboxconv.codec import (
 )
 from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
 from bboxconv.formats.yolo.rows import Labels, Task, leave_labels
-from bboxconv.formats.yolo.tree import Tree, find_tree
+from bboxconv.formats.yolo.tree import MANY, Tree, find_tree
 from bboxconv.formats.yolo.write import LabelWriter, Piece, label_writer, write_tree
 from bboxconv.jsontext import members
 from bboxconv.parts import Held, of_parts
@@ -97,8 +97,6 @@ INFO = FormatInfo(
     write_options=(TASK_OUT, DECIMALS, SCORE, CROWD_DROP, ROTATED, IMAGES),
 )
 
-MANY = 16_000
-"""Images below which starting processes takes longer than they save."""
 _SLICE = 2_048
 
 

@@ -43,8 +43,8 @@ def find_yaml(folder: Path) -> Path | None:
     for name in ("data.yaml", "data.yml"):
         if (folder / name).is_file():
             return folder / name
-    files = listing(folder).files if folder.is_dir() else ()
-    named = sorted(name for name in files if name.endswith((".yaml", ".yml")))
+    known = listing(folder).by_suffix if folder.is_dir() else {}
+    named = sorted((*known.get(".yaml", ()), *known.get(".yml", ())))
     likely = [folder / name for name in named if is_config(folder / name)]
     return likely[0] if len(likely) == 1 else None
 

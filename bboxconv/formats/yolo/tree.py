@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +45,8 @@ _OTHER = re.compile(
     re.M | re.I,
 )
 _ASSUMED = ".jpg"
+MANY = 16_000
+"""Images below which starting processes takes longer than they save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,15 +246,21 @@ def _pair(
     """All images of a folder and all label files of another, put together by their relative stems."""
     inside = list(files_below(str(images)))
     names = [name for name in inside if _is_image(name)]
-    texts = {name[:-4] for name in (inside if images == labels else files_below(str(labels))) if name.endswith(".txt")}
+    there = inside if images == labels else files_below(str(labels))
+    labelled = [name[:-4] for name in there if name.endswith(".txt")]
     if skip:
         names = [name for name in names if "/" not in name or name.partition("/")[0] not in skip]
-        texts = {stem for stem in texts if "/" not in stem or stem.partition("/")[0] not in skip}
-    if not names and context.images is None:  # 100,000 label files and nothing else: no need to look for pairs
-        texts -= _others(labels, texts)
-        names = _unseen(split, labels, list(texts), context)
+        labelled = [stem for stem in labelled if "/" not in stem or stem.partition("/")[0] not in skip]
+    if len(names) + len(labelled) >= MANY:
+        context.workers.begin()  # they start while pairs are looked for
+    where = str(labels)  # a Path is made text again for each of 100,000
+    if not names and context.images is None:  # label files and nothing else: no need to look for pairs
+        if others := _others(labels, labelled):
+            labelled = [stem for stem in labelled if stem not in others]
+        names = _unseen(split, labels, labelled, context)
         names.sort()
-        return _part(split, images, names, [f"{labels}/{name[: -len(_ASSUMED)]}.txt" for name in names], context)
+        return _part(split, images, names, [f"{where}/{name[: -len(_ASSUMED)]}.txt" for name in names], context)
+    texts = set(labelled)
     stems = {name.rpartition(".")[0] for name in names}
     texts -= _others(labels, texts - stems)
     if len(stems) < len(names):
@@ -259,7 +268,7 @@ def _pair(
     if texts - stems:
         names += _unseen(split, labels, sorted(texts - stems), context)
     names.sort()
-    listed = [f"{labels}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
+    listed = [f"{where}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
     return _part(split, images, names, listed, context)
 
 
@@ -294,7 +303,7 @@ def _report_shared(names: list[str], texts: set[str], findings: Findings) -> Non
             findings.add("shared-label-file", message, severity="warning", where=" and ".join(same))
 
 
-def _others(folder: Path, stems: set[str]) -> set[str]:
+def _others(folder: Path, stems: Collection[str]) -> set[str]:
     """Of text files without an image, those that are no label files: class names, read-me files, lists of images."""
     found: set[str] = set()
     for match in _OTHER.finditer("\n".join(stems)):
@@ -304,7 +313,7 @@ def _others(folder: Path, stems: set[str]) -> set[str]:
             if not first or first[0].replace(b".", b"").isdigit():
                 continue
         found.add(match[0])
-    return found & stems
+    return found.intersection(stems) if found else found
 
 
 def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
