@@ -22,7 +22,7 @@ from bboxconv.readers.jsonblocks import ArrayReader
 from bboxconv.readers.jsonelements import Fault, Part, reader, then
 from bboxconv.readers.jsonvalues import Field
 from bboxconv.shelf import Shared, Shelf
-from bboxconv.spool import Slip, Spool, divided, in_order, leave
+from bboxconv.spool import Slip, Slips, Spool, divided, in_order, leave
 
 XYWH = BoxFormat("xywh")
 ANNOTATION_FIELDS = (
@@ -62,8 +62,10 @@ class Block:
 
     count: int
     """How many elements it has."""
-    pieces: tuple[tuple[int, Slip], ...]
-    """Its annotations by partition; -1: of any image, in their own order."""
+    parts: tuple[int, ...]
+    """The partitions, in order, of which it has annotations; -1: of any image, in their own order."""
+    pieces: Slips
+    """The annotations of each."""
     boxes: int
     captions: bool
     """Whether they have captions."""
@@ -73,7 +75,7 @@ class Block:
 
     def held(self, spool: Spool) -> Block:
         """The block with all that it left held."""
-        pieces = tuple((number, spool.take(slip)) for number, slip in self.pieces)
+        pieces = spool.take_all(self.pieces)
         return replace(self, pieces=pieces, ids=None if self.ids is None else spool.take(self.ids))
 
 
@@ -94,16 +96,16 @@ def _leave_block(shelf: Shelf, divide: Shared[Divide] | None, part: Part) -> Blo
     given = len(part.batch) - part.batch.column("bbox").null_count
     batch, faults = _complete(part.batch)
     captions = "caption" in part.keys and pc.any(pc.match_substring(part.batch.column("extra"), '"caption":')).as_py()
-    found = Block(part.count, (), given, bool(captions), (*part.faults, *faults))
+    found = Block(part.count, (), Slips(), given, bool(captions), (*part.faults, *faults))
     if divide is None:
-        return replace(found, pieces=tuple((-1, slip) for slip in leave([batch], shelf)))
+        return replace(found, parts=(-1,), pieces=Slips.of(leave([batch], shelf)))
     return _divide(found, batch, shelf, divide.get())
 
 
 def divide_again(task: tuple[Block, Shelf, Shared[Divide]]) -> Block:
     """Divide a block that was left as a whole, once the images are known; a task."""
     block, shelf, divide = task
-    ((_, slip),) = block.pieces
+    (slip,) = block.pieces
     return _divide(block, slip.load(), shelf, divide.get())
 
 
@@ -122,8 +124,8 @@ def _divide(found: Block, batch: pa.RecordBatch, shelf: Shelf, divide: Divide) -
         batch, image = batch.filter(pa.array(image >= 0)), image[image >= 0]
     parts = list(divided(batch, image, divide.width))
     *slips, id_slip = leave([*(piece for _, piece in parts), ids], shelf)
-    pieces = tuple(zip((number for number, _ in parts), slips, strict=True))
-    return replace(found, pieces=pieces, orphans=orphans, ids=id_slip)
+    numbers = tuple(number for number, _ in parts)
+    return replace(found, parts=numbers, pieces=Slips.of(slips), orphans=orphans, ids=id_slip)
 
 
 def key_of(batch: pa.RecordBatch, name: str, row: int) -> str:
@@ -220,14 +222,16 @@ class ImageRange:
         """The objects in the order of their images, and the number of the image of each."""
         if not self.pieces:
             return schema.object_rows({}, 0), np.zeros(0, np.int64)
-        batch, number = in_order([_with_place(slip.load(), first) for slip, first in self.pieces])
+        batch, number = in_order(slip.load() for slip, _ in self.pieces)
         batch = _all_columns(batch)
         category = ranges.categories.find(batch, "category_id")
         given = pc.or_(batch.column("category_id").is_valid(), batch.column("category_id#").is_valid())
         mask = given.to_numpy(zero_copy_only=False)
         keep = (category >= 0) | ~mask
-        for row in np.flatnonzero(~keep).tolist():
-            place = f"{ranges.where}[{batch.column('element')[row].as_py()}].category_id"
+        faults = np.flatnonzero(~keep).tolist()
+        places = self._places() if faults else pa.nulls(0, pa.int64())
+        for row in faults:
+            place = f"{ranges.where}[{places[row]}].category_id"
             detail = f"category_id {key_of(batch, 'category_id', row)}"
             message = "the category of an annotation does not exist"
             findings.add("orphan-annotation", message, where=place, detail=detail)
@@ -235,6 +239,10 @@ class ImageRange:
         columns["category"] = pa.array(category.astype(np.int32), mask=~mask)
         rows = schema.object_rows(columns, len(batch))
         return (rows, number) if keep.all() else (rows.filter(pa.array(keep)), number[keep])
+
+    def _places(self) -> pa.Int64Array:
+        """The number of each object in the whole array: only messages ask for it."""
+        return in_order(_with_place(slip.load(), first) for slip, first in self.pieces)[0].column("element")
 
 
 def _with_place(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:

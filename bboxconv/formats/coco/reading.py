@@ -6,6 +6,7 @@ blocks are read. Else they are held as they come and divided once the images are
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from bboxconv.formats.coco.annotations import (
     divide_again,
 )
 from bboxconv.formats.coco.categories import name_categories, read_categories
-from bboxconv.formats.coco.images import ImageBlock, Images, Numbers, images_named, images_reader
+from bboxconv.formats.coco.images import ImageBlock, Images, Numbers, images_named, images_of, images_reader
 from bboxconv.io import compression_of
 from bboxconv.parts import of_parts
 from bboxconv.readers.jsonblocks import ArrayReader
@@ -67,6 +68,8 @@ class _Pass:
     """Blocks whose faults were not told yet: captions before the first box are passed over, unless boxes follow."""
     boxes: int = 0
     divide: Shared[Divide] | None = None
+    width: int = 0
+    """How many images a partition has."""
     results: bool = False
     """The document is a list of annotations."""
 
@@ -85,10 +88,11 @@ class _Pass:
     def finish_images(self) -> None:
         """All images are known."""
         where = f"{self.source.shown}: $.images"
-        self.images = Images.of(self.image_blocks, where, self.context.findings, self.spool)
-        width = width_of(self.images.count, self.expected, self.context.batch_size)
+        self.images, numbers = images_of(self.image_blocks, where, self.context.findings, self.spool)
+        self.image_blocks.clear()
+        self.width = width_of(self.images.count, self.expected, self.context.batch_size)
         shelf = self.spool.shelf(apart=self.context.workers.apart)
-        self.divide = share(Divide(self.images.numbers, width), shelf)
+        self.divide = share(Divide(numbers, self.width), shelf)
 
     def take(self, key: str, value: Found) -> None:
         """A block was read."""
@@ -119,7 +123,7 @@ class _Pass:
         if self.divide is None:
             self.finish_images()
         assert self.divide is not None
-        if any(number < 0 for block in self.blocks for number, _ in block.pieces):
+        if any(block.parts == (-1,) for block in self.blocks):
             spool = Spool(context.memory // 2)
             shelf = spool.shelf(apart=context.workers.apart)
             tasks = ((block, shelf, self.divide) for block in self.blocks)
@@ -140,7 +144,7 @@ class _Pass:
 
     def annotations(self) -> Iterator[pa.RecordBatch]:
         """All annotations as they came, before they are divided."""
-        return (slip.load() for block in self.blocks for _, slip in block.pieces)
+        return (slip.load() for block in self.blocks for slip in block.pieces)
 
 
 def read_coco(source: Source, context: ReadContext, box: BoxFormat, header_file: str) -> Dataset:
@@ -198,7 +202,7 @@ def _first_pass(source: Source, context: ReadContext, *, images_alone: bool = Fa
     for key in ("images", "annotations"):
         if key in found.members:
             raise DataError.of("bad-value", f"{key} is not an array", where=f"{source.shown}: $.{key}")
-    if not found.image_blocks and not found.blocks:
+    if found.images is None and not found.image_blocks and not found.blocks:
         raise DataError.of("not-coco", "neither images nor annotations: this is no COCO file", where=source.shown)
     return found
 
@@ -215,21 +219,22 @@ def _header_pass(path: Path, context: ReadContext) -> _Pass:
 def _parts(found: _Pass, categories: Numbers) -> Callable[[], Iterable[ImagePart]]:
     """Makes the parts: one that looks for repeated ids, and one for each range of images."""
     assert found.images is not None
-    assert found.divide is not None
-    source, context, images, width = found.source, found.context, found.images, found.divide.get().width
+    source, context, images, width = found.source, found.context, found.images, found.width
     annotated = bool(found.blocks)
     ranges = Ranges(categories, found.array, source.split, annotated, context.batch_size)
     shared = share(ranges, found.spool.shelf(apart=context.workers.apart))
-    pieces: dict[int, list[tuple[Slip, int]]] = {}
-    for block, first in zip(found.blocks, found.firsts, strict=True):
-        for number, slip in block.pieces:
-            pieces.setdefault(number, []).append((slip, first))
     ids = tuple(block.ids for block in found.blocks if block.ids is not None)
+
+    def pieces(number: int) -> Iterator[tuple[Slip, int]]:
+        for block, first in zip(found.blocks, found.firsts, strict=True):
+            at = bisect_left(block.parts, number)
+            if block.parts[at : at + 1] == (number,):
+                yield block.pieces[at], first
 
     def parts() -> Iterator[ImagePart]:
         yield RepeatedIds(ids, found.array)
         for number, first in enumerate(range(0, images.count, width)):
             last = min(images.count, first + width)
-            yield ImageRange(shared, first, last, images.rows(first, last), tuple(pieces.get(number, ())))
+            yield ImageRange(shared, first, last, images.rows(first, last), tuple(pieces(number)))
 
     return parts
