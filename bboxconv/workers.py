@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from bboxconv.errors import OutputError
@@ -210,7 +209,7 @@ def leave_pandas_out() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Absent(MetaPathFinder):
+class _Absent:
     """Finds that there is no such module."""
 
     name: str

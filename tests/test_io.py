@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bboxconv import errors, io
 from bboxconv.errors import BboxconvError, OutputError, UsageError
@@ -133,6 +136,18 @@ def test_odd_names_are_safe(name: str) -> None:
 def test_control_characters_are_shown_escaped() -> None:
     """What a terminal would obey is shown as text."""
     assert errors.printable("a\x1b[31mb\n\x07é漢\ud800") == "a\\x1b[31mb\\n\\x07é漢\\ud800"
+
+
+@given(st.text(st.sampled_from("aZ0_ .-/\\:\0é\n"), max_size=8), st.sampled_from([0, 99, 100, 249, 251]))
+def test_usual_names_are_safe_by_the_rules_for_all_names(name: str, more: int) -> None:
+    """A name that is taken for safe by its characters alone is safe by every rule for names."""
+    longer = name + "a" * more
+    usual, io._USUAL_NAME = io._USUAL_NAME, re.compile("(?!)")
+    try:
+        said = io.unsafe_name(longer)
+    finally:
+        io._USUAL_NAME = usual
+    assert io.unsafe_name(longer) == said
 
 
 def test_compressed_files_are_known_by_content(tmp_path: Path) -> None:

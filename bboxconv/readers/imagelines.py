@@ -114,7 +114,7 @@ _STRICT = frozenset({"type", "id", "track_id", "category", "file_name", "split",
 """Where text is not taken for a number or null: `"7"` is no id, and a file may be called `null`."""
 _IDS = frozenset({"id", "track_id"})
 _SIZES = frozenset({"width", "height"})
-"""As for ids, a number that the column cannot hold is kept in `extra`: some write 0 for a size that they do not know."""
+"""As for ids, what the column cannot hold is kept in `extra`: some write 0 for a size that nobody knows."""
 _LEVELS = frozenset({"truncated", "occluded"})
 _FLAGS = {b"true": b"1", b"false": b"0"}
 _NO_BOX = (np.nan,) * 4

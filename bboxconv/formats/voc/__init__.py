@@ -26,11 +26,15 @@ Not carried: ids, scores, areas, crowd and ignore flags, rotation, tracks, segme
 info and licenses.
 """
 
+# What reads and what writes is imported where that is done: every format is loaded to know what a source is.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -55,16 +59,16 @@ from bboxconv.codec import (
     option,
     rotated_of,
 )
-from bboxconv.formats.voc import lists
-from bboxconv.formats.voc.documents import Task
-from bboxconv.formats.voc.lists import is_tree
-from bboxconv.formats.voc.slices import Left, SlicePart, Unseen, UnseenPart, leave_slice
-from bboxconv.formats.voc.write import DocumentWriter, Piece, Style, write_lists
 from bboxconv.io import HEAD
 from bboxconv.parts import of_parts
-from bboxconv.readers.xmlfiles import by_folder, load
 from bboxconv.schema import Category, Dataset, Header, Part
 from bboxconv.spool import Spool
+
+if TYPE_CHECKING:
+    from bboxconv.formats.voc import lists
+    from bboxconv.formats.voc.documents import Task
+    from bboxconv.formats.voc.slices import Left, Unseen
+    from bboxconv.formats.voc.writing import DocumentWriter, Piece
 
 NAME = Option(
     "name", "filename", "image names: what <filename> says, or the name of the XML file", ("filename", "stem")
@@ -101,6 +105,9 @@ def detect(path: Path, head: bytes) -> Match | None:
     if not path.is_dir():
         weight, what = _looks(head)
         return Match(weight, what) if weight else None
+    from bboxconv.formats.voc.lists import is_tree
+    from bboxconv.readers.xmlfiles import by_folder, load
+
     everywhere = list(by_folder(path, depth=4))
     found = [(prefix, names) for prefix, names in everywhere if is_tree(prefix)] or everywhere
     first = sorted(prefix + name for prefix, names in found for name in names[:3])[:3]
@@ -129,6 +136,9 @@ def _looks(head: bytes) -> tuple[float, str]:
 
 def read(source: Source, context: ReadContext) -> Dataset:
     """Read a file, a folder or a tree; all of it is parsed before the header is known, so batches are held."""
+    from bboxconv.formats.voc import lists
+    from bboxconv.formats.voc.slices import leave_slice
+
     files = lists.list_files(source, context.findings)
     if len(files.paths) >= MANY:
         context.workers.begin()
@@ -181,6 +191,8 @@ def _box(origin: str) -> BoxFormat:
 
 
 def _tasks(files: lists.Files, source: Source, size: int, stems: bool) -> Iterator[Task]:
+    from bboxconv.formats.voc.documents import Task
+
     for at in range(0, len(files.paths), size):
         part = slice(at, at + size)
         yield Task(
@@ -196,6 +208,8 @@ def _parts(
     size: int,
 ) -> Iterator[Part]:
     """The images of all slices, then those at which nobody looked."""
+    from bboxconv.formats.voc.slices import SlicePart, UnseenPart
+
     index = {name: number for number, name in enumerate(classes)}
     start = 0
     for found in left:
@@ -220,6 +234,8 @@ def target(header: Header, options: Options) -> Target:
 
 def encoder(header: Header, out: Path, context: WriteContext) -> DocumentWriter:
     """Writes `Annotations/<name>.xml` for each image of a batch."""
+    from bboxconv.formats.voc.writing import DocumentWriter, Style
+
     digits = option(context.options, DECIMALS)
     style = Style(None if digits == "full" else int(digits), option(context.options, DEFAULTS) == "yes")
     return DocumentWriter.of(header, out, style, context.shown or str(out))
@@ -227,8 +243,9 @@ def encoder(header: Header, out: Path, context: WriteContext) -> DocumentWriter:
 
 def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteContext) -> Written:
     """Write `ImageSets/Main/<split>.txt` for each split, once the documents are there."""
-    write_lists(header, pieces, encoder(header, out, context), context.findings)
-    return Written()
+    from bboxconv.formats.voc.writing import write_lists
+
+    return Written(size=write_lists(header, pieces, encoder(header, out, context), context.findings))
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:

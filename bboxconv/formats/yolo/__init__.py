@@ -216,12 +216,13 @@ def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteC
 
     Raises UsageError where keypoints are asked for and there are none.
     """
-    write_tree(header, pieces, out, encoder(header, out, context), context.findings)
+    size = write_tree(header, pieces, out, encoder(header, out, context), context.findings)
     if option(context.options, IMAGES) != "none":
         return Written()
     return Written(
+        size=size,
         next_step=f"put the images under {context.shown.rstrip('/')}/images/, as data.yaml names them "
-        "(--images DIR --out images=link does it)"
+        "(--images DIR --out images=link does it)",
     )
 
 

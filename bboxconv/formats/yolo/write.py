@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bboxconv import clashes, io
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding, WriteContext
 from bboxconv.errors import Findings, UsageError, printable
@@ -130,8 +131,11 @@ class _State:
         self.written.append(piece)
 
 
-def write_tree(header: Header, pieces: Iterable[Piece], out: Path, writer: LabelWriter, findings: Findings) -> None:
-    """Write data.yaml, once all label files are written.
+def write_tree(
+    header: Header, pieces: Iterable[Piece], out: Path, writer: LabelWriter, findings: Findings
+) -> tuple[int, int] | None:
+    """Write data.yaml, once all label files are written; how many files there are then and their bytes, where that is
+    known.
 
     Raises UsageError where keypoints are asked for and no object has any.
     """
@@ -157,6 +161,8 @@ def write_tree(header: Header, pieces: Iterable[Piece], out: Path, writer: Label
     _settle_clashes(state, writer)
     _note_parents(header, state)
     _write_config(header, writer.style, state, out)
+    files = [piece.files for piece in state.written if piece.files is not None]
+    return clashes.size_of(files, io.size_of(out / "data.yaml")) if writer.images == "none" else None
 
 
 def _settle_clashes(state: _State, writer: LabelWriter) -> None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import jsontext
+from bboxconv import clashes, io, jsontext
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding
 from bboxconv.errors import Findings
@@ -23,6 +24,7 @@ from bboxconv.io import unsafe_name
 from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, plain, written
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
 
+_DECODER: msgspec.json.Decoder[dict[str, Json]] = msgspec.json.Decoder()
 PART = 2048
 """Images whose text is built at a time."""
 _FLAGS = ("pose", "truncated", "difficult", "occluded")
@@ -187,7 +189,7 @@ def _said(text: str | None, of: str, indent: str) -> _Said:
     if text is None:
         return _NOTHING
     try:
-        members: dict[str, Json] = json.loads(text)
+        members = _members(text)
     except RecursionError:
         return _Said({}, "", "", "", "", f'{indent}<extra type="json">{escape(text)}</extra>\n', ())
     first, reserved = (_IMAGE_ORDER, {"filename", "object"}) if of == "image" else (_FLAGS, {"name", "part"})
@@ -229,6 +231,15 @@ def _said(text: str | None, of: str, indent: str) -> _Said:
     )
 
 
+def _members(text: str) -> dict[str, Json]:
+    """The members of a JSON object. Raises RecursionError where it is too deep."""
+    try:
+        return _DECODER.decode(text)
+    except msgspec.DecodeError:  # NaN, half a surrogate pair, a number beyond those of a float
+        members: dict[str, Json] = json.loads(text)
+        return members
+
+
 @lru_cache(maxsize=1024)
 def _is_free(key: str) -> bool:
     """Whether a key is an element of its name wherever it stands, if its value is a text or a number."""
@@ -260,8 +271,12 @@ def _further_splits(extra: str | None) -> tuple[str, ...]:
     return _said(extra, "image", "\t").splits if extra is not None and '"splits"' in extra else ()
 
 
-def write_lists(header: Header, pieces: Iterable[Piece], writer: DocumentWriter, findings: Findings) -> None:
-    """Write the lists of splits, once all documents are written."""
+def write_lists(
+    header: Header, pieces: Iterable[Piece], writer: DocumentWriter, findings: Findings
+) -> tuple[int, int] | None:
+    """Write the lists of splits, once all documents are written; how many files there are then and their bytes, where
+    that is known.
+    """
     for category in header.categories:
         if _odd(category.name):
             message = "a class name is empty or holds a character that XML cannot"
@@ -280,6 +295,8 @@ def write_lists(header: Header, pieces: Iterable[Piece], writer: DocumentWriter,
             split: [places[row] for row in rows if (number, row) not in lost] for split, rows in piece.lists.items()
         }
         _write_lists(lists, writer, findings)
+    sets = Path(writer.root, "ImageSets")
+    return clashes.size_of([piece.files for piece in written], *((io.size_of(sets),) if sets.is_dir() else ()))
 
 
 def _write_lists(lists: Mapping[str, Sequence[str]], writer: DocumentWriter, findings: Findings) -> None:
