@@ -126,26 +126,33 @@ def read(source: Source, context: ReadContext) -> Dataset:
     tree = find_tree(source, context)
     names = tree.names if tree.names is not None else context.classes or None
     switches = {"task": option(context.options, TASK_IN)}
-    tasks = list(_tasks(tree, source, context, switches["task"], MOST_CLASSES if names is None else len(names)))
-    images = sum(len(task.names) for task in tasks)
+    classes = MOST_CLASSES if names is None else len(names)
+    images = sum(len(part.names) for part in tree.parts)
+
+    def tasks() -> Iterator[Task]:
+        return _tasks(tree, source, context, switches["task"], classes)
+
+    def parts() -> Iterator[Part]:
+        return (Labels(task, context.batch_size) for task in tasks())
+
     if images >= MANY:
         context.workers.begin()
-    parts: list[Part] = [Labels(task, context.batch_size) for task in tasks]
+    held: list[Part] = []
     if names is None:
         spool = Spool(context.memory)
         shelf = spool.shelf(apart=context.workers.apart)
-        parts, top = [], -1
-        for left in context.workers.run(leave_labels, ((task, shelf) for task in tasks)):
+        top = -1
+        for left in context.workers.run(leave_labels, ((task, shelf) for task in tasks())):
             context.findings.merge(left.diagnostics)
             context.progress("reading", left.slip.rows, images, "images")
-            parts.append(Held(spool.take(left.slip), context.batch_size))
+            held.append(Held(spool.take(left.slip), context.batch_size))
             top = max(top, left.top)
         names = tuple(str(number) for number in range(top + 1))
     header = Header(
         BOX, tuple(Category(name) for name in names), extra=tree.config.extra, source="yolo", switches=switches
     )
     folders = tuple((source.split or part.split, part.folder) for part in tree.parts)
-    return of_parts(header, lambda: parts, context.findings, images, folders)
+    return of_parts(header, (lambda: held) if held else parts, context.findings, images, folders)
 
 
 def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes: int) -> Iterator[Task]:
@@ -156,8 +163,8 @@ def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes:
             end = begin + step
             split = source.split or part.split
             yield Task(
-                part.names[begin:end],
-                part.labels[begin:end],
+                tuple(part.names[begin:end]),
+                tuple(part.labels[begin:end]),
                 split,
                 task,
                 tree.config.keypoints,

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Diagnostic, Findings, printable
@@ -57,8 +58,23 @@ class Part:
 
     split: str | None
     folder: Path
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
+    names: Sequence[str]
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Stems:
+    """The label files of images that all have one of their own stem below a folder: of a million, no path is held."""
+
+    folder: str
+    names: Sequence[str]
+
+    def __getitem__(self, rows: slice) -> tuple[str, ...]:
+        """The paths for some of the images."""
+        return tuple(f"{self.folder}/{name.rpartition('.')[0]}.txt" for name in self.names[rows])
+
+
+Labels: TypeAlias = Sequence[str] | Stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +129,7 @@ def _find(path: Path, base: Path, shown: str, context: ReadContext) -> Tree:
     if not parts and not config.splits:
         parts = [_pair(split, images, labels, context, skip) for split, images, labels, skip in _folders(base)]
         parts = [part for part in parts if part.names or len(parts) == 1]
-        if not any(any(part.labels) for part in parts):
+        if not any(isinstance(part.labels, Stems) or any(part.labels) for part in parts):
             raise DataError.of("no-annotations", "no YOLO label files below the folder", where=shown or ".")
     names = config.names
     if names is None:
@@ -259,7 +275,7 @@ def _pair(
             labelled = [stem for stem in labelled if stem not in others]
         names = _unseen(split, labels, labelled, context)
         names.sort()
-        return _part(split, images, names, [f"{where}/{name[: -len(_ASSUMED)]}.txt" for name in names], context)
+        return _part(split, images, names, Stems(where, names), context)
     texts = set(labelled)
     stems = {name.rpartition(".")[0] for name in names}
     texts -= _others(labels, texts - stems)
@@ -268,6 +284,8 @@ def _pair(
     if texts - stems:
         names += _unseen(split, labels, sorted(texts - stems), context)
     names.sort()
+    if stems <= texts:
+        return _part(split, images, names, Stems(where, names), context)
     listed = [f"{where}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
     return _part(split, images, names, listed, context)
 
@@ -329,26 +347,26 @@ def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
     return found
 
 
-def _part(split: str | None, folder: Path, names: list[str], labels: list[str], context: ReadContext) -> Part:
+def _part(split: str | None, folder: Path, names: list[str], labels: Labels, context: ReadContext) -> Part:
     if not "".join(names).isascii() and not all(map(_is_text, names)):
         for name in names:
             if not _is_text(name):
                 context.findings.add(
                     "bad-encoding", "a file name is not UTF-8: its image is left out", where=printable(name)
                 )
-        labels = [label for name, label in zip(names, labels, strict=True) if _is_text(name)]
+        labels = [label for name, label in zip(names, labels[:], strict=True) if _is_text(name)]
         names = [name for name in names if _is_text(name)]
-    without = labels.count("")
+    without = 0 if isinstance(labels, Stems) else labels.count("")
     if without:
         message = "an image has no label file: it is read as one without boxes"
         context.findings.add(
             "image-without-label-file",
             message,
             severity="note",
-            where=printable(f"{folder}/{names[labels.index('')]}"),
+            where=printable(f"{folder}/{names[labels[:].index('')]}"),
             count=without,
         )
-    return Part(split, folder, tuple(names), tuple(labels))
+    return Part(split, folder, names, labels)
 
 
 def _is_text(name: str) -> bool:
@@ -366,7 +384,7 @@ def _joined(parts: list[Part], findings: Findings, shown: str) -> Part:
     twice = 0
     for part in parts:
         inside = os.path.relpath(part.folder, folder).replace(os.sep, "/")
-        for name, label in zip(part.names, part.labels, strict=True):
+        for name, label in zip(part.names, part.labels[:], strict=True):
             full = name if inside == "." else f"{inside}/{name}"
             twice += full in rows
             rows.setdefault(full, label)
