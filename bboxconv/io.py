@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ CLASH = (FileExistsError, NotADirectoryError, IsADirectoryError)
 """What making a file or folder raises where another is in the way."""
 SPECIAL = "name a file; - is standard input or output"
 """What to do about a device or a pipe."""
+LONGEST = 2000
+"""Bytes of a relative path at most: with the folders before it, a system takes 4,096, and some 1,024."""
+_RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.[^/]*)?(?:/|$)", re.IGNORECASE)
 STAGE = ".bboxconv-"
 """In the name of a folder that is written to before its content is put in place."""
 MANIFEST = ".bboxconv-manifest"
@@ -153,6 +157,15 @@ def base_suffix(path: Path) -> str:
     return PurePosixPath(name).suffix
 
 
+def plain_path(name: str) -> str:
+    """A relative path without the parts that name no folder of their own: `a.jpg` for `./a.jpg`. Two spellings of one
+    file must not pass for two.
+    """
+    if "//" not in name and "./" not in name:
+        return name
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
 def unsafe_name(name: str) -> str | None:
     """Why a relative path from a data set must not be joined to an output folder; None where it may.
 
@@ -169,8 +182,14 @@ def unsafe_name(name: str) -> str | None:
     parts = name.split("/")
     if ".." in parts:
         return "leads out of the folder"
+    if parts[-1] in ("", "."):
+        return "is that of a folder"
+    if _RESERVED.search(name):
+        return "has a part that Windows reserves"
     if any(len(os.fsencode(part)) > 250 for part in parts):
         return "has a part longer than 250 bytes"
+    if len(name) > LONGEST // 4 and len(os.fsencode(name)) > LONGEST:
+        return f"is longer than {LONGEST} bytes"
     return None
 
 
