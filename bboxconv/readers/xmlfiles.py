@@ -25,6 +25,7 @@ LITTER = frozenset(["__MACOSX", ".ipynb_checkpoints"])
 """Folders of copies that nobody made on purpose; so are files called `._*`."""
 DEPTH = 100
 """How deep elements may stand in each other: beyond it a document is refused before recursion fails."""
+_ENCODING = (etree.ErrorTypes.ERR_INVALID_ENCODING, etree.ErrorTypes.I18N_CONV_FAILED)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -76,7 +77,8 @@ def load(path: str) -> bytes:
 
 
 def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
-    """The root of a document; None, and an error `bad-xml`, where it is broken or declares entities.
+    """The root of a document; None, and an error `bad-xml` or `bad-encoding`, where it is broken or declares
+    entities.
 
     Nothing outside the document is ever loaded.
     """
@@ -87,7 +89,11 @@ def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         line = error.position[0] if error.position else 1
-        findings.add("bad-xml", "not well-formed XML", where=f"{shown}:{max(line or 1, 1)}", detail=str(error.msg))
+        where = f"{shown}:{max(line or 1, 1)}"
+        if error.code in _ENCODING:
+            findings.add("bad-encoding", "the text is not in the encoding that the document declares", where=where)
+            return None
+        findings.add("bad-xml", "not well-formed XML", where=where, detail=str(error.msg))
         return None
     dtd = root.getroottree().docinfo.internalDTD
     if isinstance(dtd, etree.DTD) and dtd.entities():  # type: ignore[attr-defined]
