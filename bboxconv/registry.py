@@ -157,6 +157,9 @@ def detect(source: Source) -> tuple[Reads, Match]:
     try:
         start = head(source.path)
     except OSError as error:
+        if error.errno is None:  # the decompressor's: the file was read
+            message = f"the compressed file cannot be read: {error}"
+            raise DataError.of("bad-compression", message, where=source.shown) from error
         raise OutputError.of("read-failed", f"cannot read: {error.strerror or error}", where=source.shown) from error
     found = _matches(source.path, start)
     if not found:
