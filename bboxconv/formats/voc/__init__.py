@@ -96,7 +96,8 @@ _ROOT = re.compile(
 
 
 def detect(path: Path, head: bytes) -> Match | None:
-    """A file whose root is `<annotation>`, or a folder whose first XML files are such."""
+    """A file whose root is `<annotation>`, or a folder with such among its first XML files: what the others
+    are, reading says."""
     if not path.is_dir():
         weight, what = _looks(head)
         return Match(weight, what) if weight else None
@@ -105,7 +106,7 @@ def detect(path: Path, head: bytes) -> Match | None:
     seen = [_looks(load(f"{path}/{name}")[:HEAD]) for name in (inside or paths)[:3]]
     if not seen and (path / "Annotations").is_dir():
         return Match(0.5, "an empty folder Annotations")
-    if not seen or not all(weight for weight, _ in seen):
+    if not any(weight for weight, _ in seen):
         return None
     folders = {name.rpartition("/")[0] for name in inside or paths}
     where = (
