@@ -113,6 +113,8 @@ def read_small(path: str) -> bytes:
             raise OSError(errno.EINVAL, "Not a regular file", path)
         if len(data) < HEAD:
             return data
+        if not stat.S_ISREG(os.fstat(file).st_mode):  # a device may never end
+            raise OSError(errno.EINVAL, "Not a regular file", path)
         chunks = [data]
         while chunk := os.read(file, 1 << 22):
             chunks.append(chunk)
