@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Findings
+from bboxconv.errors import DataError, Findings, printable
 from bboxconv.readers.xmlfiles import compact, find, load
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CLASS_ROW = re.compile(r".*\s[-+]?[01]")
 
 
@@ -61,7 +62,13 @@ def list_files(source: Source, findings: Findings) -> Files:
     for tree, identifier in places:
         known.setdefault(tree, set()).add(identifier)
     lists = {
-        tree: _lists(source.path / tree / "ImageSets" / "Main", identifiers) for tree, identifiers in known.items()
+        tree: _lists(
+            source.path / tree / "ImageSets" / "Main",
+            identifiers,
+            "/".join(part for part in (source.shown.rstrip("/"), tree) if part),
+            findings,
+        )
+        for tree, identifiers in known.items()
     }
     if not any(lists.values()) and all(path.partition("/")[0] in SPLIT_NAMES and "/" in path for path in paths):
         return Files(tuple(paths), tuple(SPLIT_NAMES[path.partition("/")[0]] for path in paths), ((),) * len(paths))
@@ -82,7 +89,7 @@ def _readable(path: str, source: Source, findings: Findings) -> bool:
     return True
 
 
-def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
+def _lists(folder: Path, known: set[str], shown: str, findings: Findings) -> dict[str, tuple[str, ...]]:
     """The splits of each identifier, the winning one first."""
     if not folder.is_dir():
         return {}
@@ -90,9 +97,14 @@ def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
     for name in sorted(path.name for path in folder.iterdir()):
         if not name.endswith(".txt") or name.startswith("."):
             continue
-        text = load(str(folder / name)).decode("utf-8-sig", "replace")
+        text = load(str(folder / name)).decode("utf-8-sig", "surrogateescape")
         rows = dict.fromkeys(row.strip() for row in text.splitlines())
         rows.pop("", None)
+        for row in [row for row in rows if not row.isascii() and _SURROGATE.search(row)]:
+            where = f"{shown}/ImageSets/Main/{printable(name)}"
+            message = "a row of a list is not UTF-8"
+            findings.add("bad-encoding", message, where=where, detail=printable(row))
+            del rows[row]
         if rows and not any(row in known for row in rows) and all(_CLASS_ROW.fullmatch(row) for row in rows):
             continue
         for row in rows:
