@@ -97,8 +97,12 @@ def listing(folder: str | Path) -> Listing:
 def _listing(folder: str, changed: int) -> Listing:
     with os.scandir(folder) as found:
         entries = list(found)
-    files = [entry.name for entry in entries if entry.is_file()]
-    folders = [entry.name for entry in entries if entry.is_dir()]
+    try:
+        files = [entry.name for entry in entries if entry.is_file()]
+        folders = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:  # a link to itself is nothing of the kind, as for Path
+        files = [entry.name for entry in entries if os.path.isfile(entry.path)]  # noqa: PTH113
+        folders = [entry.name for entry in entries if os.path.isdir(entry.path)]  # noqa: PTH112
     known = {*files, *folders} if len(files) + len(folders) < len(entries) else set()
     others = [entry.name for entry in entries if entry.name not in known] if known or not files + folders else []
     return Listing(tuple(files), tuple(folders), tuple(others))

@@ -54,7 +54,8 @@ def find(root: Path, depth: int = 64) -> list[str]:
                 continue
             seen.add((folder.st_dev, folder.st_ino))
             there = listing(root / prefix)
-            found += [prefix + name for name in there.files if name[-4:].lower() == ".xml" and name[:2] != "._"]
+            names = there.files + there.others  # what is no file is found out when it is read, and named
+            found += [prefix + name for name in names if name[-4:].lower() == ".xml" and name[:2] != "._"]
             deeper = there.folders if level < depth else ()
             inside = [name for name in deeper if name not in LITTER and (level or name[0] != ".") and name[:2] != "._"]
             waiting += [(f"{prefix}{name}/", level + 1) for name in inside]
@@ -90,7 +91,7 @@ def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
     except etree.XMLSyntaxError as error:
         line = error.position[0] if error.position else 1
         where = f"{shown}:{max(line or 1, 1)}"
-        if error.code in _ENCODING:
+        if error.code in _ENCODING:  # type: ignore[attr-defined]
             findings.add("bad-encoding", "the text is not in the encoding that the document declares", where=where)
             return None
         findings.add("bad-xml", "not well-formed XML", where=where, detail=str(error.msg))

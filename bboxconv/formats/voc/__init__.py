@@ -59,9 +59,9 @@ from bboxconv.formats.voc import lists
 from bboxconv.formats.voc.documents import Task
 from bboxconv.formats.voc.slices import Left, SlicePart, Unseen, UnseenPart, leave_slice
 from bboxconv.formats.voc.write import DocumentWriter, Piece, Style, write_lists
-from bboxconv.io import HEAD
+from bboxconv.io import HEAD, read_small
 from bboxconv.parts import of_parts
-from bboxconv.readers.xmlfiles import find, load
+from bboxconv.readers.xmlfiles import find
 from bboxconv.schema import Category, Dataset, Header, Part
 from bboxconv.spool import Spool
 
@@ -103,7 +103,7 @@ def detect(path: Path, head: bytes) -> Match | None:
         return Match(weight, what) if weight else None
     paths = find(path, depth=4)
     inside = [name for name in paths if f"/{name}".rfind("/Annotations/") >= 0]
-    seen = [_looks(load(f"{path}/{name}")[:HEAD]) for name in (inside or paths)[:3]]
+    seen = [_looks(_head(f"{path}/{name}")) for name in (inside or paths)[:3]]
     if not seen and (path / "Annotations").is_dir():
         return Match(0.5, "an empty folder Annotations")
     if not any(weight for weight, _ in seen):
@@ -118,6 +118,14 @@ def detect(path: Path, head: bytes) -> Match | None:
     )
     count = len(inside or paths)
     return Match(max(seen)[0], f"{count} XML {'file' if count == 1 else 'files'}{where}, {max(seen)[1]}")
+
+
+def _head(path: str) -> bytes:
+    """The beginning of a small file; nothing where it cannot be read, which reading reports."""
+    try:
+        return read_small(path)[:HEAD]
+    except OSError:
+        return b""
 
 
 def _looks(head: bytes) -> tuple[float, str]:
