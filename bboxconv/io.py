@@ -33,10 +33,13 @@ SPECIAL = "name a file; - is standard input or output"
 """What to do about a device or a pipe."""
 READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 """How small files are opened: a pipe of such a name must not stop the run."""
+LONGEST = 2000
+"""Bytes of a relative path at most: with the folders before it, a system takes 4,096, and some 1,024."""
+_RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.[^/]*)?(?:/|$)", re.IGNORECASE)
 STAGE = ".bboxconv-"
 """In the name of a folder that is written to before its content is put in place."""
 _USUAL_NAME = re.compile(r"\w[\w .-]{0,99}(?:/\w[\w .-]{0,99})*", re.ASCII)
-"""A name that is surely safe, as nearly all are: to know that by its characters takes a tenth of the time."""
+"""A name of which that is all to ask, as of nearly all."""
 MANIFEST = ".bboxconv-manifest"
 """In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
 
@@ -115,7 +118,10 @@ def _listing(folder: str, changed: int) -> Listing:
     others: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            (files if entry.is_file() else folders if entry.is_dir() else others).append(entry.name)
+            try:
+                (files if entry.is_file() else folders if entry.is_dir() else others).append(entry.name)
+            except OSError:  # a link to itself
+                others.append(entry.name)
     files.sort()
     by_suffix: dict[str, list[str]] = {}
     for name in files:
@@ -133,6 +139,8 @@ def read_small(path: str) -> bytes:
             raise OSError(errno.EINVAL, "Not a regular file", path)
         if len(data) < HEAD:
             return data
+        if not stat.S_ISREG(os.fstat(file).st_mode):  # a device may never end
+            raise OSError(errno.EINVAL, "Not a regular file", path)
         chunks = [data]
         while chunk := os.read(file, 1 << 22):
             chunks.append(chunk)
@@ -177,12 +185,21 @@ def base_suffix(path: Path) -> str:
     return PurePosixPath(name).suffix
 
 
+def plain_path(name: str) -> str:
+    """A relative path without the parts that name no folder of their own: `a.jpg` for `./a.jpg`. Two spellings of one
+    file must not pass for two.
+    """
+    if "//" not in name and "./" not in name:
+        return name
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
 def unsafe_name(name: str) -> str | None:
     """Why a relative path from a data set must not be joined to an output folder; None where it may.
 
     Names are written with `/` between parts; a backslash is refused as it separates parts elsewhere.
     """
-    if _USUAL_NAME.fullmatch(name):
+    if _USUAL_NAME.fullmatch(name) and len(name) <= LONGEST and not _RESERVED.search(name):
         return None
     if not name:
         return "is empty"
@@ -195,8 +212,14 @@ def unsafe_name(name: str) -> str | None:
     parts = name.split("/")
     if ".." in parts:
         return "leads out of the folder"
+    if parts[-1] in ("", "."):
+        return "is that of a folder"
+    if _RESERVED.search(name):
+        return "has a part that Windows reserves"
     if any(len(os.fsencode(part)) > 250 for part in parts):
         return "has a part longer than 250 bytes"
+    if len(name) > LONGEST // 4 and len(os.fsencode(name)) > LONGEST:
+        return f"is longer than {LONGEST} bytes"
     return None
 
 

@@ -120,14 +120,32 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "a/../../x", "/etc/x", "C:\\x", "C:x", "a\\b", "", "a\0b", "x" * 251, "a/" + "ä" * 126],
+    [
+        "../x",
+        "a/../../x",
+        "/etc/x",
+        "C:\\x",
+        "C:x",
+        "a\\b",
+        "",
+        "a\0b",
+        "x" * 251,
+        "a/" + "ä" * 126,
+        "a/",
+        "./",
+        "a/.",
+        "con.jpg",
+        "a/NUL/b",
+        "lpt1",
+        "a/" * 1001 + "b",
+    ],
 )
 def test_names_that_lead_elsewhere_are_unsafe(name: str) -> None:
     """A name that is absolute, leads out, or cannot be a file name is told from one that can."""
     assert io.unsafe_name(name) is not None
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "sub folder/a b..jpg", "..a", "ä/漢.png", "ab:c"])
+@pytest.mark.parametrize("name", ["a.jpg", "sub folder/a b..jpg", "..a", "ä/漢.png", "ab:c", "./a", "console/com.jpg"])
 def test_odd_names_are_safe(name: str) -> None:
     """Spaces, dots and letters of any script are fine."""
     assert io.unsafe_name(name) is None

@@ -6,6 +6,7 @@ that block are decoded one by one, those that differ key by key.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -154,6 +155,18 @@ def parse(task: tuple[Block, Reading]) -> Part:
     return _one_by_one(data, count, reading)
 
 
+def _malformed(line: bytes, number: int, error: str) -> Fault:
+    """What is wrong with a line that the decoder refuses: JSON may name half of a surrogate pair, text may not."""
+    try:
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        message = "a text holds half of a surrogate pair, which is no character"
+        return Fault(number, "bad-encoding", message, error)
+    except (ValueError, RecursionError):
+        pass
+    return Fault(number, "bad-json", "line is not JSON", error)
+
+
 def _one_by_one(data: bytes, count: int, reading: Reading) -> Part:
     faults: list[Fault] = []
     images: list[ImageLine] = []
@@ -172,8 +185,10 @@ def _one_by_one(data: bytes, count: int, reading: Reading) -> Part:
             faults.append(Fault(number, "bad-encoding", "line is not UTF-8", str(error)))
         except (msgspec.ValidationError, _BadValueError) as error:
             faults.append(Fault(number, "bad-value", "value is not of its kind", str(error)))
-        except (msgspec.DecodeError, RecursionError) as error:
-            faults.append(Fault(number, "bad-json", "line is not JSON", str(error)))
+        except RecursionError:
+            faults.append(Fault(number, "too-deep", "a value is nested too deeply", ""))
+        except msgspec.DecodeError as error:
+            faults.append(_malformed(line, number, str(error)))
     return _part(images, numbers, (count, len(data)), reading, faults)
 
 

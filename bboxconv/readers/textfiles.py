@@ -129,10 +129,10 @@ def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
 
 def files_below(folder: str) -> Iterator[str]:
     """The files below a folder, as relative names with `/`, folder by folder; nothing where it cannot be listed."""
-    waiting = [""]
+    waiting = [("", False)]
     seen = {os.path.realpath(folder)}
     while waiting:
-        inside = waiting.pop()
+        inside, linked = waiting.pop()
         try:
             found = listing(f"{folder}/{inside}")
         except OSError:
@@ -140,12 +140,13 @@ def files_below(folder: str) -> Iterator[str]:
         yield from [inside + name for name in found.files + found.others] if inside else found.files + found.others
         for name in found.folders:
             path = f"{folder}/{inside}{name}"
-            if os.path.islink(path):  # noqa: PTH114 - a link to a folder above would be followed for ever
+            beyond = linked or os.path.islink(path)  # noqa: PTH114 - links lead back to folders that were seen
+            if beyond:
                 real = os.path.realpath(path)
                 if real in seen:
                     continue
                 seen.add(real)
-            waiting.append(f"{inside}{name}/")
+            waiting.append((f"{inside}{name}/", beyond))
 
 
 def sample(folder: str, files: int = 5) -> tuple[Joined, str]:

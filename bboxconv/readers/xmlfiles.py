@@ -25,6 +25,7 @@ LITTER = frozenset(["__MACOSX", ".ipynb_checkpoints"])
 """Folders of copies that nobody made on purpose; so are files called `._*`."""
 DEPTH = 100
 """How deep elements may stand in each other: beyond it a document is refused before recursion fails."""
+_ENCODING = (etree.ErrorTypes.ERR_INVALID_ENCODING, etree.ErrorTypes.I18N_CONV_FAILED)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -62,7 +63,9 @@ def by_folder(root: Path, depth: int = 64) -> Iterator[tuple[str, list[str]]]:
             seen.add((folder.st_dev, folder.st_ino))
             there = listing(root / prefix)
             names = there.ending(".xml")
-            if there.starting("._"):
+            if there.others:  # what is no file is found out when it is read, and named
+                names = sorted([*names, *(name for name in there.others if name[-4:].lower() == ".xml")])
+            if names and (there.starting("._") or there.others):
                 names = [name for name in names if name[:2] != "._"]
             deeper = there.folders if level < depth else ()
             inside = [name for name in deeper if name not in LITTER and (level or name[0] != ".") and name[:2] != "._"]
@@ -87,7 +90,8 @@ def load(path: str) -> bytes:
 
 
 def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
-    """The root of a document; None, and an error `bad-xml`, where it is broken or declares entities.
+    """The root of a document; None, and an error `bad-xml` or `bad-encoding`, where it is broken or declares
+    entities.
 
     Nothing outside the document is ever loaded.
     """
@@ -98,7 +102,11 @@ def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         line = error.position[0] if error.position else 1
-        findings.add("bad-xml", "not well-formed XML", where=f"{shown}:{max(line or 1, 1)}", detail=str(error.msg))
+        where = f"{shown}:{max(line or 1, 1)}"
+        if error.code in _ENCODING:  # type: ignore[attr-defined]
+            findings.add("bad-encoding", "the text is not in the encoding that the document declares", where=where)
+            return None
+        findings.add("bad-xml", "not well-formed XML", where=where, detail=str(error.msg))
         return None
     dtd = root.getroottree().docinfo.internalDTD
     if isinstance(dtd, etree.DTD) and dtd.entities():  # type: ignore[attr-defined]

@@ -59,7 +59,7 @@ from bboxconv.codec import (
     option,
     rotated_of,
 )
-from bboxconv.io import HEAD
+from bboxconv.io import HEAD, read_small
 from bboxconv.parts import of_parts
 from bboxconv.schema import Category, Dataset, Header, Part
 from bboxconv.spool import Spool
@@ -101,25 +101,34 @@ _ROOT = re.compile(
 
 
 def detect(path: Path, head: bytes) -> Match | None:
-    """A file whose root is `<annotation>`, or a folder whose first XML files are such."""
+    """A file whose root is `<annotation>`, or a folder with such among its first XML files: what the others
+    are, reading says."""
     if not path.is_dir():
         weight, what = _looks(head)
         return Match(weight, what) if weight else None
     from bboxconv.formats.voc.lists import is_tree
-    from bboxconv.readers.xmlfiles import by_folder, load
+    from bboxconv.readers.xmlfiles import by_folder
 
     everywhere = list(by_folder(path, depth=4))
     found = [(prefix, names) for prefix, names in everywhere if is_tree(prefix)] or everywhere
     first = sorted(prefix + name for prefix, names in found for name in names[:3])[:3]
-    seen = [_looks(load(f"{path}/{name}")[:HEAD]) for name in first]
+    seen = [_looks(_head(f"{path}/{name}")) for name in first]
     if not seen and (path / "Annotations").is_dir():
         return Match(0.5, "an empty folder Annotations")
-    if not seen or not all(weight for weight, _ in seen):
+    if not any(weight for weight, _ in seen):
         return None
     only = found[0][0].rstrip("/")
     where = f" in {len(found)} folders" if len(found) > 1 else f" in {only}" if only else ""
     count = sum(len(names) for _, names in found)
     return Match(max(seen)[0], f"{count} XML {'file' if count == 1 else 'files'}{where}, {max(seen)[1]}")
+
+
+def _head(path: str) -> bytes:
+    """The beginning of a small file; nothing where it cannot be read, which reading reports."""
+    try:
+        return read_small(path)[:HEAD]
+    except OSError:
+        return b""
 
 
 def _looks(head: bytes) -> tuple[float, str]:

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Findings
+from bboxconv.errors import DataError, Findings, printable
 from bboxconv.readers.xmlfiles import by_folder, compact, load
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CLASS_ROW = re.compile(r".*\s[-+]?[01]")
 
 
@@ -65,7 +66,7 @@ def list_files(source: Source, findings: Findings) -> Files:
     if source.split is not None:
         return Files(tuple(paths), (source.split,) * len(paths), ((),) * len(paths))
     trees = {located(prefix + names[0])[0] for prefix, names in found}
-    lists = _lists_of(source, paths) if any(_sets(source, tree).is_dir() for tree in trees) else {}
+    lists = _lists_of(source, paths, findings) if any(_sets(source, tree).is_dir() for tree in trees) else {}
     if not any(lists.values()) and all(path.partition("/")[0] in SPLIT_NAMES and "/" in path for path in paths):
         return Files(tuple(paths), tuple(SPLIT_NAMES[path.partition("/")[0]] for path in paths), ((),) * len(paths))
     if not lists:
@@ -90,15 +91,23 @@ def _sets(source: Source, tree: str) -> Path:
     return source.path / tree / "ImageSets" / "Main"
 
 
-def _lists_of(source: Source, paths: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+def _lists_of(source: Source, paths: Sequence[str], findings: Findings) -> dict[str, dict[str, tuple[str, ...]]]:
     """What the lists of each tree say."""
     known: dict[str, set[str]] = {}
     for tree, identifier in map(located, paths):
         known.setdefault(tree, set()).add(identifier)
-    return {tree: _lists(_sets(source, tree), identifiers) for tree, identifiers in known.items()}
+    return {
+        tree: _lists(
+            _sets(source, tree),
+            identifiers,
+            "/".join(part for part in (source.shown.rstrip("/"), tree) if part),
+            findings,
+        )
+        for tree, identifiers in known.items()
+    }
 
 
-def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
+def _lists(folder: Path, known: set[str], shown: str, findings: Findings) -> dict[str, tuple[str, ...]]:
     """The splits of each identifier, the winning one first."""
     if not folder.is_dir():
         return {}
@@ -106,9 +115,14 @@ def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
     for name in sorted(path.name for path in folder.iterdir()):
         if not name.endswith(".txt") or name.startswith("."):
             continue
-        text = load(str(folder / name)).decode("utf-8-sig", "replace")
+        text = load(str(folder / name)).decode("utf-8-sig", "surrogateescape")
         rows = dict.fromkeys(row.strip() for row in text.splitlines())
         rows.pop("", None)
+        for row in [row for row in rows if not row.isascii() and _SURROGATE.search(row)]:
+            where = f"{shown}/ImageSets/Main/{printable(name)}"
+            message = "a row of a list is not UTF-8"
+            findings.add("bad-encoding", message, where=where, detail=printable(row))
+            del rows[row]
         if rows and not any(row in known for row in rows) and all(_CLASS_ROW.fullmatch(row) for row in rows):
             continue
         for row in rows:

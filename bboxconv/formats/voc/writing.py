@@ -20,7 +20,7 @@ from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding
 from bboxconv.errors import Findings
 from bboxconv.formats.voc.document import SIDES
-from bboxconv.io import unsafe_name
+from bboxconv.io import plain_path, unsafe_name
 from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, plain, written
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
 
@@ -262,7 +262,7 @@ def _safe_stem(name: str, shown: str, findings: Findings) -> str | None:
         "holds a control character" if not name.isprintable() and re.search(r"[\x00-\x1f]", name) else None
     )
     if why is None:
-        return _stem(name)
+        return _stem(plain_path(name))
     findings.add("unsafe-name", f"the name of an image {why}", where=shown, detail=repr(name))
     return None
 

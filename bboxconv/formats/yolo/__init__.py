@@ -21,6 +21,7 @@ ids, sizes, flags, tracks, areas or whether anybody looked at an image.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -151,6 +152,9 @@ def read(source: Source, context: ReadContext) -> Dataset:
     header = Header(
         BOX, tuple(Category(name) for name in names), extra=tree.config.extra, source="yolo", switches=switches
     )
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
+        message = "two classes have the same name; both are kept"
+        context.findings.add("duplicate-category-name", message, severity="warning", where=source.shown, detail=name)
     folders = tuple((source.split or part.split, part.folder) for part in tree.parts)
     return of_parts(header, (lambda: held) if held else parts, context.findings, images, folders)
 

@@ -23,7 +23,7 @@ from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding, WriteContext
 from bboxconv.errors import Findings, UsageError, printable
 from bboxconv.formats.yolo.text import Style, keypoint_count, label_texts
-from bboxconv.io import unsafe_name
+from bboxconv.io import plain_path, unsafe_name
 from bboxconv.schema import Header, flat
 from bboxconv.spool import Slip, Spool, leave
 
@@ -192,9 +192,9 @@ def _place(name: str, split: str | None, findings: Findings) -> str | None:
     where = f"{split}/{name}" if split is not None else name
     why = unsafe_name(where) or (None if split != "" else "has an empty split")
     if why is not None:
-        findings.add("unsafe-name", f"a file name {why}: its image is left out", where=printable(where))
+        findings.add("unsafe-name", f"a file name {why}: its image is left out", where=printable(where) or '""')
         return None
-    stem = _stem(name)
+    stem = _stem(plain_path(name))
     _, found, rest = f"/{stem}".rpartition("/images/")
     if found:
         message = "a folder `images` in a file name is left out: YOLO looks for labels beside the last one of a path"
