@@ -959,14 +959,17 @@ def test_detection(tmp_path: Path) -> None:
 
 
 def test_the_first_documents_of_all_folders_decide(tmp_path: Path) -> None:
-    """The first three by their paths, in whatever folder, must be VOC; folders outside of Annotations do not count."""
+    """One of the first three by their paths, in whatever folder, must be VOC: one odd file hides no data set; folders
+    outside of Annotations do not count."""
     files = {f"{folder}/Annotations/{name}.xml": doc(f"{name}.jpg", "cat") for folder in "ba" for name in "21"}
     found = voc.detect(tree(tmp_path / "two", files), b"")
     assert found is not None and found.evidence == "4 XML files in 2 folders, <annotation> with <bndbox>"
     other = {"0.xml": "<note/>", **files}
     assert voc.detect(tree(tmp_path / "outside", other), b"") == found
-    assert voc.detect(tree(tmp_path / "third", {**files, "b/Annotations/0.xml": "<note/>"}), b"") is None
-    assert voc.detect(tree(tmp_path / "fourth", {**files, "b/Annotations/3.xml": "<note/>"}), b"") is not None
+    odd = {f"a/Annotations/0{number}.xml": "<note/>" for number in range(3)}
+    assert voc.detect(tree(tmp_path / "third", {**files, **odd}), b"") is None
+    odd.popitem()
+    assert voc.detect(tree(tmp_path / "fourth", {**files, **odd}), b"") is not None
 
 
 def test_left_over_copies_of_macos_are_no_documents(tmp_path: Path) -> None:
