@@ -11,8 +11,9 @@ from typing import Literal
 import pyarrow as pa
 
 from bboxconv import pipeline
+from bboxconv.account import Account
 from bboxconv.errors import DataError, Findings
-from bboxconv.flow import Account, Flow, stream
+from bboxconv.flow import Flow, stream
 from bboxconv.report import Report
 from bboxconv.request import Request
 from bboxconv.schema import Dataset

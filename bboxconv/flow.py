@@ -4,10 +4,10 @@ what happens to it counted.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Generic
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import classes, io, loss, schema, sizes, stages
+from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encoder, Encoding, P, Progress, Target, silent
 from bboxconv.errors import Diagnostic, Findings, UsageError
@@ -29,28 +30,6 @@ from bboxconv.sources import Opened, check_max_errors, open_sources, unknown_spl
 from bboxconv.spool import Slip, leave
 from bboxconv.suggest import for_missing
 from bboxconv.workers import Workers
-
-
-@dataclass(slots=True)
-class Account:
-    """What is counted as the stream passes."""
-
-    read_images: int = 0
-    read_boxes: int = 0
-    images: int = 0
-    boxes: int = 0
-    left_out_images: Counter[str] = field(default_factory=Counter)
-    left_out_boxes: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
-    filled: Counter[str] = field(default_factory=Counter)
-    changed: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: Account) -> None:
-        """Count what another process has counted."""
-        for name in ("read_images", "read_boxes", "images", "boxes"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("left_out_images", "left_out_boxes", "lost", "filled", "changed"):
-            getattr(self, name).update(getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +70,13 @@ class Step:
             if box.needs_size(goal):
                 inside = "image.width" not in target.requires
                 batch = _require_sizes(batch, findings, account, self.shown, with_objects=inside)
+        clipped = np.zeros(0, np.bool_)
+        if request.on_invalid == "clip":
+            batch, clipped = stages.clip(batch, box)
         batch = stages.convert(batch, box, goal, _drawn(target))
         if target is not None:
-            loss.count_batch(batch, target, account.lost)
+            stages.count_changes(batch, box, goal, clipped, target, account.changed)
+            loss.count_batch(batch, target, account, self.shown)
         account.images += len(batch)
         account.boxes += len(schema.flat(batch).rows)
         return batch
@@ -120,7 +103,7 @@ class Step:
         """What the target cannot take is left out, filled or refused."""
         out = account.left_out_boxes
         if target.finite:
-            batch = stages.finite(batch, findings, out, self.shown)
+            batch = stages.finite(batch, findings, account, self.shown)
         if "object.iscrowd" not in target.carries and target.crowd == "drop":
             batch = stages.leave_out(batch, stages.flagged("iscrowd"), "crowd", out)
         if "object.ignore" not in target.carries:
@@ -128,7 +111,7 @@ class Step:
         if "object.rotation" not in target.carries:
             if target.rotated == "drop":
                 batch = stages.leave_out(batch, lambda objects: ~stages.lacking("rotation")(objects), "rotated", out)
-            batch = stages.unrotate(batch, self.box, target.rotated, account.changed)
+            batch = stages.unrotate(batch, self.box, target.rotated, account)
         if "object.bbox" in target.requires:
             batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
         if "object.category" in target.requires:

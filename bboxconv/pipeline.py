@@ -16,10 +16,11 @@ from typing import Literal
 import pyarrow as pa
 
 from bboxconv import io, loss, registry
+from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encodes, Encoding, Progress, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
-from bboxconv.flow import Account, Flow, encoded, stream
+from bboxconv.flow import Flow, encoded, stream
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
@@ -61,9 +62,9 @@ def run(
             tuple(folder for one in opened.datasets for folder in one.image_folders),
             request.dst,
         )
-        loss.count_header(opened.header, target.carries, account.lost)
+        loss.count_header(opened.header, target.carries, account)
         for other, index in zip(opened.datasets, opened.index, strict=True):
-            loss.count_overruled(other.header, index, opened.header, account.lost)
+            loss.count_overruled(other.header, index, opened.header, account)
         flow = Flow(request, opened, findings, crew, progress)
 
         def fill(stage: Path) -> Written:
@@ -192,7 +193,9 @@ def _refuse(request: Request, findings: Findings, account: Account) -> None:
         "object.iscrowd": account.left_out_boxes["crowd"],
         "object.ignore": account.left_out_boxes["ignore region"],
     }
-    lost = {**account.lost, **{field: account.lost[field] + count for field, count in crowd.items() if count}}
+    turned = sum(count for (name, _), count in account.changed.items() if name == "object.rotation")
+    more = {**crowd, "object.rotation": turned}
+    lost = {**account.lost, **{field: account.lost[field] + count for field, count in more.items() if count}}
     strict = loss.refused(lost, request.strict, request.out)
     if strict or (findings.errors and request.on_error == "fail"):
         raise DataError([*findings, *strict])
@@ -218,8 +221,10 @@ def _report(
     seconds: float,
     writer: Writes | None = None,
 ) -> Report:
-    for message, count in account.changed.items():
-        findings.add("rotation-changed", message, severity="note", count=count)
+    for how, words in (("envelope", "their envelope"), ("unrotated", "if not turned")):
+        if account.changed["object.rotation", how]:
+            count = account.changed["object.rotation", how]
+            findings.add("rotation-changed", f"rotated boxes written as {words}", severity="note", count=count)
     known = dict(opened.header.switches)
     known.update({f"{writer.INFO.name}.{key}": value for key, value in request.out.items()} if writer else {})
     return Report(
@@ -230,6 +235,7 @@ def _report(
         written=Counts(account.images, account.boxes, len(opened.header.categories)),
         left_out_images=+account.left_out_images,
         left_out_boxes=+account.left_out_boxes,
+        fields=account.fields() if writer else {},
         lost=dict(sorted((+account.lost).items())),
         filled=+account.filled,
         findings=tuple(findings),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bboxconv.account import Values, class_of
 from bboxconv.errors import Diagnostic, ExitCode
 
 VERSION = 1
@@ -57,6 +58,8 @@ class Report:
     written: Counts = Counts()
     left_out_images: Mapping[str, int] = field(default_factory=dict)
     left_out_boxes: Mapping[str, int] = field(default_factory=dict)
+    fields: Mapping[str, Values] = field(default_factory=dict)
+    """What became of the values of every field that occurs (`object.bbox`, `image.extra.license`, `info`)."""
     lost: Mapping[str, int] = field(default_factory=dict)
     """Values that the target does not carry, by field (`object.iscrowd`, `image.extra.license`)."""
     filled: Mapping[str, int] = field(default_factory=dict)
@@ -97,6 +100,7 @@ class Report:
             "read": self.read.as_dict(),
             "written": self.written.as_dict(),
             "left_out": {"images": dict(self.left_out_images), "boxes": dict(self.left_out_boxes)},
+            "fields": {name: _values(name, values) for name, values in self.fields.items()},
             "lost": dict(self.lost),
             "filled": dict(self.filled),
             "findings": [finding.as_dict() for finding in self.findings],
@@ -107,6 +111,17 @@ class Report:
             "seconds": round(self.seconds, 3),
             "dry_run": self.dry_run,
         }
+
+
+def _values(name: str, values: Values) -> dict[str, object]:
+    return {
+        "class": class_of(name),
+        "count": values.count,
+        "carried": values.carried,
+        "changed": dict(values.changed),
+        "lost": values.lost,
+        "places": list(values.places),
+    }
 
 
 @dataclass(frozen=True, slots=True)
