@@ -158,6 +158,15 @@ class Target:
     where the column of that name has a value, or there is none."""
     finite: bool = True
     """Whether numbers must be finite: a NaN is no text that other tools read."""
+    decimals: int | None = None
+    """Digits after the point of written coordinates; None: all."""
+    fills: frozenset[str] = frozenset()
+    """Fields that are written with a value where the source has none."""
+    redraws: Literal["", "polygon", "corners"] = ""
+    """Whether a polygon is written in place of its box, which then is read as its extent; corners: one of four points
+    alone."""
+    unwritten_name: str = ""
+    """A regular expression (RE2): what of a file name is not written. Its first group stays."""
 
 
 @dataclass(frozen=True, slots=True)

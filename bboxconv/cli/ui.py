@@ -131,7 +131,8 @@ def show_failure(error: BboxconvError, look: Look) -> None:
     say(render.diagnostics(error.diagnostics, paint, look.verbose, look.hidden))
     if error.exit_code == ExitCode.REFUSED:
         say([render.refusal(error.diagnostics, look.command, paint)])
-    publish(failure(error.exit_code, [d.as_dict() for d in error.diagnostics], look.command), look)
+    document = failure(error.exit_code, [d.as_dict() for d in error.diagnostics], look.command)
+    publish({**document, **error.details}, look)
 
 
 def failure(code: ExitCode, findings: Sequence[Mapping[str, object]], command: str) -> dict[str, object]:
