@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 from bboxconv.errors import FIRST_PLACES, BboxconvError, DataError, Diagnostic, Place, printable, shortened
 
-MESSAGES: Mapping[str, str] = {
-    "missing-image": "an image of the source is not in the output",
-    "extra-image": "the output has an image that the source does not have",
-    "missing-box": "a box of the source is not in the output",
-    "extra-box": "the output has a box that the source does not have",
+MESSAGES: Mapping[str, tuple[str, str]] = {
+    "missing-image": ("verify-missing-image", "an image of the source is not in the output"),
+    "extra-image": ("verify-extra-image", "the output has an image that the source does not have"),
+    "missing-box": ("verify-missing-box", "a box of the source is not in the output"),
+    "extra-box": ("verify-extra-box", "the output has a box that the source does not have"),
 }
-_HINT = "the output is not what the source gives with these options: convert again, and compare"
+"""The code and the message for images and boxes that have no partner."""
+_HINT = "convert again; or give the options with which it was written"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -124,21 +125,21 @@ class Agreement:
 
     def diagnostics(self) -> list[Diagnostic]:
         """A fault for each kind of difference."""
-        found = [(f"verify-{name}", text, self.unpaired[name]) for name, text in MESSAGES.items()]
+        found = [(*message, self.unpaired[name]) for name, message in MESSAGES.items()]
         found += [
             ("verify-differs", f"{name} is not that of the source", tally)
             for name, tally in sorted(self.fields.items())
         ]
+        differing = [(code, text, tally) for code, text, tally in found if tally.differ]
         return [
             Diagnostic(
                 code,
                 text,
                 count=tally.differ,
                 places=tuple(Place(place.where, place.detail) for place in tally.places),
-                hint=_HINT,
+                hint=_HINT if number == len(differing) else "",
             )
-            for code, text, tally in found
-            if tally.differ
+            for number, (code, text, tally) in enumerate(differing, 1)
         ]
 
     def as_dict(self) -> dict[str, object]:

@@ -120,34 +120,11 @@ def verify(
     the target's precision explains. Raises UsageError for a call that is wrong and DataError where a side cannot be
     read.
     """
-    return pipeline.verify(
-        _request(
-            src,
-            dst,
-            from_,
-            to,
-            in_,
-            out,
-            box,
-            classes,
-            class_map,
-            include_class,
-            exclude_class,
-            default_class,
-            drop_empty,
-            unannotated,
-            split,
-            images,
-            image_sizes,
-            image_size,
-            batch_size,
-            jobs,
-            memory,
-            on_error,
-            max_errors,
-            on_invalid,
-        )  # fmt: skip
-    )
+    request = _request(
+        src, dst, from_, to, in_, out, box, classes, class_map, include_class, exclude_class, default_class, drop_empty,
+        unannotated, split, images, image_sizes, image_size, batch_size, jobs, memory, on_error, max_errors, on_invalid,
+    )  # fmt: skip
+    return pipeline.verify(request)
 
 
 def _request(

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import jsontext, schema
+from bboxconv import schema
 from bboxconv.agreement import Agreement, Error, Sight, Tally, shown
 from bboxconv.boxes import BoxFormat, convert_boxes
 from bboxconv.codec import Target
 from bboxconv.drawn import drawn_differ, redrawn
 from bboxconv.errors import FIRST_PLACES, printable
+from bboxconv.extrakeys import extra_differ
 from bboxconv.jsonsame import differing, same_text
 from bboxconv.pairing import align, keys, pairs, usual_splits
 from bboxconv.schema import Objects
@@ -73,6 +74,23 @@ class Side:
         return Side.of(self.batch.take(pa.array(rows)), self.numbers[rows])
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the N values of a column stand: the numbers of their images and of their objects within these, which order
+    them, and the name of each."""
+
+    images: Rows
+    objects: Rows
+    name: Callable[[int], str]
+
+    def first(self, chosen: Mask, said: Callable[[int], str]) -> Iterator[Sight]:
+        """The first places of those chosen, with what is said of them."""
+        rows = np.flatnonzero(chosen)
+        order = np.lexsort((self.objects[rows], self.images[rows]))[:FIRST_PLACES]
+        for row in rows[order].tolist():
+            yield Sight(int(self.images[row]), int(self.objects[row]), self.name(row), said(row))
+
+
 def compare(source: Side, output: Side, rules: Rules) -> Agreement:
     """How far the images of an output agree with those of its source."""
     found = Agreement()
@@ -92,11 +110,13 @@ def _unpaired(tally: Tally, side: Side, paired: Rows, rules: Rules) -> int:
     """Count the images that have no partner; how many boxes they have."""
     alone = np.ones(len(side.batch), np.bool_)
     alone[paired] = False
-    rows = np.flatnonzero(alone)
-    tally.differ = len(rows)
-    first = rows[np.argsort(side.numbers[rows], kind="stable")][:FIRST_PLACES].tolist()
-    tally.see(Sight(int(side.numbers[row]), 0, _image(side, row, rules)) for row in first)
-    return int(np.diff(side.objects.offsets)[rows].sum())
+    tally.differ = int(alone.sum())
+    tally.see(_places_of_images(side, rules).first(alone, lambda row: ""))
+    return int(np.diff(side.objects.offsets)[alone].sum())
+
+
+def _places_of_images(side: Side, rules: Rules) -> Places:
+    return Places(side.numbers, np.zeros_like(side.numbers), lambda row: _image(side, row, rules))
 
 
 def _image(side: Side, row: int, rules: Rules) -> str:
@@ -105,9 +125,7 @@ def _image(side: Side, row: int, rules: Rules) -> str:
 
 
 def _compare_images(found: Agreement, source: Side, output: Side, rules: Rules) -> None:
-    def place(row: int) -> tuple[int, int, str]:
-        return int(source.numbers[row]), 0, _image(source, row, rules)
-
+    places = _places_of_images(source, rules)
     for name in schema.IMAGE_FIELDS:
         if not rules.carries(f"image.{name}"):
             continue
@@ -119,10 +137,10 @@ def _compare_images(found: Agreement, source: Side, output: Side, rules: Rules) 
             )
         elif name == "split":
             one, other = usual_splits(source.batch), usual_splits(output.batch)
-        _field(found, f"image.{name}", one, other, place, rules, source.batch.column)
+        _field(found, f"image.{name}", one, other, places, rules, source.batch.column)
     if "unannotated" in rules.target.carries:
         looked = [pa.array(side.objects.annotated) for side in (source, output)]
-        _field(found, "unannotated", looked[0], looked[1], place, rules, source.batch.column)
+        _field(found, "unannotated", looked[0], looked[1], places, rules, source.batch.column)
 
 
 def _compare_objects(found: Agreement, source: Side, output: Side, rules: Rules) -> None:
@@ -145,7 +163,7 @@ def _compare_objects(found: Agreement, source: Side, output: Side, rules: Rules)
         return _close(wanted[one], read[other], tolerance[one])
 
     def alike(one: Rows, other: Rows) -> Mask:
-        return near(one, other) & (classes[one] == read_classes[other])
+        return np.asarray(near(one, other) & (classes[one] == read_classes[other]))
 
     left, right = align(source.objects.offsets, output.objects.offsets, alike)
     found.boxes = len(left)
@@ -153,42 +171,49 @@ def _compare_objects(found: Agreement, source: Side, output: Side, rules: Rules)
     _alone(found.unpaired["missing-box"], source, left, rules)
     _alone(found.unpaired["extra-box"], output, right, rules)
     sizes = _sizes(source, rules)[left]
-    image_of = source.objects.image_of()[left]
-
-    def place(row: int) -> tuple[int, int, str]:
-        return _object(source, int(left[row]), int(image_of[row]), rules)
-
+    places = _places_of_objects(source, left, rules)
     if "object.bbox" in rules.target.carries:
         differ = ~near(left, right) | (valid[left] & ~read_valid[right])
         made = ~valid[left] & read_valid[right]
         differ |= made & ("object.bbox" not in rules.target.fills)
         known = made & ("object.bbox" in rules.target.fills)
-        boxes = [wanted[left], read[right]]
+        one, other = wanted[left], read[right]
         _count(
             found.of("object.bbox"),
             differ & ~known,
             known,
-            place,
-            [lambda row, of=of: of[row].tolist() for of in boxes],
+            places,
+            lambda row: (_numbers(one, row, valid[left]), _numbers(other, row, read_valid[right])),
         )
-        found.error = _error(boxes[0], boxes[1], sizes, rules)
+        found.error = _error(one, other, sizes, rules)
     if "object.category" in rules.target.carries:
-        differ = classes[left] != read_classes[right]
+        first, second = classes[left], read_classes[right]
         words = (*rules.classes, *rules.read_classes, None)  # -1: none
-        values = [lambda row, of=of: words[of[row]] for of in (classes[left], read_classes[right])]
-        _count(found.of("object.category"), differ, np.zeros_like(differ), place, values)
+        none = np.zeros(len(left), np.bool_)
+        _count(
+            found.of("object.category"),
+            first != second,
+            none,
+            places,
+            lambda row: (words[first[row]], words[second[row]]),
+        )
     ours, theirs = (_taken(side.objects.rows, rows) for side, rows in ((source, left), (output, right)))
     for name in schema.OBJECT_FIELDS:
         if name in ("bbox", "category") or not rules.carries(f"object.{name}"):
             continue
-        one, other = ours.field(name), theirs.field(name)
+        values, read_values = ours.field(name), theirs.field(name)
         if name == "shape":
             if rules.target.redraws:  # what rows say of shapes is what they draw
                 continue
-            one, other = (column.cast(pa.string()) for column in (one, other))
+            values, read_values = (column.cast(pa.string()) for column in (values, read_values))
         elif name == "segmentation" and rules.target.redraws:  # a mask, or a polygon of too few points, is a box
-            one = pc.if_else(pc.or_(pa.array(written[left]), one.is_null()), one, other)
-        _field(found, f"object.{name}", one, other, place, rules, ours.field)
+            drawn = pc.or_(pa.array(written[left]), values.is_null())
+            values = pc.if_else(drawn, values, read_values)
+        _field(found, f"object.{name}", values, read_values, places, rules, ours.field)
+
+
+def _numbers(boxes: NDArray[np.float64], row: int, valid: Mask) -> object:
+    return boxes[row].tolist() if valid[row] else None
 
 
 def _taken(rows: pa.StructArray, chosen: Rows) -> pa.StructArray:
@@ -199,7 +224,7 @@ def _named(objects: Objects, classes: Sequence[str], names: dict[str, int]) -> N
     """The number (N,) of the name of each class, -1 for none."""
     numbers = np.array([*(names[name] for name in classes), -1], np.int64)
     column = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
-    return numbers[column]
+    return np.asarray(numbers[column])
 
 
 def _tolerance(boxes: NDArray[np.float64], rules: Rules) -> NDArray[np.float64]:
@@ -244,39 +269,38 @@ def _alone(tally: Tally, side: Side, paired: Rows, rules: Rules) -> None:
     """Count the objects that have no partner."""
     alone = np.ones(len(side.objects.rows), np.bool_)
     alone[paired] = False
-    rows = np.flatnonzero(alone)
-    if not len(rows):
-        return
-    tally.differ = len(rows)
-    image_of = side.objects.image_of()
-    first = rows[np.argsort(side.numbers[image_of[rows]], kind="stable")][:FIRST_PLACES].tolist()
-    tally.see(Sight(*_object(side, row, int(image_of[row]), rules)) for row in first)
+    tally.differ = int(alone.sum())
+    if tally.differ:
+        rows = np.arange(len(alone))
+        tally.see(_places_of_objects(side, rows, rules).first(alone, lambda row: ""))
 
 
-def _object(side: Side, row: int, image: int, rules: Rules) -> tuple[int, int, str]:
-    """The numbers of an object and its place."""
-    at = row - int(side.objects.offsets[image])
-    identity = side.objects.column("id")[row].as_py() if rules.carries("object.id") else None
-    name = f"object {at}" if identity is None else f"id {identity}"
-    return int(side.numbers[image]), at, f"{_image(side, image, rules)}, {name}"
+def _places_of_objects(side: Side, rows: Rows, rules: Rules) -> Places:
+    images = side.objects.image_of()[rows]
+    at = rows - side.objects.offsets[images]
+    ids = side.objects.column("id") if rules.carries("object.id") else None
 
+    def name(row: int) -> str:
+        identity = None if ids is None else ids[int(rows[row])].as_py()
+        object_ = f"object {at[row]}" if identity is None else f"id {identity}"
+        return f"{_image(side, int(images[row]), rules)}, {object_}"
 
-Value = Callable[[int], object]
+    return Places(side.numbers[images], at, name)
 
 
 def _count(
-    tally: Tally, differ: Mask, filled: Mask, place: Callable[[int], tuple[int, int, str]], values: Sequence[Value]
+    tally: Tally, differ: Mask, filled: Mask, places: Places, values: Callable[[int], tuple[object, object]]
 ) -> None:
-    count = int(differ.sum())
-    tally.add(Tally(len(differ) - count - int(filled.sum()), count, int(filled.sum())))
-    if not count:
-        return
-    sights = sorted((place(row), row) for row in np.flatnonzero(differ).tolist()) if count < 10_000 else None
-    if sights is None:  # the first ones of so many are not worth a place for each
-        rows = np.flatnonzero(differ).tolist()
-        sights = sorted((place(row), row) for row in rows[:10_000])
-    one, other = values
-    tally.see(Sight(*at, f"{shown(one(row))} became {shown(other(row))}") for at, row in sights[:FIRST_PLACES])
+    """Count what agrees and what does not, with the first places and the values there."""
+
+    def said(row: int) -> str:
+        one, other = values(row)
+        return f"{shown(one)} became {shown(other)}"
+
+    count, made = int(differ.sum()), int(filled.sum())
+    tally.add(Tally(len(differ) - count - made, count, made))
+    if count:
+        tally.see(places.first(differ, said))
 
 
 def _field(
@@ -284,7 +308,7 @@ def _field(
     name: str,
     one: pa.Array,
     other: pa.Array,
-    place: Callable[[int], tuple[int, int, str]],
+    places: Places,
     rules: Rules,
     column: Callable[[str], pa.Array],
 ) -> None:
@@ -296,12 +320,12 @@ def _field(
         else np.zeros(len(one), np.bool_)
     )
     if name.rpartition(".")[2] == "extra":
-        differ = _extra_differ(one, other, name, rules, column)
+        differ = extra_differ(one, other, name, rules.target, column)
     elif name in ("object.segmentation", "object.keypoints"):
         differ = differing(one, other, partial(_drawn_texts, rules=rules))
     else:
         differ = _scalars_differ(one, other)
-    _count(found.of(name), differ & ~filled, filled, place, [lambda row, of=of: of[row].as_py() for of in (one, other)])
+    _count(found.of(name), differ & ~filled, filled, places, lambda row: (one[row].as_py(), other[row].as_py()))
 
 
 def _scalars_differ(one: pa.Array, other: pa.Array) -> Mask:
@@ -319,57 +343,3 @@ def _drawn_texts(one: str | None, other: str | None, rules: Rules) -> bool:
     if one is None or other is None:
         return one != other
     return drawn_differ(one, other, rules.half * (1 + 1e-9) + 1e-15)
-
-
-def _extra_differ(one: pa.Array, other: pa.Array, name: str, rules: Rules, column: Callable[[str], pa.Array]) -> Mask:
-    """Extra keys: those that the target carries, without those that it takes for its own."""
-    carries, fills = (
-        None if name in rules.target.carries else _keys(rules.target.carries, name),
-        _keys(rules.target.fills, name),
-    )
-    differ = differing(one, other, lambda text, read: not _same_extra(text, read, carries, fills, frozenset()))
-    reserved = _keys(rules.target.reserved, name)
-    again = np.flatnonzero(differ)
-    if not len(again) or not reserved:
-        return differ
-    texts = one.take(pa.array(again))
-    for at in jsontext.rows_with(texts, sorted(reserved)):
-        row = int(again[at])
-        text = one[row].as_py()
-        gone = frozenset(_gone(text, reserved, lambda key, row=row: _has(column, key, row)))
-        differ[row] = not _same_extra(text, other[row].as_py(), carries, fills, gone)
-    return differ
-
-
-def _keys(names: frozenset[str], field: str) -> frozenset[str]:
-    return frozenset(name.removeprefix(f"{field}.") for name in names if name.startswith(f"{field}."))
-
-
-def _has(column: Callable[[str], pa.Array], key: str, row: int) -> bool | None:
-    """Whether the column of that name has a value; None where there is no such column."""
-    try:
-        return bool(column(key)[row].is_valid)
-    except KeyError:
-        return None
-
-
-def _gone(text: str, reserved: frozenset[str], has: Callable[[str], bool | None]) -> Iterator[str]:
-    """The reserved keys that cannot be carried."""
-    for key, value in jsontext.members(text).items():
-        if key in reserved and (has(key) is None or (value != "null" and has(key))):
-            yield key
-
-
-def _same_extra(
-    text: str | None, read: str | None, carries: frozenset[str] | None, fills: frozenset[str], gone: frozenset[str]
-) -> bool:
-    if text == read:
-        return True
-    one, other = (jsontext.members(part) if part is not None else {} for part in (text, read))
-    kept = {key: value for key, value in one.items() if key not in gone and (carries is None or key in carries)}
-    came = {
-        key: value
-        for key, value in other.items()
-        if (carries is None or key in carries) and (key in kept or key not in fills)
-    }
-    return kept.keys() == came.keys() and all(same_text(value, came[key]) for key, value in kept.items())

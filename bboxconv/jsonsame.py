@@ -22,7 +22,7 @@ def same(one: Json, other: Json) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    return one == other or (one != one and other != other)  # noqa: PLR0124 - a NaN is not equal to itself
+    return one == other or (one != one and other != other)  # a NaN is not equal to itself
 
 
 @lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ import pyarrow as pa
 from bboxconv import io, jsontext, registry, schema
 from bboxconv.agreement import Agreement, Sight, Tally, shown
 from bboxconv.codec import EVERYTHING, Encoding, FormatInfo, Target
+from bboxconv.comparison import Rules, Side, compare
 from bboxconv.errors import DataError, Diagnostic, Findings, printable
 from bboxconv.flow import Account, Flow, encoded
 from bboxconv.jsonsame import same_text
@@ -27,7 +28,6 @@ from bboxconv.schema import Category, Header
 from bboxconv.shelf import Shelf
 from bboxconv.sources import Opened, open_sources
 from bboxconv.spool import Slip, Spool, divided, in_order, leave
-from bboxconv.comparison import Rules, Side, compare
 
 _PART = 8 << 20
 """About how many bytes of an output are compared at once."""
@@ -211,11 +211,11 @@ def _compare_headers(found: Agreement, header: Header, read: Header, rules: Rule
             if listed or index in found.used:
                 _said(found, "category.name", _text(category.name), None, rules)
             continue
-        other = rest.pop(0)
+        same = rest.pop(0)
         for name, one, two in (
-            ("id", _text(category.id), _text(other.id)),
-            ("supercategory", _text(category.supercategory), _text(other.supercategory)),
-            ("extra", category.extra, other.extra),
+            ("id", _text(category.id), _text(same.id)),
+            ("supercategory", _text(category.supercategory), _text(same.supercategory)),
+            ("extra", category.extra, same.extra),
         ):
             if f"category.{name}" in carries:
                 _said(found, f"category.{name}", one, two, rules, f", class {printable(category.name)}")

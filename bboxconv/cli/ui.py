@@ -107,11 +107,11 @@ def show_report(account: Report, look: Look) -> None:
     """The findings and the account of a run."""
     paint = painter(sys.stderr, look.color)
     say(render.diagnostics(account.findings, paint, look.verbose, look.hidden))
+    lines = render.report(account, width(sys.stderr), look.verbose, paint)
     if not look.quiet:
-        lines = render.report(account, width(sys.stderr), look.verbose, paint)
         say(lines if account.command == "convert" or look.verbose else lines[-1:])
     elif account.exit_code == ExitCode.REFUSED:
-        say([render.refusal(account.findings, account.command, paint)])
+        say(lines[-1:] if account.command == "verify" else [render.refusal(account.findings, account.command, paint)])
     publish(account.as_dict(), look)
 
 
