@@ -312,6 +312,27 @@ def test_damage_of_yolo_labels_is_found(source: Path, tmp_path: Path) -> None:
     assert differences(bboxconv.verify(source, tmp_path / "yolo")) == {"missing-image": 1}
 
 
+def test_damage_of_polygons_is_found(source: Path, tmp_path: Path) -> None:
+    """A point of a polygon that moved within its box is a difference, though the box is the same."""
+    options = {"task": "segment"}
+    bboxconv.convert(source, tmp_path / "yolo", out=options, verify=True)
+    label = tmp_path / "yolo/labels/c.txt"
+    y = str(round(20.25 / 480, 6))
+    assert label.read_text().count(y) == 4
+    label.write_text(label.read_text().replace(y, "0.05", 1))
+    assert differences(bboxconv.verify(source, tmp_path / "yolo", out=options)) == {"object.segmentation": 1}
+
+
+def test_an_image_in_another_split_is_found(source: Path, tmp_path: Path) -> None:
+    """An image that came into another split is compared, and its split differs."""
+    sources = [f"train={source}"]
+    bboxconv.convert(sources, tmp_path / "out.jsonl")
+    text = (tmp_path / "out.jsonl").read_text()
+    (tmp_path / "out.jsonl").write_text(text.replace('"split":"train"', '"split":"test"', 1))
+    report = bboxconv.verify(sources, tmp_path / "out.jsonl")
+    assert (differences(report), checked(report).boxes) == ({"image.split": 1}, 12)
+
+
 def test_damage_of_voc_is_found(source: Path, tmp_path: Path) -> None:
     """A file that was removed, one that nobody wrote, a side of a box, and a key."""
     output = tmp_path / "voc"
@@ -346,12 +367,17 @@ def test_damage_of_parquet_is_found(source: Path, tmp_path: Path) -> None:
     assert 0 < checked(report).error.units < 16
 
 
-@pytest.mark.parametrize("text", ["1", "true", '{"a":2}', '[1,"2"]', "123456789012345678901234567891", "null"])
+@pytest.mark.parametrize("text", ["1", "true", '{"a":2}', '[1,"2"]', "[1]", "123456789012345678901234567891", "null"])
 def test_values_that_are_not_the_same(text: str, source: Path, tmp_path: Path) -> None:
     """A value of another type, or an integer that differs behind the 53rd bit, is another value."""
-    given = {"1": "true", "true": "1", '{"a":2}': '{"a":2,"b":null}', '[1,"2"]': "[1,2]", "null": "0"}.get(
-        text, "123456789012345678901234567890"
-    )
+    given = {
+        "1": "true",
+        "true": "1",
+        '{"a":2}': '{"a":2,"b":null}',
+        '[1,"2"]': "[1,2]",
+        "[1]": "[1,2]",
+        "null": "0",
+    }.get(text, "123456789012345678901234567890")
     source.write_text(source.read_text().replace('"by": "a"', f'"by": {given}', 1))
     bboxconv.convert(source, tmp_path / "out.json")
     output = (tmp_path / "out.json").read_text()
