@@ -7,7 +7,7 @@ each code. Imports nothing of ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal, Self
@@ -158,6 +158,8 @@ class BboxconvError(Exception):
     """Base of every error that bboxconv raises on purpose; carries its diagnostics and exit code."""
 
     exit_code = ExitCode.REFUSED
+    details: Mapping[str, object] = {}
+    """What the JSON document of the run says beside the diagnostics."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)

@@ -15,17 +15,19 @@ from typing import Literal
 
 import pyarrow as pa
 
-from bboxconv import io, loss, registry
+from bboxconv import agreement, io, loss, registry
 from bboxconv.account import Account
+from bboxconv.agreement import Agreement
 from bboxconv.boxes import BoxFormat
-from bboxconv.codec import Encodes, Encoding, Progress, Target, WriteContext, Writes, Written, silent
+from bboxconv.codec import Encodes, Encoding, Progress, Source, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Flow, encoded, stream
+from bboxconv.readback import read_back
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
 from bboxconv.sources import Opened, at_hand, named, open_sources
-from bboxconv.suggest import did_you_mean
+from bboxconv.suggest import did_you_mean, for_missing
 from bboxconv.workers import Workers, at_work, available
 
 
@@ -45,6 +47,8 @@ def run(
         writer = registry.writer(request.to) if request.to else _writer_for(request.dst)
         options = registry.options_of(dict(request.out), writer.INFO.write_options, "out", writer.INFO.name)
         layout = _layout(writer, request.dst)
+        if request.verify and request.dry_run:
+            raise UsageError.of("option-conflict", "--dry-run writes nothing that --verify could read back")
         if request.dst != "-":
             io.refuse_existing(Path(request.dst), layout, overwrite=request.overwrite)
         _spare_data(request)
@@ -77,10 +81,22 @@ def run(
             batches = stream(flow, target, account)
             return _used_up(batches, writer.write(header, batches, stage, context))
 
-        written, files, size = _write(request, writer, layout, fill, lambda: _refuse(request, findings, account))
+        agreements: list[Agreement] = []
+
+        def settle(stage: Path) -> None:
+            _refuse(request, findings, account)
+            if request.verify:
+                again = replace(flow, findings=Findings())
+                agreements.append(read_back(again, target, Account(), stage, writer.INFO, request.dst))
+                agreements[0].excuse(_not_written(findings))
+                agreement.refuse(agreements[0], findings)
+            _set_aside(request, findings)
+
+        written, files, size = _write(request, writer, layout, fill, settle)
     account.filled.update(written.filled)
     report = _report(request, opened, account, findings, written, time.monotonic() - began, writer)
-    return replace(report, files=files, bytes=size, exit_code=ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE)
+    code = ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE
+    return replace(report, files=files, bytes=size, exit_code=code, verify=next(iter(agreements), None))
 
 
 def _spare_data(request: Request) -> None:
@@ -150,18 +166,18 @@ def _write(
     writer: Writes,
     layout: Literal["file", "folder"],
     fill: Callable[[Path], Written],
-    refuse: Callable[[], None],
+    settle: Callable[[Path], None],
 ) -> tuple[Written, int, int]:
-    """Fill a staged place and put it where it belongs, once everything is read and `refuse` has not raised."""
+    """Fill a staged place and put it where it belongs, once everything is read and `settle` has not raised."""
     if request.dry_run:
         fill(Path())
-        refuse()
+        settle(Path())
         return Written(), 0, 0
     if request.dst == "-":
         with tempfile.TemporaryDirectory(prefix="bboxconv-") as folder:
             stage = Path(folder) / f"stdout{writer.INFO.extensions[0]}"
             written = fill(stage)
-            refuse()
+            settle(stage)
             with stage.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
@@ -169,7 +185,7 @@ def _write(
     dst = Path(request.dst)
     with io.staged(dst, layout, overwrite=request.overwrite) as stage:
         written = fill(stage)
-        refuse()
+        settle(stage)
         files, size = written.size or io.size_of(stage)
     return written, files, size
 
@@ -186,8 +202,8 @@ def _used_up(pieces: Iterator[object], written: Written) -> Written:
 
 
 def _refuse(request: Request, findings: Findings, account: Account) -> None:
-    """End the run where there are faults, or set them aside where the user asked for it, and where `--strict` refuses
-    what is lost.
+    """End the run where there are faults, unless the user wants them set aside, and where `--strict` refuses what is
+    lost.
     """
     crowd = {
         "object.iscrowd": account.left_out_boxes["crowd"],
@@ -199,6 +215,15 @@ def _refuse(request: Request, findings: Findings, account: Account) -> None:
     strict = loss.refused(lost, request.strict, request.out)
     if strict or (findings.errors and request.on_error == "fail"):
         raise DataError([*findings, *strict])
+
+
+def _not_written(findings: Findings) -> int:
+    """How many images the writer left out, each with a fault of its own."""
+    return sum(fault.count for fault in findings.of("error") if fault.code in ("unsafe-name", "file-clash"))
+
+
+def _set_aside(request: Request, findings: Findings) -> None:
+    """List the faults where the user asked for it."""
     if findings.errors and request.rejects:
         lines = [
             json.dumps(
@@ -244,6 +269,42 @@ def _report(
         seconds=seconds,
         dry_run=request.dry_run,
     )
+
+
+def verify(request: Request, progress: Progress = silent) -> Report:
+    """Compare DST with what the sources give, converted by the same request; exit code REFUSED where they differ.
+
+    Raises UsageError, and DataError where a side cannot be read, or the sources have faults.
+    """
+    began = time.monotonic()
+    findings, account = Findings(), Account()
+    with ExitStack() as stack:
+        if not Path(request.dst).exists():
+            hint = for_missing(Path(request.dst))
+            raise UsageError.of("path-not-found", f"there is no {request.dst}", hint=hint)
+        writer = registry.writer(request.to) if request.to else _writer_of(request.dst)
+        options = registry.options_of(dict(request.out), writer.INFO.write_options, "out", writer.INFO.name)
+        box = _box_format(request.box) if request.box is not None else None
+        crew = stack.enter_context(at_work(request.jobs or available()))
+        opened = open_sources(request, findings, stack, crew, progress)
+        target = _target(writer, opened.header, options, box, _layout(writer, request.dst))
+        flow = Flow(request, opened, findings, crew, progress)
+        output = Path(request.dst)
+        found = read_back(flow, target, account, output, writer.INFO, request.dst, any_box=True)
+        found.excuse(_not_written(findings))
+    _refuse(request, findings, account)
+    findings.merge(found.diagnostics())
+    report = _report(request, opened, account, findings, Written(), time.monotonic() - began, writer)
+    code = ExitCode.DONE if found.same else ExitCode.REFUSED
+    return replace(report, command="verify", exit_code=code, verify=found)
+
+
+def _writer_of(dst: str) -> Writes:
+    """The format of an output that exists: by its name, else by its content."""
+    try:
+        return registry.by_destination(dst)
+    except UsageError:
+        return registry.writer(registry.detect(Source(Path(dst)))[0].INFO.name)
 
 
 def validate(request: Request, progress: Progress = silent) -> Report:

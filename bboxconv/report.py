@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bboxconv.account import Values, class_of
+from bboxconv.agreement import Agreement
 from bboxconv.errors import Diagnostic, ExitCode
 
 VERSION = 1
@@ -50,7 +51,7 @@ class Report:
     reason).
     """
 
-    command: Literal["convert", "validate"]
+    command: Literal["convert", "validate", "verify"]
     exit_code: ExitCode = ExitCode.DONE
     sources: tuple[Side, ...] = ()
     target: Side | None = None
@@ -73,21 +74,23 @@ class Report:
     bytes: int = 0
     seconds: float = 0.0
     dry_run: bool = False
+    verify: Agreement | None = None
+    """How far the output agrees with its source, where that was asked for."""
 
     @property
     def images(self) -> int:
         """Images written (validate: read)."""
-        return self.written.images if self.command == "convert" else self.read.images
+        return self.written.images if self.command != "validate" else self.read.images
 
     @property
     def boxes(self) -> int:
         """Boxes written (validate: read)."""
-        return self.written.boxes if self.command == "convert" else self.read.boxes
+        return self.written.boxes if self.command != "validate" else self.read.boxes
 
     @property
     def categories(self) -> int:
         """Categories written (validate: read)."""
-        return self.written.categories if self.command == "convert" else self.read.categories
+        return self.written.categories if self.command != "validate" else self.read.categories
 
     def as_dict(self) -> dict[str, object]:
         """The document as plain types."""
@@ -110,6 +113,7 @@ class Report:
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "dry_run": self.dry_run,
+            **({"verify": self.verify.as_dict()} if self.verify is not None else {}),
         }
 
 

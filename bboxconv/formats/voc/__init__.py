@@ -91,6 +91,8 @@ INFO = FormatInfo(
     write_options=(ORIGIN, DECIMALS, CROWD_KEEP, ROTATED, DEFAULTS),
 )
 
+_DEFAULTED = frozenset({"object.truncated", "object.difficult", "object.extra.pose"})
+
 SLICE = 4096
 """Files that a task reads at most."""
 MANY = 10_000
@@ -238,15 +240,22 @@ def target(header: Header, options: Options) -> Target:
         requires=frozenset(["image.file_name", "image.width", "image.height", "object.category", "object.bbox"]),
         crowd=crowd_of(options, CROWD_KEEP),
         rotated=rotated_of(options),
+        decimals=_digits(options),
+        fills=_DEFAULTED if option(options, DEFAULTS) == "yes" else frozenset(),
     )
+
+
+def _digits(options: Options) -> int | None:
+    """Digits after the point; None: all."""
+    digits = option(options, DECIMALS)
+    return None if digits == "full" else int(digits)
 
 
 def encoder(header: Header, out: Path, context: WriteContext) -> DocumentWriter:
     """Writes `Annotations/<name>.xml` for each image of a batch."""
     from bboxconv.formats.voc.writing import DocumentWriter, Style
 
-    digits = option(context.options, DECIMALS)
-    style = Style(None if digits == "full" else int(digits), option(context.options, DEFAULTS) == "yes")
+    style = Style(_digits(context.options), option(context.options, DEFAULTS) == "yes")
     return DocumentWriter.of(header, out, style, context.shown or str(out))
 
 
