@@ -51,8 +51,8 @@ def run(argv: Sequence[str]) -> ExitCode:
     import typer
 
     from bboxconv.cli import usage
+    from bboxconv.cli.checks import app
     from bboxconv.cli.outcome import settle
-    from bboxconv.cli.verifying import app
 
     command = typer.main.get_command(app)
     for params in (command.params, *(one.params for one in cast("Group", command).commands.values())):

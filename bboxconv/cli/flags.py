@@ -336,6 +336,7 @@ FormatName = Annotated[
 Code = Annotated[
     str | None, typer.Argument(metavar="[CODE]", help="The word in brackets of a message; without it, all are listed.")
 ]
+SchemaName = Annotated[str, typer.Argument(metavar="[NAME]", help="report: what --json and --report write.")]
 RowsIn = Annotated[
     str, typer.Argument(metavar="[SRC]", help="Rows of numbers: a text or npy file, or - for stdin [-].")
 ]

@@ -1,7 +1,9 @@
-"""The command that compares an output with its sources, beside those of commands.py."""
+"""The commands to check with what a run wrote and said, beside those of commands.py."""
 # ruff: noqa: PLC0415 - as there
 
 from __future__ import annotations
+
+import sys
 
 import typer
 
@@ -82,5 +84,34 @@ def verify(
             account = pipeline.verify(asked, progress)
         ui.show_report(account, look)
         return account.exit_code
+
+    return settle(work, look)
+
+
+@app.command(add_help_option=False)
+def schema(
+    context: typer.Context,
+    name: flags.SchemaName = "report",
+    color: flags.Color = "auto",
+    debug: flags.Debug = False,
+    help_: flags.Help = False,
+) -> int:
+    """Print the JSON Schema of a document that bboxconv writes.
+
+    Examples:
+      bboxconv schema report > report.schema.json
+    """
+    look = usage.Look("schema", color=usage.color(color), debug=debug)
+
+    def work() -> ExitCode:
+        from pathlib import Path
+
+        import bboxconv
+
+        if name != "report":
+            raise UsageError.of("unknown-schema", f"there is no schema {name!r}", hint="schemas: report")
+        folder = Path(bboxconv.__file__).parent / "schemas"
+        sys.stdout.write((folder / "report.json").read_text(encoding="utf-8"))
+        return ExitCode.DONE
 
     return settle(work, look)
