@@ -402,6 +402,18 @@ def test_14_json(anywhere: Shell) -> None:
     done = anywhere("convert", "a.json", "a.jsonl", "--from", "coco", "--json", "--report", "r.json", "-q")
     assert (done.err, done.code, done.out.count("\n")) == ("", 0, 1)
     document = json.loads(done.out)
+    fields = document.pop("fields")
+    assert {name: values["count"] for name, values in fields.items() if values["carried"] == values["count"]} == {
+        "category.id": 2,
+        "category.name": 2,
+        "image.file_name": 2,
+        "image.height": 2,
+        "image.id": 2,
+        "image.width": 2,
+        "object.bbox": 2,
+        "object.category": 2,
+        "object.id": 2,
+    }
     assert document == {
         "version": 1,
         "command": "convert",
@@ -422,7 +434,7 @@ def test_14_json(anywhere: Shell) -> None:
         "dry_run": False,
     }
     kept = json.loads((anywhere.folder / "r.json").read_text())
-    assert {**kept, "seconds": 0.0} == document
+    assert {**kept, "seconds": 0.0} == {**document, "fields": fields}
 
 
 def test_14_json_is_pretty_on_a_terminal(shell: Shell) -> None:
