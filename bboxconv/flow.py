@@ -25,7 +25,7 @@ from bboxconv.parts import parts_of
 from bboxconv.request import Request
 from bboxconv.schema import Part
 from bboxconv.shelf import Shared, Shelf, Unnamed, share
-from bboxconv.sources import Opened, check_max_errors, open_sources, unknown_split
+from bboxconv.sources import Opened, open_sources, unknown_split
 from bboxconv.spool import Slip, leave
 from bboxconv.suggest import for_missing
 from bboxconv.workers import Workers
@@ -173,7 +173,8 @@ class _Done(Generic[P]):
 
 def _do(task: _Task[P]) -> _Done[P]:
     """Read, convert and encode one part, in whatever process."""
-    (step, encode), account, findings = task.shared.get(), Account(), Findings()
+    (step, encode), account = task.shared.get(), Account()
+    findings = Findings(recording=step.request.listing)
     pieces: list[P] = []
     slips: list[Slip] = []
     splits: set[str | None] = set()
@@ -241,7 +242,6 @@ def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P
             yield done
             shelves.release()
             flow.progress("writing", done.account.read_images, total, "images")
-            check_max_errors(request, flow.findings)
     unknown = [split for split in request.split if met and split not in met]
     if unknown:
         raise unknown_split(unknown[0], sorted(split for split in met if split is not None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encodes, Encoding, Progress, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Account, Flow, encoded, stream
+from bboxconv.rejects import Rejects
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
@@ -38,7 +38,8 @@ def run(
     run; nothing is written), OutputError where reading or writing fails.
     """
     began = time.monotonic()
-    findings = Findings()
+    rejects = Rejects()
+    findings = Findings(request.listing, rejects.collect, request.max_errors)
     account = Account()
     with ExitStack() as stack:
         writer = registry.writer(request.to) if request.to else _writer_for(request.dst)
@@ -76,7 +77,7 @@ def run(
             batches = stream(flow, target, account)
             return _used_up(batches, writer.write(header, batches, stage, context))
 
-        written, files, size = _write(request, writer, layout, fill, lambda: _refuse(request, findings, account))
+        written, files, size = _write(request, writer, layout, fill, lambda: _refuse(request, findings, account, rejects))
     account.filled.update(written.filled)
     report = _report(request, opened, account, findings, written, time.monotonic() - began, writer)
     return replace(report, files=files, bytes=size, exit_code=ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE)
@@ -184,7 +185,7 @@ def _used_up(pieces: Iterator[object], written: Written) -> Written:
     return written
 
 
-def _refuse(request: Request, findings: Findings, account: Account) -> None:
+def _refuse(request: Request, findings: Findings, account: Account, rejects: Rejects) -> None:
     """End the run where there are faults, or set them aside where the user asked for it, and where `--strict` refuses
     what is lost.
     """
@@ -197,16 +198,7 @@ def _refuse(request: Request, findings: Findings, account: Account) -> None:
     if strict or (findings.errors and request.on_error == "fail"):
         raise DataError([*findings, *strict])
     if findings.errors and request.rejects:
-        lines = [
-            json.dumps(
-                {"code": d.code, "message": d.message, "where": place.where, "detail": place.detail}, ensure_ascii=False
-            )
-            + "\n"
-            for d in findings.of("error")
-            for place in d.places
-        ]
-        with io.staged(request.rejects, "file", overwrite=True) as stage:
-            stage.write_text("".join(lines), encoding="utf-8")
+        rejects.write(request.rejects)
 
 
 def _report(
@@ -246,7 +238,7 @@ def validate(request: Request, progress: Progress = silent) -> Report:
     Raises UsageError, and DataError where a source cannot be read at all.
     """
     began = time.monotonic()
-    findings = Findings()
+    findings = Findings(limit=request.max_errors)
     account = Account()
     with ExitStack() as stack:
         crew = stack.enter_context(at_work(request.jobs or available()))

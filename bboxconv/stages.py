@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bboxconv import schema
 from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
-from bboxconv.errors import FIRST_PLACES, Findings
+from bboxconv.errors import Findings
 from bboxconv.schema import Objects
 
 Rows = NDArray[np.bool_]
@@ -99,7 +99,6 @@ def _report_boxes(
         lambda row: (place(batch, objects, row, shown), str(objects.column("bbox")[row].as_py())),
         severity="error" if on_invalid == "fail" else "warning",
         hint=hint,
-        kept=len(bad) if on_invalid == "fail" else FIRST_PLACES,  # records are set aside by the places of faults
     )
 
 
