@@ -77,7 +77,9 @@ def run(
             batches = stream(flow, target, account)
             return _used_up(batches, writer.write(header, batches, stage, context))
 
-        written, files, size = _write(request, writer, layout, fill, lambda: _refuse(request, findings, account, rejects))
+        written, files, size = _write(
+            request, writer, layout, fill, lambda: _refuse(request, findings, account, rejects)
+        )
     account.filled.update(written.filled)
     report = _report(request, opened, account, findings, written, time.monotonic() - began, writer)
     return replace(report, files=files, bytes=size, exit_code=ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE)

@@ -60,6 +60,8 @@ class Task:
     """Further splits of each image."""
     stems: bool = False
     """Images are called by the name of the XML file."""
+    listing: bool = False
+    """Whether every fault is named with its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def _no_collection() -> Iterator[None]:
 
 def _parse_slice(task: Task, fast: bool) -> Parsed:
     documents = [load(f"{task.root}/{path}" if path else task.root) for path in task.paths]
-    findings = Findings()
+    findings = Findings(task.listing)
     slow = Rows()
     tables: list[tuple[pa.Table, pa.Table]] = []
     left = list(range(len(documents)))
@@ -115,7 +117,7 @@ def _parse_slice(task: Task, fast: bool) -> Parsed:
         root = parse(documents[row], shown, findings)
         if root is not None:
             place = Place(row, shown, task.paths[row] or task.root, task.others[row], task.stems)
-            document(root, place, slow, findings)
+            document(documents[row], root, place, slow, findings)
     if slow.images or not tables:
         tables.append((_table(slow.images, IMAGES), _table(slow.objects, OBJECTS)))
     images, objects = (_merged(parts) for parts in zip(*tables, strict=True))
