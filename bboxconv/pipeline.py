@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -214,6 +215,7 @@ def _report(
 ) -> Report:
     for message, count in account.changed.items():
         findings.add("rotation-changed", message, severity="note", count=count)
+    rejected_images, rejected_boxes = _settle(findings, account)
     known = dict(opened.header.switches)
     known.update({f"{writer.INFO.name}.{key}": value for key, value in request.out.items()} if writer else {})
     return Report(
@@ -222,6 +224,8 @@ def _report(
         target=Side(request.dst, writer.INFO.name) if writer else None,
         read=Counts(account.read_images, account.read_boxes, opened.read_categories),
         written=Counts(account.images, account.boxes, len(opened.header.categories)),
+        rejected_images=rejected_images,
+        rejected_boxes=rejected_boxes,
         left_out_images=+account.left_out_images,
         left_out_boxes=+account.left_out_boxes,
         lost=dict(sorted((+account.lost).items())),
@@ -232,6 +236,20 @@ def _report(
         seconds=seconds,
         dry_run=request.dry_run,
     )
+
+
+def _settle(findings: Findings, account: Account) -> tuple[Counter[str], Counter[str]]:
+    """The images and boxes that were set aside while reading, by code; those that were left out when writing move from
+    written to left out."""
+    images: Counter[str] = Counter()
+    boxes: Counter[str] = Counter()
+    for found in findings:
+        (account.left_out_images if found.late else images)[found.code] += found.images
+        (account.left_out_boxes if found.late else boxes)[found.code] += found.boxes
+        if found.late:
+            account.images -= found.images
+            account.boxes -= found.boxes
+    return +images, +boxes
 
 
 def validate(request: Request, progress: Progress = silent) -> Report:
@@ -245,18 +263,7 @@ def validate(request: Request, progress: Progress = silent) -> Report:
     with ExitStack() as stack:
         crew = stack.enter_context(at_work(request.jobs or available()))
         opened = open_sources(request, findings, stack, crew, progress)
-        names: set[str] = set()
-        for batch in stream(Flow(request, opened, findings, crew, progress), None, account):
-            _check_names(batch, names, findings)
+        for _ in stream(Flow(request, opened, findings, crew, progress), None, account):
+            pass
     report = _report(request, opened, account, findings, Written(), time.monotonic() - began)
     return replace(report, exit_code=ExitCode.REFUSED if findings.errors else ExitCode.DONE)
-
-
-def _check_names(batch: pa.RecordBatch, seen: set[str], findings: Findings) -> None:
-    for split, name in zip(batch.column("split").to_pylist(), batch.column("file_name").to_pylist(), strict=True):
-        if name is None:
-            continue
-        key = f"{split or ''}\0{name}"
-        if key in seen:
-            findings.add("duplicate-file-name", "two images have the same file name", severity="warning", where=name)
-        seen.add(key)

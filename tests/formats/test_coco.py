@@ -733,7 +733,7 @@ def test_a_fault_in_every_tenth_element(tmp_path: Path) -> None:
     report, back = convert(tmp_path, document(*rows), on_error="skip", on_invalid="keep", rejects=rejects)
     listed = [json.loads(line)["pointer"] for line in rejects.read_text().splitlines()]
     assert listed == [f"$.annotations[{i}].bbox" for i in range(0, 20000, 10)]
-    assert seen(report) == {"bad-value": 2000}
+    assert seen(report)["bad-value"] == 2000
     assert (report.boxes, report.exit_code) == (18000, ExitCode.SET_ASIDE)
     assert [a["id"] for a in back["annotations"]] == [i for i in range(20000) if i % 10]
 

@@ -196,7 +196,8 @@ def read_coco(source: Source, context: ReadContext, box: BoxFormat, header_file:
     header = Header(box, categories, info, licenses, jsontext.compose(found.members), "coco")
     assert found.images is not None
     told = found.tell_strays(numbers)
-    return of_parts(header, _parts(found, numbers, told), context.findings, found.images.count)
+    dataset = of_parts(header, _parts(found, numbers, told), context.findings, found.images.count)
+    return replace(dataset, compared=True)
 
 
 def _first_pass(source: Source, context: ReadContext, *, images_alone: bool = False) -> _Pass:
