@@ -56,7 +56,7 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Record:
     """A record of a source that cannot be used: its file, the line (from 1) or the pointer (`$.annotations[37].bbox`)
-    where it stands, and its text as it stands there, where that is known."""
+    where it stands, and its text as it stands there (see `cut`), where that is known."""
 
     file: str
     line: int = 0
@@ -94,7 +94,7 @@ def _reject(code: str, message: str, where: str, detail: str, record: Record | N
         "code": code,
         "message": message,
         "detail": detail,
-        "raw": None if at.raw is None else cut(at.raw).decode("utf-8", "backslashreplace"),
+        "raw": None if at.raw is None else at.raw.decode("utf-8", "backslashreplace"),
     }
     try:
         return (json.dumps(row, ensure_ascii=False) + "\n").encode()

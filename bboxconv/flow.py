@@ -346,7 +346,7 @@ def _classify(
         findings.add(
             "missing-class",
             "a box has no class",
-            where=stages.place(batch, objects, row, shown),
+            record=stages.place(batch, objects, row, shown),
             hint="--default-class NAME gives it one",
         )
     account.left_out_boxes["without a class"] += int(absent.sum())
@@ -359,7 +359,7 @@ def _require_names(batch: pa.RecordBatch, findings: Findings, account: Account, 
     hint = "a list of results has no names: --in header=instances.json gives them"
     for image in absent.tolist():
         findings.add(
-            "missing-file-name", "an image has no file name", where=stages.image_place(batch, image, shown), hint=hint
+            "missing-file-name", "an image has no file name", record=stages.image_place(batch, image, shown), hint=hint
         )
     return _without(batch, absent, "without a file name", account)
 
@@ -373,7 +373,7 @@ def _require_sizes(
         findings.add(
             "missing-image-size",
             "the size of an image is needed and nobody gave it",
-            where=stages.image_place(batch, image, shown),
+            record=stages.image_place(batch, image, shown),
             hint="--images DIR reads them from the images, --image-sizes FILE from a table; --image-size WxH for all",
         )
     return _without(batch, absent, "without a size", account)

@@ -200,7 +200,7 @@ def _refuse(request: Request, findings: Findings, account: Account, rejects: Rej
     strict = loss.refused(lost, request.strict, request.out)
     if strict or (findings.errors and request.on_error == "fail"):
         raise DataError([*findings, *strict])
-    if findings.errors and request.rejects:
+    if request.rejects and request.listing:
         rejects.write(request.rejects)
 
 

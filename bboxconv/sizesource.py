@@ -14,7 +14,7 @@ from bboxconv.workers import Workers
 
 
 def size_table(request: Request, workers: Workers) -> sizes.SizeTable | None:
-    """The table of `--image-sizes`: a csv or Parquet table, or any data set that can be read; None where there is none."""
+    """The table of `--image-sizes`: a csv or Parquet table, or any data set that can be read; None without it."""
     if request.image_sizes is None:
         return None
     path = Path(request.image_sizes)

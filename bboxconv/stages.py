@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bboxconv import schema
 from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
-from bboxconv.errors import Findings
+from bboxconv.errors import Findings, Record
 from bboxconv.schema import Objects
 
 Rows = NDArray[np.bool_]
@@ -31,18 +31,19 @@ def sizes_of(batch: pa.RecordBatch, image_of: NDArray[np.int64]) -> NDArray[np.f
     return np.stack(columns, axis=-1)[image_of]
 
 
-def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> str:
+def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> Record:
     """Where an object stands: its source, its image, and its id, or its number where it has none."""
     image = int(np.searchsorted(objects.offsets, row, side="right")) - 1
     number = row - int(objects.offsets[image])
     identity = objects.column("id")[row].as_py()
-    return f"{image_place(batch, image, shown)}, {f'object {number}' if identity is None else f'id {identity}'}"
+    own = f"object {number}" if identity is None else f"id {identity}"
+    return Record(shown, pointer=f"{image_place(batch, image, shown).pointer}, {own}")
 
 
-def image_place(batch: pa.RecordBatch, image: int, shown: str) -> str:
+def image_place(batch: pa.RecordBatch, image: int, shown: str) -> Record:
     """Where an image stands: its source and name, or its id."""
     name = batch.column("file_name")[image].as_py()
-    return f"{shown}: image {name if name is not None else batch.column('id')[image].as_py()}"
+    return Record(shown, pointer=f"image {name if name is not None else batch.column('id')[image].as_py()}")
 
 
 def check_boxes(
@@ -135,7 +136,7 @@ def finite(batch: pa.RecordBatch, findings: Findings, left_out: Counter[str], sh
     values, valid = schema.boxes_of(objects.rows)
     bad = valid & ~np.isfinite(values).all(axis=1)
     for row in np.flatnonzero(bad).tolist():
-        findings.add("bad-number", "a box holds a number that is not finite", where=place(batch, objects, row, shown))
+        findings.add("bad-number", "a box holds a number that is not finite", record=place(batch, objects, row, shown))
     left_out["not finite"] += int(bad.sum())
     columns: dict[str, pa.Array] = {}
     for name in ("score", "area", "truncated", "occluded", "rotation"):

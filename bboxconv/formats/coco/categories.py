@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bboxconv import jsontext
 from bboxconv.codec import ReadContext
-from bboxconv.errors import DataError, Record
+from bboxconv.errors import DataError, Record, cut
 from bboxconv.readers.jsonvalues import id_of
 from bboxconv.schema import Category
 
@@ -36,8 +36,8 @@ def read_categories(text: str, where: str, context: ReadContext) -> tuple[tuple[
     found: list[tuple[Id, Category]] = []
     known: set[Id] = set()
     for number, row in enumerate(rows):
-        record = Record(where, pointer=f"$.categories[{number}]", raw=bytes(row))
-        pair = _category(record, context)
+        record = Record(where, pointer=f"$.categories[{number}]", raw=cut(bytes(row)))
+        pair = _category(bytes(row), record, context)
         if pair is None:
             continue
         if pair[0] in known:
@@ -63,10 +63,10 @@ def _order(key: Id) -> tuple[int, float, str]:
     return (2, 0, key) if key.startswith('"') else (1, float(key), key)
 
 
-def _category(record: Record, context: ReadContext) -> tuple[Id, Category] | None:
+def _category(text: bytes, record: Record, context: ReadContext) -> tuple[Id, Category] | None:
     """One category from its JSON text, and its id."""
     try:
-        texts = {key: bytes(raw).decode() for key, raw in _ROW.decode(record.raw or b"").items()}
+        texts = {key: bytes(raw).decode() for key, raw in _ROW.decode(text).items()}
     except msgspec.DecodeError as error:
         context.findings.add("bad-value", "a category is not an object", record=record, detail=str(error))
         return None

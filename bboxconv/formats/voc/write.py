@@ -284,7 +284,7 @@ def write_lists(header: Header, pieces: Iterable[Piece], writer: DocumentWriter,
     """Write the lists of splits, once all documents are written."""
     for category in header.categories:
         if _odd(category.name):
-            findings.add("bad-value", NAMELESS, where=writer.shown, detail=repr(category.name))
+            findings.add("bad-value", NAMELESS, where=writer.shown, detail=repr(category.name), late=True)
     Path(writer.root, "Annotations").mkdir(parents=True, exist_ok=True)
     written = list(pieces)
     lost = set()
