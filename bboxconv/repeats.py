@@ -21,6 +21,7 @@ from bboxconv.errors import FIRST_PLACES, Findings
 from bboxconv.spool import Slip, Spool
 
 SEPARATOR = "\0"
+_ZERO = np.zeros(1, np.uint64)
 _FACTORS = np.random.default_rng(1).integers(1, 2**64, 4096, np.uint64)
 AT_ONCE = 1_000_000
 """Numbers that are compared at once: 8 MB of them."""
@@ -42,7 +43,7 @@ def _hashes(texts: pa.StringArray) -> pa.Int64Array:
     offsets = np.frombuffer(places, np.int32)[: len(whole) + 1] if len(whole) else np.zeros(1, np.int32)
     raw = np.frombuffer(data, np.uint8)[: offsets[-1]] if data is not None else np.zeros(0, np.uint8)
     inside = np.arange(len(raw)) - np.repeat(offsets[:-1], np.diff(offsets))
-    sums = np.concatenate(([0], np.cumsum((raw + np.uint64(1)) * _FACTORS[inside % len(_FACTORS)], dtype=np.uint64)))
+    sums = np.concatenate((_ZERO, np.cumsum((raw + np.uint64(1)) * _FACTORS[inside % len(_FACTORS)], dtype=np.uint64)))
     numbers = (sums[offsets[1:]] - sums[offsets[:-1]]).view(np.int64)
     return pa.array(numbers, mask=~whole.is_valid().to_numpy(zero_copy_only=False))
 
