@@ -9,7 +9,7 @@ numbers are looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bboxconv import schema
 from bboxconv.errors import FIRST_PLACES, Findings
+from bboxconv.schema import Category, Header
 from bboxconv.spool import Slip, Spool
 
 SEPARATOR = "\0"
@@ -94,6 +95,27 @@ def _tell_names(slips: Sequence[tuple[str, Slip]], again: NDArray[np.int64], fin
                 message = "two images have the same file name; both are kept"
                 findings.add("duplicate-file-name", message, severity="warning", where=where)
             known.add(key)
+
+
+def distinct_categories(header: Header, shown: str, findings: Findings) -> Header:
+    """The header with an id at one category alone, which is the first that has it; repeated ids and names are
+    reported."""
+    ids: set[int] = set()
+    names: set[str] = set()
+    categories: list[Category] = []
+    for one in header.categories:
+        if one.name in names:
+            message = "two categories have the same name; both are kept"
+            findings.add("duplicate-category-name", message, severity="warning", where=shown, detail=one.name)
+        if one.id is not None and one.id in ids:
+            message = "two categories have the same id; both are kept, the second without it"
+            detail = f"id {one.id}: {one.name}"
+            findings.add("duplicate-category-id", message, severity="warning", where=shown, detail=detail)
+        categories.append(replace(one, id=None) if one.id in ids else one)
+        names.add(one.name)
+        if one.id is not None:
+            ids.add(one.id)
+    return replace(header, categories=tuple(categories))
 
 
 def repeated(slips: Sequence[Slip], name: str) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bboxconv import classes, classfiles, io, jsontext, registry
 from bboxconv.codec import Match, Progress, ReadContext, Reads, Source, silent
 from bboxconv.errors import DataError, Diagnostic, Findings, TooManyError, UsageError
+from bboxconv.repeats import distinct_categories
 from bboxconv.report import Side
 from bboxconv.request import Request
 from bboxconv.schema import Category, Dataset, Header
@@ -167,7 +168,11 @@ def open_sources(
             request.images,
         )
         try:
-            datasets.append(source.format.read(source.source, context))
+            dataset = source.format.read(source.source, context)
+            if not dataset.compared:
+                header = distinct_categories(dataset.header, source.source.shown, findings)
+                dataset = replace(dataset, header=header)
+            datasets.append(dataset)
         except TooManyError:
             raise
         except DataError as error:  # the other sources are read too: every fault is reported in one run

@@ -4,6 +4,7 @@ sums.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -149,3 +150,21 @@ def test_many_ids_are_compared_in_rounds(monkeypatch: pytest.MonkeyPatch) -> Non
     alike.take([identities(batch(given[:20]), ids=True)])
     tell_repeats([alike], findings)
     assert [d.code for d in findings] == []
+
+
+def test_repeated_categories_of_json_lines(tmp_path: Path) -> None:
+    """All are kept; of those with one id the first has it, so that their boxes stay apart in COCO."""
+    header = '{"type":"dataset","class_names":{"0":"cat"},"bboxconv":1,"box":"xywh","categories":[%s]}\n'
+    categories = ['{"id":1,"name":"cat"}', '{"id":1,"name":"dog"}', '{"id":2,"name":"dog"}']
+    rows = ",".join(f'{{"category":{n},"bbox":[1,1,2,2]}}' for n in range(3))
+    source = tmp_path / "a.jsonl"
+    source.write_text(header % ",".join(categories) + f'{{"type":"image","file":"a.jpg","objects":[{rows}]}}\n')
+    report = bboxconv.convert(source, tmp_path / "b.json")
+    assert found(report) == {
+        "duplicate-category-id": ("warning", 1, (f"{source}: id 1: dog",)),
+        "duplicate-category-name": ("warning", 1, (f"{source}: dog",)),
+    }
+    written = json.loads((tmp_path / "b.json").read_text())
+    ids = [category["id"] for category in written["categories"]]
+    assert len(set(ids)) == 3
+    assert [box["category_id"] for box in written["annotations"]] == ids
