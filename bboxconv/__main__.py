@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,9 @@ def main() -> NoReturn:
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    gc.set_threshold(
+        50_000
+    )  # to import makes some 100,000 objects, all of which stay: searched at each 700, it is slow
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -51,6 +55,8 @@ def run(argv: Sequence[str]) -> ExitCode:
     from bboxconv.cli.outcome import settle
 
     command = typer.main.get_command(app)
+    for params in (command.params, *(one.params for one in cast("Group", command).commands.values())):
+        usage.keep_as_written(cast("list[usage.Parameter]", params))
     shell = os.environ.get("_BBOXCONV_COMPLETE")
     if shell:
         from bboxconv.cli.completion import reply

@@ -187,6 +187,9 @@ class Written:
     """Values that the source lacks and the format needs, by field (`object.id`)."""
     next_step: str = ""
     """What the user has still to do before the output is of use."""
+    size: tuple[int, int] | None = None
+    """How many files there are and their bytes together, where the writer has counted them; None: they are looked up,
+    which takes long where there are many."""
 
 
 class Detects(Protocol):

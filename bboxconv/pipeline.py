@@ -173,7 +173,7 @@ def _write(
     with io.staged(dst, layout, overwrite=request.overwrite) as stage:
         written = fill(stage)
         refuse()
-        files, size = io.size_of(stage)
+        files, size = written.size or io.size_of(stage)
     return written, files, size
 
 

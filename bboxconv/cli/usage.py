@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -35,6 +35,8 @@ class Parameter(Protocol):
     is_flag: bool
     count: bool
     required: bool
+    nargs: int
+    _runtime_param: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,28 @@ def reading(
         jobs=whole("--jobs", jobs, 0),
         memory=amount("--memory", memory),
     )
+
+
+def path(value: str | None) -> Path | None:
+    """The path that a flag names."""
+    return None if value is None else Path(value)
+
+
+class _AsWritten:
+    """Takes values as the parser gives them: texts, lists of texts, flags and counts."""
+
+    def coerce(self, value: object, param: Parameter, ctx: object) -> object:
+        """The value; nothing is an empty list where there may be several."""
+        several = getattr(param, "multiple", False) or param.nargs == -1
+        return () if value is None and several else value
+
+
+def keep_as_written(params: Iterable[Parameter]) -> None:
+    """Let no parameter be converted: typer imports pydantic for that, even for text, which takes 100 ms. A version of
+    it that does not know this converts them to the same.
+    """
+    for param in params:
+        param._runtime_param = _AsWritten()
 
 
 def arguments(argv: Sequence[str]) -> list[str]:

@@ -125,7 +125,10 @@ def read(source: Source, context: ReadContext) -> Dataset:
         header = Header(box, tuple(map(Category, context.classes)), source=INFO.name)
         return _dataset(header, Reading(_known(header) or None, box == ROWS), _Lines(source, context))
     where = f"{source.shown}:{number}"
-    members = jsontext.members(line)
+    try:
+        members = jsontext.members(line)
+    except UnicodeDecodeError as error:
+        raise DataError.of("bad-encoding", "the line is not UTF-8", where=where) from error
     if "bboxconv" in members:
         header = header_of(members, where)
         return _dataset(header, Reading(_known(header), header.box == ROWS), _Lines(source, context, start, number))

@@ -957,3 +957,23 @@ def test_detection(tmp_path: Path) -> None:
     assert found is not None
     assert found.evidence == "2 XML files in Annotations, <annotation> with <bndbox>"
     assert voc.detect(tree(tmp_path / "c", {"a.xml": "<annotations/>"}), b"") is None
+
+
+def test_the_first_documents_of_all_folders_decide(tmp_path: Path) -> None:
+    """One of the first three by their paths, in whatever folder, must be VOC: one odd file hides no data set; folders
+    outside of Annotations do not count."""
+    files = {f"{folder}/Annotations/{name}.xml": doc(f"{name}.jpg", "cat") for folder in "ba" for name in "21"}
+    found = voc.detect(tree(tmp_path / "two", files), b"")
+    assert found is not None and found.evidence == "4 XML files in 2 folders, <annotation> with <bndbox>"
+    other = {"0.xml": "<note/>", **files}
+    assert voc.detect(tree(tmp_path / "outside", other), b"") == found
+    odd = {f"a/Annotations/0{number}.xml": "<note/>" for number in range(3)}
+    assert voc.detect(tree(tmp_path / "third", {**files, **odd}), b"") is None
+    odd.popitem()
+    assert voc.detect(tree(tmp_path / "fourth", {**files, **odd}), b"") is not None
+
+
+def test_left_over_copies_of_macos_are_no_documents(tmp_path: Path) -> None:
+    """`._a.xml` beside `a.xml` is what an archive of macOS leaves; it is passed over."""
+    root = tree(tmp_path, {"Annotations/a.xml": doc("a.jpg", "cat"), "Annotations/._a.xml": "\0\5\26\7"})
+    assert find(root) == ["Annotations/a.xml"]

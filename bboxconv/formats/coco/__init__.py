@@ -117,7 +117,7 @@ def _detect_folder(path: Path) -> Match | None:
 
 def _called(start: str, folder: Path) -> list[Path]:
     """The JSON files of a folder whose names start so."""
-    names = sorted(name for name in listing(folder).files if name.startswith(start)) if folder.is_dir() else []
+    names = listing(folder).starting(start) if folder.is_dir() else ()
     return [folder / name for name in names if base_suffix(Path(name)) == ".json"]
 
 

@@ -61,14 +61,14 @@ class Numbers:
 
     ids: NDArray[np.int64]
     """Ids that are int64, in order."""
-    numbers: NDArray[np.int64]
+    numbers: NDArray[np.int32]
     others: Mapping[str, int]
 
     @classmethod
     def of(cls, ids: NDArray[np.int64], numbers: NDArray[np.int64], others: Mapping[str, int]) -> Numbers:
         """From ids that are int64 and their numbers, both (N,), and the numbers of the other ids."""
         order = np.argsort(ids, kind="stable")
-        return cls(ids[order], numbers[order], others)
+        return cls(ids[order], numbers[order].astype(np.int32), others)
 
     def knows(self, ids: Sequence[int | str]) -> bool:
         """Whether all these ids have a number."""
@@ -129,42 +129,42 @@ Repeats = dict[int, tuple[int | str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """The images of a document, in blocks, and how to find the number of one by its id."""
+    """The images of a document, in the order of their numbers, as they are held."""
 
-    blocks: tuple[ImageBlock, ...]
-    numbers: Numbers
-    """The number of the image of each id."""
+    slips: tuple[Slip, ...]
 
     @property
     def count(self) -> int:
         """How many images there are."""
-        return sum(block.slip.rows for block in self.blocks)
+        return sum(slip.rows for slip in self.slips)
 
     def rows(self, first: int, last: int) -> tuple[tuple[Slip, int, int], ...]:
         """Where the images from number `first` to before `last` stand: slips, each from and to which row."""
         found, start = [], 0
-        for block in self.blocks:
-            stop = start + block.slip.rows
+        for slip in self.slips:
+            stop = start + slip.rows
             if start < last and first < stop:
-                found.append((block.slip, max(0, first - start), min(last, stop) - start))
+                found.append((slip, max(0, first - start), min(last, stop) - start))
             start = stop
         return tuple(found)
 
-    @classmethod
-    def of(cls, blocks: Sequence[ImageBlock], file: str, findings: Findings, spool: Spool, repeats: Repeats) -> Images:
-        """Put the images together; entries that repeat an id are faults, which go to `repeats`, those that repeat an
-        image are left out."""
-        known = [block.ids.drop_null().to_numpy() for block in blocks]
-        texts = [text for block in blocks for text in block.others.values()]
-        if repeated(known) or len(set(texts)) < len(texts):
-            blocks = list(_first_entries(blocks, file, findings, spool, repeats))
-        start, numbers, others = 0, [], {}
-        for block in blocks:
-            numbers.append(start + np.flatnonzero(block.ids.is_valid().to_numpy(zero_copy_only=False)))
-            others.update({text: start + row for row, text in block.others.items()})
-            start += block.slip.rows
-        ids = [block.ids.drop_null().to_numpy() for block in blocks]
-        return cls(tuple(blocks), Numbers.of(_joined(ids), _joined(numbers), others))
+
+def images_of(
+    blocks: Sequence[ImageBlock], file: str, findings: Findings, spool: Spool, repeats: Repeats
+) -> tuple[Images, Numbers]:
+    """Put the images together, and the number of the image of each id; entries that repeat an id are faults, which
+    go to `repeats`, those that repeat an image are left out."""
+    known = [block.ids.drop_null().to_numpy() for block in blocks]
+    texts = [text for block in blocks for text in block.others.values()]
+    if repeated(known) or len(set(texts)) < len(texts):
+        blocks = list(_first_entries(blocks, file, findings, spool, repeats))
+    start, numbers, others = 0, [], {}
+    for block in blocks:
+        numbers.append(start + np.flatnonzero(block.ids.is_valid().to_numpy(zero_copy_only=False)))
+        others.update({text: start + row for row, text in block.others.items()})
+        start += block.slip.rows
+    ids = [block.ids.drop_null().to_numpy() for block in blocks]
+    return Images(tuple(block.slip for block in blocks)), Numbers.of(_joined(ids), _joined(numbers), others)
 
 
 def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ blocks are read. Else they are held as they come and divided once the images are
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +29,15 @@ from bboxconv.formats.coco.annotations import (
     divide_again,
 )
 from bboxconv.formats.coco.categories import name_categories, read_categories
-from bboxconv.formats.coco.images import ImageBlock, Images, Numbers, Repeats, images_named, images_reader
+from bboxconv.formats.coco.images import (
+    ImageBlock,
+    Images,
+    Numbers,
+    Repeats,
+    images_named,
+    images_of,
+    images_reader,
+)
 from bboxconv.formats.coco.strays import SAME_ID, Wanted, tell_texts
 from bboxconv.io import compression_of
 from bboxconv.parts import of_parts
@@ -69,6 +78,8 @@ class _Pass:
     """Blocks whose faults were not told yet: captions before the first box are passed over, unless boxes follow."""
     boxes: int = 0
     divide: Shared[Divide] | None = None
+    width: int = 0
+    """How many images a partition has."""
     results: bool = False
     """The document is a list of annotations."""
     repeats: Repeats = field(default_factory=dict)
@@ -87,10 +98,12 @@ class _Pass:
 
     def finish_images(self) -> None:
         """All images are known."""
-        self.images = Images.of(self.image_blocks, self.source.shown, self.context.findings, self.spool, self.repeats)
-        width = width_of(self.images.count, self.expected, self.context.batch_size)
+        shown, findings = self.source.shown, self.context.findings
+        self.images, numbers = images_of(self.image_blocks, shown, findings, self.spool, self.repeats)
+        self.image_blocks.clear()
+        self.width = width_of(self.images.count, self.expected, self.context.batch_size)
         shelf = self.spool.shelf(apart=self.context.workers.apart)
-        self.divide = share(Divide(self.images.numbers, width), shelf)
+        self.divide = share(Divide(numbers, self.width), shelf)
 
     def take(self, key: str, value: Found) -> None:
         """A block was read."""
@@ -121,7 +134,7 @@ class _Pass:
         if self.divide is None:
             self.finish_images()
         assert self.divide is not None
-        if any(number < 0 for block in self.blocks for number, _ in block.pieces):
+        if any(block.parts == (-1,) for block in self.blocks):
             spool = Spool(context.memory // 2)
             shelf = spool.shelf(apart=context.workers.apart)
             tasks = ((block, shelf, self.divide) for block in self.blocks)
@@ -130,13 +143,15 @@ class _Pass:
     def tell_strays(self, categories: Numbers) -> bool:
         """Report the entries and annotations that cannot be kept as others do not exist, or do; whether annotations
         were looked up whose category does not exist."""
-        assert self.images is not None
+        assert self.divide is not None
         findings, shown = self.context.findings, self.source.shown
         orphans = any(block.orphans for block in self.blocks)
         if findings.recording:
             orphans = orphans or any(not categories.knows(block.categories) for block in self.blocks)
             if orphans or self.repeats:
-                wanted = Wanted(self.images.numbers, categories, frozenset(key for key, _ in self.repeats.values()))
+                wanted = Wanted(
+                    self.divide.get().images, categories, frozenset(key for key, _ in self.repeats.values())
+                )
                 array = ("" if self.results else "annotations") if orphans else None
                 tell_texts(self.source.path, shown, self.context, wanted, array, {} if self.results else self.repeats)
             if not self.results:
@@ -163,7 +178,7 @@ class _Pass:
 
     def annotations(self) -> Iterator[pa.RecordBatch]:
         """All annotations as they came, before they are divided."""
-        return (slip.load() for block in self.blocks for _, slip in block.pieces)
+        return (slip.load() for block in self.blocks for slip in block.pieces)
 
 
 def read_coco(source: Source, context: ReadContext, box: BoxFormat, header_file: str) -> Dataset:
@@ -223,7 +238,7 @@ def _first_pass(source: Source, context: ReadContext, *, images_alone: bool = Fa
     for key in ("images", "annotations"):
         if key in found.members:
             raise DataError.of("bad-value", f"{key} is not an array", where=f"{source.shown}: $.{key}")
-    if not found.image_blocks and not found.blocks:
+    if found.images is None and not found.image_blocks and not found.blocks:
         raise DataError.of("not-coco", "neither images nor annotations: this is no COCO file", where=source.shown)
     return found
 
@@ -240,21 +255,22 @@ def _header_pass(path: Path, context: ReadContext) -> _Pass:
 def _parts(found: _Pass, categories: Numbers, told: bool) -> Callable[[], Iterable[ImagePart]]:
     """Makes the parts: one that looks for repeated ids, and one for each range of images."""
     assert found.images is not None
-    assert found.divide is not None
-    source, context, images, width = found.source, found.context, found.images, found.divide.get().width
+    source, context, images, width = found.source, found.context, found.images, found.width
     annotated = bool(found.blocks)
     ranges = Ranges(categories, found.array, source.split, annotated, context.batch_size, told)
     shared = share(ranges, found.spool.shelf(apart=context.workers.apart))
-    pieces: dict[int, list[tuple[Slip, int]]] = {}
-    for block, first in zip(found.blocks, found.firsts, strict=True):
-        for number, slip in block.pieces:
-            pieces.setdefault(number, []).append((slip, first))
     ids = tuple(block.ids for block in found.blocks if block.ids is not None)
+
+    def pieces(number: int) -> Iterator[tuple[Slip, int]]:
+        for block, first in zip(found.blocks, found.firsts, strict=True):
+            at = bisect_left(block.parts, number)
+            if block.parts[at : at + 1] == (number,):
+                yield block.pieces[at], first
 
     def parts() -> Iterator[ImagePart]:
         yield RepeatedIds(ids, found.array)
         for number, first in enumerate(range(0, images.count, width)):
             last = min(images.count, first + width)
-            yield ImageRange(shared, first, last, images.rows(first, last), tuple(pieces.get(number, ())))
+            yield ImageRange(shared, first, last, images.rows(first, last), tuple(pieces(number)))
 
     return parts

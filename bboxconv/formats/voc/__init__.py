@@ -26,11 +26,15 @@ Not carried: ids, scores, areas, crowd and ignore flags, rotation, tracks, segme
 info and licenses.
 """
 
+# What reads and what writes is imported where that is done: every format is loaded to know what a source is.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -55,15 +59,16 @@ from bboxconv.codec import (
     option,
     rotated_of,
 )
-from bboxconv.formats.voc import lists
-from bboxconv.formats.voc.documents import Task
-from bboxconv.formats.voc.slices import Left, SlicePart, Unseen, UnseenPart, leave_slice
-from bboxconv.formats.voc.write import DocumentWriter, Piece, Style, write_lists
-from bboxconv.io import HEAD
+from bboxconv.io import HEAD, read_small
 from bboxconv.parts import of_parts
-from bboxconv.readers.xmlfiles import find, load
 from bboxconv.schema import Category, Dataset, Header, Part, flat
 from bboxconv.spool import Spool
+
+if TYPE_CHECKING:
+    from bboxconv.formats.voc import lists
+    from bboxconv.formats.voc.documents import Task
+    from bboxconv.formats.voc.slices import Left, Unseen
+    from bboxconv.formats.voc.writing import DocumentWriter, Piece
 
 NAME = Option(
     "name", "filename", "image names: what <filename> says, or the name of the XML file", ("filename", "stem")
@@ -96,27 +101,34 @@ _ROOT = re.compile(
 
 
 def detect(path: Path, head: bytes) -> Match | None:
-    """A file whose root is `<annotation>`, or a folder whose first XML files are such."""
+    """A file whose root is `<annotation>`, or a folder with such among its first XML files: what the others
+    are, reading says."""
     if not path.is_dir():
         weight, what = _looks(head)
         return Match(weight, what) if weight else None
-    paths = find(path, depth=4)
-    inside = [name for name in paths if f"/{name}".rfind("/Annotations/") >= 0]
-    seen = [_looks(load(f"{path}/{name}")[:HEAD]) for name in (inside or paths)[:3]]
+    from bboxconv.formats.voc.lists import is_tree
+    from bboxconv.readers.xmlfiles import by_folder
+
+    everywhere = list(by_folder(path, depth=4))
+    found = [(prefix, names) for prefix, names in everywhere if is_tree(prefix)] or everywhere
+    first = sorted(prefix + name for prefix, names in found for name in names[:3])[:3]
+    seen = [_looks(_head(f"{path}/{name}")) for name in first]
     if not seen and (path / "Annotations").is_dir():
         return Match(0.5, "an empty folder Annotations")
-    if not seen or not all(weight for weight, _ in seen):
+    if not any(weight for weight, _ in seen):
         return None
-    folders = {name.rpartition("/")[0] for name in inside or paths}
-    where = (
-        f" in {min(folders)}"
-        if len(folders) == 1 and folders != {""}
-        else f" in {len(folders)} folders"
-        if len(folders) > 1
-        else ""
-    )
-    count = len(inside or paths)
+    only = found[0][0].rstrip("/")
+    where = f" in {len(found)} folders" if len(found) > 1 else f" in {only}" if only else ""
+    count = sum(len(names) for _, names in found)
     return Match(max(seen)[0], f"{count} XML {'file' if count == 1 else 'files'}{where}, {max(seen)[1]}")
+
+
+def _head(path: str) -> bytes:
+    """The beginning of a small file; nothing where it cannot be read, which reading reports."""
+    try:
+        return read_small(path)[:HEAD]
+    except OSError:
+        return b""
 
 
 def _looks(head: bytes) -> tuple[float, str]:
@@ -133,6 +145,9 @@ def _looks(head: bytes) -> tuple[float, str]:
 
 def read(source: Source, context: ReadContext) -> Dataset:
     """Read a file, a folder or a tree; all of it is parsed before the header is known, so batches are held."""
+    from bboxconv.formats.voc import lists
+    from bboxconv.formats.voc.slices import leave_slice
+
     files = lists.list_files(source, context.findings)
     if len(files.paths) >= MANY:
         context.workers.begin()
@@ -208,6 +223,8 @@ def _box(origin: str) -> BoxFormat:
 
 
 def _tasks(files: lists.Files, source: Source, size: int, stems: bool, listing: bool) -> Iterator[Task]:
+    from bboxconv.formats.voc.documents import Task
+
     for at in range(0, len(files.paths), size):
         part = slice(at, at + size)
         yield Task(
@@ -229,6 +246,8 @@ def _parts(
     size: int,
 ) -> Iterator[Part]:
     """The images of all slices, then those at which nobody looked."""
+    from bboxconv.formats.voc.slices import SlicePart, UnseenPart
+
     index = {name: number for number, name in enumerate(classes)}
     start = 0
     for found in left:
@@ -253,6 +272,8 @@ def target(header: Header, options: Options) -> Target:
 
 def encoder(header: Header, out: Path, context: WriteContext) -> DocumentWriter:
     """Writes `Annotations/<name>.xml` for each image of a batch."""
+    from bboxconv.formats.voc.writing import DocumentWriter, Style
+
     digits = option(context.options, DECIMALS)
     style = Style(None if digits == "full" else int(digits), option(context.options, DEFAULTS) == "yes")
     return DocumentWriter.of(header, out, style, context.shown or str(out))
@@ -260,8 +281,9 @@ def encoder(header: Header, out: Path, context: WriteContext) -> DocumentWriter:
 
 def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteContext) -> Written:
     """Write `ImageSets/Main/<split>.txt` for each split, once the documents are there."""
-    write_lists(header, pieces, encoder(header, out, context), context.findings)
-    return Written()
+    from bboxconv.formats.voc.writing import write_lists
+
+    return Written(size=write_lists(header, pieces, encoder(header, out, context), context.findings))
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:

@@ -19,11 +19,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bboxconv import clashes, io
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding, WriteContext
 from bboxconv.errors import Findings, UsageError, printable
 from bboxconv.formats.yolo.text import Style, keypoint_count, label_texts
-from bboxconv.io import unsafe_name
+from bboxconv.io import plain_path, unsafe_name
 from bboxconv.schema import Header, flat
 from bboxconv.spool import Slip, Spool, leave
 
@@ -134,8 +135,11 @@ class _State:
         self.written.append(piece)
 
 
-def write_tree(header: Header, pieces: Iterable[Piece], out: Path, writer: LabelWriter, findings: Findings) -> None:
-    """Write data.yaml, once all label files are written.
+def write_tree(
+    header: Header, pieces: Iterable[Piece], out: Path, writer: LabelWriter, findings: Findings
+) -> tuple[int, int] | None:
+    """Write data.yaml, once all label files are written; how many files there are then and their bytes, where that is
+    known.
 
     Raises UsageError where keypoints are asked for and no object has any.
     """
@@ -161,6 +165,8 @@ def write_tree(header: Header, pieces: Iterable[Piece], out: Path, writer: Label
     _settle_clashes(state, writer)
     _note_parents(header, state)
     _write_config(header, writer.style, state, out)
+    files = [piece.files for piece in state.written if piece.files is not None]
+    return clashes.size_of(files, io.size_of(out / "data.yaml")) if writer.images == "none" else None
 
 
 def _settle_clashes(state: _State, writer: LabelWriter) -> None:
@@ -201,9 +207,9 @@ def _place(name: str, split: str | None, boxes: int, findings: Findings) -> str 
     why = unsafe_name(where) or (None if split != "" else "has an empty split")
     if why is not None:
         message = f"a file name {why}: its image is left out"
-        findings.add("unsafe-name", message, where=printable(where), images=1, boxes=boxes, late=True)
+        findings.add("unsafe-name", message, where=printable(where) or '""', images=1, boxes=boxes, late=True)
         return None
-    stem = _stem(name)
+    stem = _stem(plain_path(name))
     _, found, rest = f"/{stem}".rpartition("/images/")
     if found:
         message = "a folder `images` in a file name is left out: YOLO looks for labels beside the last one of a path"
