@@ -123,7 +123,8 @@ class ReadContext:
     """What a reader is given beside its source.
 
     A reader that meets something it cannot read adds an error to `findings`, leaves that record out and reads on: the
-    caller refuses the data afterwards, or sets the records aside.
+    caller refuses the data afterwards, or sets the records aside. The error names the record (`errors.Record`) with
+    its text, and says how many images or boxes are left out for it.
     """
 
     options: Options = field(default_factory=dict)

@@ -40,10 +40,10 @@ def count_batch(batch: pa.RecordBatch, target: Target, account: Account, shown: 
     objects, carries = schema.flat(batch), target.carries
 
     def images(rows: list[int]) -> list[str]:
-        return [stages.image_place(batch, row, shown) for row in rows]
+        return [stages.image_place(batch, row, shown).where for row in rows]
 
     def boxes(rows: list[int]) -> list[str]:
-        return [stages.place(batch, objects, row, shown) for row in rows]
+        return [stages.place(batch, objects, row, shown).where for row in rows]
 
     for prefix, fields, column, places in (
         ("image", schema.IMAGE_FIELDS, batch.column, images),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,6 +23,7 @@ from bboxconv.codec import Encodes, Encoding, Progress, Source, Target, WriteCon
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Flow, encoded, stream
 from bboxconv.readback import read_back
+from bboxconv.rejects import Rejects
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
@@ -41,7 +42,8 @@ def run(
     run; nothing is written), OutputError where reading or writing fails.
     """
     began = time.monotonic()
-    findings = Findings()
+    rejects = Rejects()
+    findings = Findings(request.listing, rejects.collect, request.max_errors)
     account = Account()
     with ExitStack() as stack:
         writer = registry.writer(request.to) if request.to else _writer_for(request.dst)
@@ -90,7 +92,8 @@ def run(
                 agreements.append(read_back(again, target, Account(), stage, writer.INFO, request.dst))
                 agreements[0].excuse(_not_written(findings))
                 agreement.refuse(agreements[0], findings)
-            _set_aside(request, findings)
+            if request.rejects and request.listing:
+                rejects.write(request.rejects)
 
         written, files, size = _write(request, writer, layout, fill, settle)
     account.filled.update(written.filled)
@@ -219,22 +222,7 @@ def _refuse(request: Request, findings: Findings, account: Account) -> None:
 
 def _not_written(findings: Findings) -> int:
     """How many images the writer left out, each with a fault of its own."""
-    return sum(fault.count for fault in findings.of("error") if fault.code in ("unsafe-name", "file-clash"))
-
-
-def _set_aside(request: Request, findings: Findings) -> None:
-    """List the faults where the user asked for it."""
-    if findings.errors and request.rejects:
-        lines = [
-            json.dumps(
-                {"code": d.code, "message": d.message, "where": place.where, "detail": place.detail}, ensure_ascii=False
-            )
-            + "\n"
-            for d in findings.of("error")
-            for place in d.places
-        ]
-        with io.staged(request.rejects, "file", overwrite=True) as stage:
-            stage.write_text("".join(lines), encoding="utf-8")
+    return sum(fault.images for fault in findings.of("error") if fault.late)
 
 
 def _report(
@@ -250,6 +238,7 @@ def _report(
         if account.changed["object.rotation", how]:
             count = account.changed["object.rotation", how]
             findings.add("rotation-changed", f"rotated boxes written as {words}", severity="note", count=count)
+    rejected_images, rejected_boxes = _settle(findings, account)
     known = dict(opened.header.switches)
     known.update({f"{writer.INFO.name}.{key}": value for key, value in request.out.items()} if writer else {})
     return Report(
@@ -258,6 +247,8 @@ def _report(
         target=Side(request.dst, writer.INFO.name) if writer else None,
         read=Counts(account.read_images, account.read_boxes, opened.read_categories),
         written=Counts(account.images, account.boxes, len(opened.header.categories)),
+        rejected_images=rejected_images,
+        rejected_boxes=rejected_boxes,
         left_out_images=+account.left_out_images,
         left_out_boxes=+account.left_out_boxes,
         fields=account.fields() if writer else {},
@@ -307,29 +298,32 @@ def _writer_of(dst: str) -> Writes:
         return registry.writer(registry.detect(Source(Path(dst)))[0].INFO.name)
 
 
+def _settle(findings: Findings, account: Account) -> tuple[Counter[str], Counter[str]]:
+    """The images and boxes that were set aside while reading, by code; those that were left out when writing move from
+    written to left out."""
+    images: Counter[str] = Counter()
+    boxes: Counter[str] = Counter()
+    for found in findings:
+        (account.left_out_images if found.late else images)[found.code] += found.images
+        (account.left_out_boxes if found.late else boxes)[found.code] += found.boxes
+        if found.late:
+            account.images -= found.images
+            account.boxes -= found.boxes
+    return +images, +boxes
+
+
 def validate(request: Request, progress: Progress = silent) -> Report:
     """Read everything and report every finding; exit code REFUSED where one is an error.
 
     Raises UsageError, and DataError where a source cannot be read at all.
     """
     began = time.monotonic()
-    findings = Findings()
+    findings = Findings(limit=request.max_errors)
     account = Account()
     with ExitStack() as stack:
         crew = stack.enter_context(at_work(request.jobs or available()))
         opened = open_sources(request, findings, stack, crew, progress)
-        names: set[str] = set()
-        for batch in stream(Flow(request, opened, findings, crew, progress), None, account):
-            _check_names(batch, names, findings)
+        for _ in stream(Flow(request, opened, findings, crew, progress), None, account):
+            pass
     report = _report(request, opened, account, findings, Written(), time.monotonic() - began)
     return replace(report, exit_code=ExitCode.REFUSED if findings.errors else ExitCode.DONE)
-
-
-def _check_names(batch: pa.RecordBatch, seen: set[str], findings: Findings) -> None:
-    for split, name in zip(batch.column("split").to_pylist(), batch.column("file_name").to_pylist(), strict=True):
-        if name is None:
-            continue
-        key = f"{split or ''}\0{name}"
-        if key in seen:
-            findings.add("duplicate-file-name", "two images have the same file name", severity="warning", where=name)
-        seen.add(key)

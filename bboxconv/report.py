@@ -47,8 +47,9 @@ class Counts:
 class Report:
     """The account of one conversion or validation.
 
-    It sums: what was read is what was written plus what was left out (`left_out_images`, `left_out_boxes`, counted by
-    reason).
+    It sums: what the sources have is what was read plus what was set aside while reading (`rejected_images`,
+    `rejected_boxes`, counted by code); what was read is what was written plus what was left out (`left_out_images`,
+    `left_out_boxes`, counted by reason). Of an image that could not be read, its boxes are not known and not counted.
     """
 
     command: Literal["convert", "validate", "verify"]
@@ -57,6 +58,8 @@ class Report:
     target: Side | None = None
     read: Counts = Counts()
     written: Counts = Counts()
+    rejected_images: Mapping[str, int] = field(default_factory=dict)
+    rejected_boxes: Mapping[str, int] = field(default_factory=dict)
     left_out_images: Mapping[str, int] = field(default_factory=dict)
     left_out_boxes: Mapping[str, int] = field(default_factory=dict)
     fields: Mapping[str, Values] = field(default_factory=dict)
@@ -102,6 +105,7 @@ class Report:
             "target": self.target.as_dict() if self.target else None,
             "read": self.read.as_dict(),
             "written": self.written.as_dict(),
+            "rejected": {"images": dict(self.rejected_images), "boxes": dict(self.rejected_boxes)},
             "left_out": {"images": dict(self.left_out_images), "boxes": dict(self.left_out_boxes)},
             "fields": {name: _values(name, values) for name, values in self.fields.items()},
             "lost": dict(self.lost),

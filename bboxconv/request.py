@@ -46,3 +46,8 @@ class Request:
     dry_run: bool = False
     verify: bool = False
     """Whether the output is read back and compared before it is put in place."""
+
+    @property
+    def listing(self) -> bool:
+        """Whether the records that are set aside are listed."""
+        return self.rejects is not None and self.on_error == "skip"

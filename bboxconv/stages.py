@@ -17,7 +17,7 @@ from bboxconv import schema
 from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
 from bboxconv.codec import Target
-from bboxconv.errors import FIRST_PLACES, Findings
+from bboxconv.errors import FIRST_PLACES, Findings, Record
 from bboxconv.schema import Objects
 
 Rows = NDArray[np.bool_]
@@ -34,18 +34,19 @@ def sizes_of(batch: pa.RecordBatch, image_of: NDArray[np.int64]) -> NDArray[np.f
     return np.stack(columns, axis=-1)[image_of]
 
 
-def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> str:
+def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> Record:
     """Where an object stands: its source, its image, and its id, or its number where it has none."""
     image = int(np.searchsorted(objects.offsets, row, side="right")) - 1
     number = row - int(objects.offsets[image])
     identity = objects.column("id")[row].as_py()
-    return f"{image_place(batch, image, shown)}, {f'object {number}' if identity is None else f'id {identity}'}"
+    own = f"object {number}" if identity is None else f"id {identity}"
+    return Record(shown, pointer=f"{image_place(batch, image, shown).pointer}, {own}")
 
 
-def image_place(batch: pa.RecordBatch, image: int, shown: str) -> str:
+def image_place(batch: pa.RecordBatch, image: int, shown: str) -> Record:
     """Where an image stands: its source and name, or its id."""
     name = batch.column("file_name")[image].as_py()
-    return f"{shown}: image {name if name is not None else batch.column('id')[image].as_py()}"
+    return Record(shown, pointer=f"image {name if name is not None else batch.column('id')[image].as_py()}")
 
 
 def check_boxes(
@@ -141,7 +142,6 @@ def _report_boxes(
         lambda row: (place(batch, objects, row, shown), str(objects.column("bbox")[row].as_py())),
         severity="error" if on_invalid == "fail" else "warning",
         hint=hint,
-        kept=len(bad) if on_invalid == "fail" else FIRST_PLACES,  # records are set aside by the places of faults
     )
 
 
@@ -178,7 +178,7 @@ def finite(batch: pa.RecordBatch, findings: Findings, account: Account, shown: s
     values, valid = schema.boxes_of(objects.rows)
     bad = valid & ~np.isfinite(values).all(axis=1)
     for row in np.flatnonzero(bad).tolist():
-        findings.add("bad-number", "a box holds a number that is not finite", where=place(batch, objects, row, shown))
+        findings.add("bad-number", "a box holds a number that is not finite", record=place(batch, objects, row, shown))
     account.left_out_boxes["not finite"] += int(bad.sum())
     columns: dict[str, pa.Array] = {}
     for name in ("score", "area", "truncated", "occluded", "rotation"):
@@ -198,7 +198,7 @@ def finite(batch: pa.RecordBatch, findings: Findings, account: Account, shown: s
 
 def _first(batch: pa.RecordBatch, objects: Objects, mask: pa.Array, shown: str) -> list[str]:
     rows = np.flatnonzero(mask.to_numpy(zero_copy_only=False))[:FIRST_PLACES].tolist()
-    return [place(batch, objects, row, shown) for row in rows]
+    return [place(batch, objects, row, shown).where for row in rows]
 
 
 def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, account: Account) -> pa.RecordBatch:

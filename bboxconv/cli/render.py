@@ -82,6 +82,8 @@ def report(account: Report, width: int, verbose: bool, paint: Paint) -> list[str
     """The account of a conversion or validation, without its findings; the result is the last line."""
     lines = _sources(account.sources, width, verbose, paint)
     lines += _items("read", _counts(account.read).split(", "), width, paint)
+    rejects = [_reasons(account.rejected_images, "image"), _reasons(account.rejected_boxes, "box")]
+    lines += row("rejected", "; ".join(reason for reason in rejects if reason), width, paint)
     lines += _items("filled", _fields(account.filled, verbose), width, paint)
     reasons = [_reasons(account.left_out_images, "image"), _reasons(account.left_out_boxes, "box")]
     lines += row("left out", "; ".join(reason for reason in reasons if reason), width, paint)

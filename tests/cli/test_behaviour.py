@@ -406,13 +406,16 @@ def test_14_json(anywhere: Shell) -> None:
     assert {name: values["count"] for name, values in fields.items() if values["carried"] == values["count"]} == {
         "category.id": 2,
         "category.name": 2,
+        "category.supercategory": 1,
         "image.file_name": 2,
         "image.height": 2,
         "image.id": 2,
         "image.width": 2,
+        "object.area": 2,
         "object.bbox": 2,
         "object.category": 2,
         "object.id": 2,
+        "object.iscrowd": 2,
     }
     assert document == {
         "version": 1,

@@ -178,6 +178,7 @@ def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes:
                 classes,
                 tree.base,
                 tree.shown,
+                context.findings.recording,
             )
 
 
