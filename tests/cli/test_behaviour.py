@@ -425,6 +425,7 @@ def test_14_json(anywhere: Shell) -> None:
         "target": {"path": "a.jsonl", "format": "jsonl"},
         "read": {"images": 2, "boxes": 2, "categories": 2},
         "written": {"images": 2, "boxes": 2, "categories": 2},
+        "rejected": {"images": {}, "boxes": {}},
         "left_out": {"images": {}, "boxes": {}},
         "lost": {},
         "filled": {},
