@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 
-from bboxconv import io, loss, registry
+from bboxconv import io, loss, registry, staging
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encodes, Encoding, Progress, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Account, Flow, encoded, stream
+from bboxconv.placing import size_of
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
 from bboxconv.sources import Opened, at_hand, named, open_sources
+from bboxconv.staging import Claim, Layout
 from bboxconv.suggest import did_you_mean
 from bboxconv.workers import Workers, at_work, available
 
@@ -44,10 +45,9 @@ def run(
         writer = registry.writer(request.to) if request.to else _writer_for(request.dst)
         options = registry.options_of(dict(request.out), writer.INFO.write_options, "out", writer.INFO.name)
         layout = _layout(writer, request.dst)
-        if request.dst != "-":
-            io.refuse_existing(Path(request.dst), layout, overwrite=request.overwrite)
         _spare_data(request)
         box = _box_format(request.box) if request.box is not None else None
+        claim = _claim(request, layout, findings, stack)  # first of all that the stack ends: tasks write there
         crew = workers or stack.enter_context(at_work(request.jobs or available()))
         opened = open_sources(request, findings, stack, crew, progress) if dataset is None else at_hand(dataset)
         target = _target(writer, opened.header, options, box, layout)
@@ -76,7 +76,7 @@ def run(
             batches = stream(flow, target, account)
             return _used_up(batches, writer.write(header, batches, stage, context))
 
-        written, files, size = _write(request, writer, layout, fill, lambda: _refuse(request, findings, account))
+        written, files, size = _write(request, writer, claim, fill, lambda: _refuse(request, findings, account))
     account.filled.update(written.filled)
     report = _report(request, opened, account, findings, written, time.monotonic() - began, writer)
     return replace(report, files=files, bytes=size, exit_code=ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE)
@@ -100,7 +100,7 @@ def _writer_for(dst: str) -> Writes:
     return registry.by_destination(dst)
 
 
-def _layout(writer: Writes, dst: str) -> Literal["file", "folder"]:
+def _layout(writer: Writes, dst: str) -> Layout:
     layout = writer.INFO.layout
     if dst == "-":
         if layout == "folder":
@@ -144,10 +144,21 @@ def _box_format(name: str) -> BoxFormat:
         raise UsageError.of("unknown-box-format", f"--box: there is no box format {name!r}", hint=hint) from error
 
 
+def _claim(request: Request, layout: Layout, findings: Findings, stack: ExitStack) -> Claim | None:
+    """The destination, ours until the run ends; None where nothing is put in place. Raises as `staging.claimed`."""
+    dst = Path(request.dst)
+    if request.dst == "-":
+        return None
+    if request.dry_run:
+        staging.refuse_existing(dst, layout, overwrite=request.overwrite)
+        return None
+    return stack.enter_context(staging.claimed(dst, layout, overwrite=request.overwrite, findings=findings))
+
+
 def _write(
     request: Request,
     writer: Writes,
-    layout: Literal["file", "folder"],
+    claim: Claim | None,
     fill: Callable[[Path], Written],
     refuse: Callable[[], None],
 ) -> tuple[Written, int, int]:
@@ -156,7 +167,7 @@ def _write(
         fill(Path())
         refuse()
         return Written(), 0, 0
-    if request.dst == "-":
+    if claim is None:
         with tempfile.TemporaryDirectory(prefix="bboxconv-") as folder:
             stage = Path(folder) / f"stdout{writer.INFO.extensions[0]}"
             written = fill(stage)
@@ -165,11 +176,10 @@ def _write(
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
             return written, 1, stage.stat().st_size
-    dst = Path(request.dst)
-    with io.staged(dst, layout, overwrite=request.overwrite) as stage:
+    with claim.filled() as stage:
         written = fill(stage)
         refuse()
-        files, size = io.size_of(stage)
+        files, size = size_of(stage)
     return written, files, size
 
 
@@ -205,7 +215,7 @@ def _refuse(request: Request, findings: Findings, account: Account) -> None:
             for d in findings.of("error")
             for place in d.places
         ]
-        with io.staged(request.rejects, "file", overwrite=True) as stage:
+        with staging.staged(request.rejects, "file", overwrite=True) as stage:
             stage.write_text("".join(lines), encoding="utf-8")
 
 

@@ -148,7 +148,8 @@ def warm() -> BaseContext:
     from multiprocessing import forkserver, resource_tracker  # noqa: PLC0415 - there are none on Windows
 
     resource_tracker.ensure_running()  # first: it would let the signals through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what is started now never sees Ctrl-C
+    unseen = {signal.SIGINT, signal.SIGHUP}  # what is started now never sees Ctrl-C, nor its terminal close
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, unseen)
     try:
         forkserver.ensure_running()
     finally:
