@@ -67,17 +67,20 @@ def take(folder: Path, shown: str) -> Lock:
             file = os.open(folder / NAME, flags, 0o600)  # not inherited by processes that are started
         except FileNotFoundError:  # who had it has just removed it
             continue
+        lock = Lock(folder, file)
         try:
-            held = _hold(file)
-            text = os.pread(file, 200, 0).decode("ascii", "replace")
-            if not held:
-                raise _busy(shown, text)
-            if _is_at(file, folder / NAME):
-                os.ftruncate(file, 0)
-                os.pwrite(file, f"{os.getpid()} {_started(os.getpid())} {platform.node()}".encode(), 0)
-                return Lock(folder, file)
+            if not _hold(file):
+                raise _busy(shown, os.pread(file, 200, 0).decode("ascii", "replace"))
         except BaseException:
             os.close(file)
+            raise
+        try:
+            if lock.holds:
+                os.ftruncate(file, 0)
+                os.pwrite(file, f"{os.getpid()} {_started(os.getpid())} {platform.node()}".encode(), 0)
+                return lock
+        except BaseException:  # a full disk
+            lock.release()
             raise
         os.close(file)
     raise _busy(shown, "")

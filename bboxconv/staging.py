@@ -61,6 +61,8 @@ def claimed(dst: Path, layout: Layout, *, overwrite: bool, findings: Findings | 
                 refuse_existing(dst, layout, overwrite=False)
             for made in reversed([one for one in target.parents if not one.exists()]):
                 undo.callback(_remove_empty, made)
+            if target.parent.exists() and not target.parent.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(dst))
             target.parent.mkdir(parents=True, exist_ok=True)
             lock = take(folder, str(dst))
             undo.callback(lock.release)

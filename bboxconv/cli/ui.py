@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TextIO
 
 from bboxconv.cli import render
@@ -94,7 +94,8 @@ def publish(document: Mapping[str, object], look: Look) -> None:
             with staged(look.report, "file", overwrite=True) as stage:
                 stage.write_text(as_json(document, pretty=True), encoding="utf-8")
         except BboxconvError as error:  # the run itself may have ended well, and has another code
-            raise OutputError(error.diagnostics) from error
+            told = [replace(d, message=d.message.replace("write:", "write the report:")) for d in error.diagnostics]
+            raise OutputError(told) from error
     if look.json:
         sys.stdout.write(as_json(document, pretty=sys.stdout.isatty()))
 
