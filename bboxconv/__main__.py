@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
@@ -17,15 +18,28 @@ if TYPE_CHECKING:
     from bboxconv.cli.completion import Group
 
 
+_STOPPED = {
+    getattr(signal, name): (code, word)
+    for name, code, word in (
+        ("SIGHUP", ExitCode.HUNG_UP, "hung up"),
+        ("SIGINT", ExitCode.INTERRUPTED, "interrupted"),
+        ("SIGTERM", ExitCode.TERMINATED, "terminated"),
+    )
+    if hasattr(signal, name)
+}
+"""What a run ends with, and says, where a signal stops it."""
+
+
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
     for stream in (sys.stdout, sys.stderr):  # a name that the locale cannot write must not end a run
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
-    gc.set_threshold(
-        50_000
-    )  # to import makes some 100,000 objects, all of which stay: searched at each 700, it is slow
+    stops = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        stops.append(signal.SIGHUP)
+    for number in stops:
+        signal.signal(number, _stop)
+    gc.set_threshold(50_000)  # to import makes some 100,000 objects, all of which stay: a search at each 700 is slow
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -33,13 +47,18 @@ def main() -> NoReturn:
         code = ExitCode.DONE
         _forget(sys.stdout)
         _forget(sys.stderr)
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
-        sys.stderr.write("interrupted\n")
+    except KeyboardInterrupt as stop:
+        code, word = _STOPPED[stop.args[0] if stop.args else signal.SIGINT]
+        with suppress(OSError):  # the terminal may be gone
+            sys.stderr.write(f"{word}\n")
+            sys.stderr.flush()
     except OSError as error:
         code = ExitCode.IO
         sys.stderr.write(f"error[io-failed]: writing to stdout failed: {error.strerror}\n")
         _forget(sys.stdout)
+    for number in stops:  # all is cleared up: what comes now may end the process at once
+        if signal.getsignal(number) == _stop:
+            signal.signal(number, signal.SIG_DFL)
     sys.exit(code)
 
 
@@ -83,10 +102,10 @@ def run(argv: Sequence[str]) -> ExitCode:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """Ctrl-C, or the same by SIGTERM: once, so that a second one does not stop the clearing up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    """Ctrl-C, or the same by SIGTERM or SIGHUP: once, so that a second one does not stop the clearing up."""
+    for name in _STOPPED:
+        signal.signal(name, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
 
 
 def _forget(stream: TextIO) -> None:

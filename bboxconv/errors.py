@@ -29,7 +29,9 @@ class ExitCode(IntEnum):
     DIFFERENT = 4
     BUG = 70
     IO = 74
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def printable(text: str) -> str:

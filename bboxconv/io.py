@@ -1,23 +1,19 @@
-"""Files and folders: reading what may be compressed, names that are safe to write and to show, output that appears
-whole or not at all.
-"""
+"""Files and folders: reading and writing what may be compressed, and names that are safe to write."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import stat
-import tempfile
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 
@@ -36,12 +32,8 @@ READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 LONGEST = 2000
 """Bytes of a relative path at most: with the folders before it, a system takes 4,096, and some 1,024."""
 _RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.[^/]*)?(?:/|$)", re.IGNORECASE)
-STAGE = ".bboxconv-"
-"""In the name of a folder that is written to before its content is put in place."""
 _USUAL_NAME = re.compile(r"\w[\w .-]{0,99}(?:/\w[\w .-]{0,99})*", re.ASCII)
 """A name of which that is all to ask, as of nearly all."""
-MANIFEST = ".bboxconv-manifest"
-"""In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
 
 
 def compression_of(path: Path) -> str | None:
@@ -223,140 +215,6 @@ def unsafe_name(name: str) -> str | None:
     return None
 
 
-@contextmanager
-def staged(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> Iterator[Path]:
-    """A path beside `dst` to write to; put in place when the block ends, removed when it raises.
-
-    A new file or folder appears by one rename. In a folder that exists, files are moved in one by one after all of
-    them were written, those of the last run that were not written again are removed, and no file that bboxconv did
-    not write is touched.
-
-    Raises UsageError where `dst` exists and `overwrite` is not given, or where a file that bboxconv did not write is
-    in the way; OutputError where writing fails. A link is followed: what it names is replaced. Folders that had to be
-    made for `dst` are removed when the block raises.
-    """
-    refuse_existing(dst, layout, overwrite=overwrite)
-    dst = Path(os.path.realpath(dst)) if dst.is_symlink() else dst
-    parent = dst.absolute().parent
-    try:
-        with ExitStack() as undo:
-            for folder in reversed([folder for folder in (parent, *parent.parents) if not folder.exists()]):
-                undo.callback(_remove_empty, folder)
-            parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{dst.name}{STAGE}", dir=parent) as temporary:
-                stage = Path(temporary) / dst.name
-                if layout == "folder":
-                    stage.mkdir()
-                yield stage
-                if layout == "file":
-                    stage.replace(dst)
-                else:
-                    _place_folder(stage, dst)
-            undo.pop_all()
-    except OSError as error:
-        where = str(error.filename or dst)
-        raise OutputError.of(
-            "write-failed", f"cannot write: {error.strerror or error}", where=str(dst) if STAGE in where else where
-        ) from error
-
-
-def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
-
-
 def is_special(path: Path) -> bool:
     """Whether a path is a device, a pipe or a socket: renaming onto one replaces it, reading one may never end."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def refuse_existing(dst: Path, layout: Literal["file", "folder"], *, overwrite: bool) -> None:
-    """Raise UsageError where `dst` exists and may not be replaced."""
-    if is_special(dst):
-        raise UsageError.of(
-            "special-file", "the output is a device or a pipe, which is never replaced", where=str(dst), hint=SPECIAL
-        )
-    if layout == "file" and dst.is_dir():
-        raise UsageError.of(
-            "output-is-folder", "the output is a folder, and this format writes one file", where=str(dst)
-        )
-    if layout == "folder" and dst.exists() and not dst.is_dir():
-        raise UsageError.of("output-is-file", "the output is a file, and this format writes a folder", where=str(dst))
-    exists = dst.exists() and (layout == "file" or any(dst.iterdir()))
-    if exists and not overwrite:
-        hint = (
-            "--overwrite replaces what bboxconv wrote there before" if layout == "folder" else "--overwrite replaces it"
-        )
-        raise UsageError.of("output-exists", "the output exists", where=str(dst), hint=hint)
-
-
-def _place_folder(stage: Path, dst: Path) -> None:
-    written = sorted(name for name, _ in _files_below(stage))
-    if len(written) > 0:
-        # a name a line: no name holds this, as quotes in it are escaped
-        names = json.dumps(written, ensure_ascii=False).replace('", "', '",\n"')
-        (stage / MANIFEST).write_text(f'{{"bboxconv": 1, "files": {names}}}\n', encoding="utf-8")
-    if not dst.exists() or not any(dst.iterdir()):
-        if dst.exists():
-            dst.rmdir()
-        stage.replace(dst)
-        return
-    before = _manifest(dst)
-    foreign = next((name for name in written if os.path.lexists(dst / name) and name not in before), None)
-    if foreign is not None:
-        raise UsageError.of(
-            "foreign-file",
-            "a file is in the way that bboxconv did not write",
-            where=str(dst / foreign),
-            hint="move it away, or write to another folder",
-        )
-    for folder in {name.rpartition("/")[0] for name in written}:
-        (dst / folder).mkdir(parents=True, exist_ok=True)
-    for name in written:
-        os.replace(f"{stage}/{name}", f"{dst}/{name}")  # noqa: PTH105 - of 100,000 files
-    for name in sorted(before.difference(written)):
-        _forget(dst, name)
-    (stage / MANIFEST).replace(dst / MANIFEST)
-
-
-def _manifest(folder: Path) -> frozenset[str]:
-    path = folder / MANIFEST
-    if not path.is_file():
-        return frozenset()
-    try:
-        return frozenset(
-            name for name in json.loads(path.read_text(encoding="utf-8"))["files"] if unsafe_name(name) is None
-        )
-    except (ValueError, KeyError, TypeError):
-        return frozenset()
-
-
-def _forget(folder: Path, name: str) -> None:
-    path = folder / name
-    path.unlink(missing_ok=True)
-    for parent in list(path.parents)[: len(PurePosixPath(name).parts) - 1]:
-        try:
-            parent.rmdir()
-        except OSError:
-            return
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    """How many files there are below a path, and their bytes together."""
-    if not path.is_dir():
-        return 1, path.stat().st_size
-    sizes = [entry.stat().st_size for name, entry in _files_below(path) if name != MANIFEST]
-    return len(sizes), sum(sizes)
-
-
-def _files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The files and links below a folder, by relative name with `/`: there may be 100,000 of them."""
-    waiting = [""]
-    while waiting:
-        inside = waiting.pop()
-        with os.scandir(folder / inside) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{inside}{entry.name}/")
-                else:
-                    yield inside + entry.name, entry

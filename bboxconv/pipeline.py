@@ -11,23 +11,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 
-from bboxconv import agreement, io, loss, registry
+from bboxconv import agreement, io, loss, registry, staging
 from bboxconv.account import Account
 from bboxconv.agreement import Agreement
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encodes, Encoding, Progress, Source, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Flow, encoded, stream
+from bboxconv.placing import size_of
 from bboxconv.readback import read_back
 from bboxconv.rejects import Rejects
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
 from bboxconv.sources import Opened, at_hand, named, open_sources
+from bboxconv.staging import Claim, Layout
 from bboxconv.suggest import did_you_mean, for_missing
 from bboxconv.workers import Workers, at_work, available
 
@@ -51,10 +52,9 @@ def run(
         layout = _layout(writer, request.dst)
         if request.verify and request.dry_run:
             raise UsageError.of("option-conflict", "--dry-run writes nothing that --verify could read back")
-        if request.dst != "-":
-            io.refuse_existing(Path(request.dst), layout, overwrite=request.overwrite)
         _spare_data(request)
         box = _box_format(request.box) if request.box is not None else None
+        claim = _claim(request, layout, findings, stack)  # first of all that the stack ends: tasks write there
         crew = workers or stack.enter_context(at_work(request.jobs or available()))
         opened = open_sources(request, findings, stack, crew, progress) if dataset is None else at_hand(dataset)
         target = _target(writer, opened.header, options, box, layout)
@@ -95,7 +95,7 @@ def run(
             if request.rejects and request.listing:
                 rejects.write(request.rejects)
 
-        written, files, size = _write(request, writer, layout, fill, settle)
+        written, files, size = _write(request, writer, claim, fill, settle)
     account.filled.update(written.filled)
     report = _report(request, opened, account, findings, written, time.monotonic() - began, writer)
     code = ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE
@@ -120,7 +120,7 @@ def _writer_for(dst: str) -> Writes:
     return registry.by_destination(dst)
 
 
-def _layout(writer: Writes, dst: str) -> Literal["file", "folder"]:
+def _layout(writer: Writes, dst: str) -> Layout:
     layout = writer.INFO.layout
     if dst == "-":
         if layout == "folder":
@@ -164,10 +164,21 @@ def _box_format(name: str) -> BoxFormat:
         raise UsageError.of("unknown-box-format", f"--box: there is no box format {name!r}", hint=hint) from error
 
 
+def _claim(request: Request, layout: Layout, findings: Findings, stack: ExitStack) -> Claim | None:
+    """The destination, ours until the run ends; None where nothing is put in place. Raises as `staging.claimed`."""
+    dst = Path(request.dst)
+    if request.dst == "-":
+        return None
+    if request.dry_run:
+        staging.refuse_existing(dst, layout, overwrite=request.overwrite)
+        return None
+    return stack.enter_context(staging.claimed(dst, layout, overwrite=request.overwrite, findings=findings))
+
+
 def _write(
     request: Request,
     writer: Writes,
-    layout: Literal["file", "folder"],
+    claim: Claim | None,
     fill: Callable[[Path], Written],
     settle: Callable[[Path], None],
 ) -> tuple[Written, int, int]:
@@ -176,7 +187,7 @@ def _write(
         fill(Path())
         settle(Path())
         return Written(), 0, 0
-    if request.dst == "-":
+    if claim is None:
         with tempfile.TemporaryDirectory(prefix="bboxconv-") as folder:
             stage = Path(folder) / f"stdout{writer.INFO.extensions[0]}"
             written = fill(stage)
@@ -185,11 +196,10 @@ def _write(
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
             return written, 1, stage.stat().st_size
-    dst = Path(request.dst)
-    with io.staged(dst, layout, overwrite=request.overwrite) as stage:
+    with claim.filled() as stage:
         written = fill(stage)
         settle(stage)
-        files, size = written.size or io.size_of(stage)
+        files, size = written.size or size_of(stage)
     return written, files, size
 
 

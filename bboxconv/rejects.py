@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bboxconv.io import staged
 from bboxconv.shelf import Left, Unnamed
+from bboxconv.staging import staged
 
 _HELD = 64 << 10
 """Bytes of the lines of one kind that are held in memory."""

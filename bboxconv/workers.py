@@ -148,9 +148,11 @@ def warm() -> BaseContext:
     context.set_forkserver_preload([PRELOAD])
     from multiprocessing import forkserver, resource_tracker  # noqa: PLC0415 - there are none on Windows
 
-    resource_tracker.ensure_running()  # first: it would let the signals through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what is started now never sees Ctrl-C
+    # what is started now never sees that its terminal closes, nor Ctrl-C
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
+        resource_tracker.ensure_running()  # first: it would let Ctrl-C through again, and ignores it itself
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -27,6 +27,7 @@ from bboxconv import io
 from bboxconv.boxes import BoxFormat, convert_boxes
 from bboxconv.errors import DataError, Findings, UsageError
 from bboxconv.schema import coordinate_names
+from bboxconv.staging import staged
 from bboxconv.suggest import for_missing
 
 BLOCK = 4 << 20
@@ -72,7 +73,7 @@ def convert(
     converted = (replace(rows, boxes=convert_boxes(rows.boxes, old, new, image_size)) for rows in blocks)
     if dst == "-":
         return _write_text(converted, sys.stdout.buffer, new, column - 1)
-    with io.staged(Path(dst), "file", overwrite=overwrite) as stage:
+    with staged(Path(dst), "file", overwrite=overwrite) as stage:
         if dst.endswith(".npy"):
             with stage.open("wb") as file:
                 return _write_npy(converted, file)

@@ -23,7 +23,9 @@ EXIT_CODES: Mapping[ExitCode, str] = {
     ExitCode.DIFFERENT: "compared and different",
     ExitCode.BUG: "a bug in bboxconv or in a plugin",
     ExitCode.IO: "reading or writing failed: disk full, permission denied",
+    ExitCode.HUNG_UP: "ended by SIGHUP, as the terminal was closed",
     ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.TERMINATED: "ended by SIGTERM",
 }
 
 

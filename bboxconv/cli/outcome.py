@@ -48,6 +48,9 @@ def _failure(error: Exception) -> BboxconvError:
     if isinstance(error, OSError):
         where = str(error.filename or "")
         return OutputError.of("io-failed", f"reading or writing failed: {error.strerror or error}", where=where)
+    if isinstance(error, MemoryError):
+        hint = "fewer --jobs, less --memory and a smaller --batch-size need less"
+        return OutputError.of("out-of-memory", "there is not enough memory; nothing was written", hint=hint)
     return bug(error)
 
 

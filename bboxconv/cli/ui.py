@@ -10,8 +10,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TextIO
 
 from bboxconv.cli import render
@@ -88,17 +88,14 @@ def publish(document: Mapping[str, object], look: Look) -> None:
     Raises OutputError where the file cannot be written.
     """
     if look.report is not None:
-        stage = look.report.with_name(f".{look.report.name}.{os.getpid()}")
+        from bboxconv.staging import staged  # noqa: PLC0415 - loads pyarrow, as the report of a run has done
+
         try:
-            if not look.report.parent.exists():
-                look.report.parent.mkdir(parents=True)
-            stage.write_text(as_json(document, pretty=True), encoding="utf-8")
-            stage.replace(look.report)
-        except OSError as error:
-            with suppress(OSError):
-                stage.unlink()
-            message = f"cannot write the report: {error.strerror}"
-            raise OutputError.of("write-failed", message, where=str(look.report)) from error
+            with staged(look.report, "file", overwrite=True) as stage:
+                stage.write_text(as_json(document, pretty=True), encoding="utf-8")
+        except BboxconvError as error:  # the run itself may have ended well, and has another code
+            told = [replace(d, message=d.message.replace("write:", "write the report:")) for d in error.diagnostics]
+            raise OutputError(told) from error
     if look.json:
         sys.stdout.write(as_json(document, pretty=sys.stdout.isatty()))
 

@@ -640,11 +640,11 @@ def test_21_broken_plugin(anywhere: Shell, tmp_path: Path) -> None:
 
 ENDLESS = """
 import sys, time
-from bboxconv import io, pipeline
+from bboxconv import pipeline, staging
 from bboxconv.__main__ import main
 from pathlib import Path
 def run(request, progress):
-    with io.staged(Path("out.json"), "file", overwrite=False) as stage:
+    with staging.staged(Path("out.json"), "file", overwrite=False) as stage:
         stage.write_text("x")
         print("ready", flush=True)
         time.sleep(60)
@@ -654,9 +654,12 @@ main()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_24_interrupted(number: signal.Signals, anywhere: Shell) -> None:
-    """Ctrl-C and SIGTERM: one line, staging removed, exit 130 (24)."""
+@pytest.mark.parametrize(
+    ("number", "said", "code"),
+    [(signal.SIGINT, "interrupted\n", 130), (signal.SIGTERM, "terminated\n", 143), (signal.SIGHUP, "hung up\n", 129)],
+)
+def test_24_interrupted(number: signal.Signals, said: str, code: int, anywhere: Shell) -> None:
+    """Ctrl-C, SIGTERM and SIGHUP: one line, staging removed, exit 130, 143 and 129, as a shell has it (24)."""
     process = subprocess.Popen(
         [sys.executable, "-c", ENDLESS],
         cwd=anywhere.folder,
@@ -670,7 +673,7 @@ def test_24_interrupted(number: signal.Signals, anywhere: Shell) -> None:
     process.send_signal(number)
     began = time.monotonic()
     _, err = process.communicate(timeout=30)
-    assert (err, process.returncode) == ("interrupted\n", 130)
+    assert (err, process.returncode) == (said, code)
     assert time.monotonic() - began < 10
     assert sorted(p.name for p in anywhere.folder.iterdir()) == ["a.json"]
 

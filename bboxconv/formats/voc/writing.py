@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import clashes, io, jsontext
+from bboxconv import clashes, jsontext, placing
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding
 from bboxconv.errors import Findings
@@ -317,7 +317,7 @@ def write_lists(
         }
         _write_lists(lists, writer, findings)
     sets = Path(writer.root, "ImageSets")
-    return clashes.size_of([piece.files for piece in written], *((io.size_of(sets),) if sets.is_dir() else ()))
+    return clashes.size_of([piece.files for piece in written], *((placing.size_of(sets),) if sets.is_dir() else ()))
 
 
 def _write_lists(lists: Mapping[str, Sequence[str]], writer: DocumentWriter, findings: Findings) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bboxconv import clashes, io
+from bboxconv import clashes, placing
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding, WriteContext
 from bboxconv.errors import Findings, UsageError, printable
@@ -166,7 +166,7 @@ def write_tree(
     _note_parents(header, state)
     _write_config(header, writer.style, state, out)
     files = [piece.files for piece in state.written if piece.files is not None]
-    return clashes.size_of(files, io.size_of(out / "data.yaml")) if writer.images == "none" else None
+    return clashes.size_of(files, placing.size_of(out / "data.yaml")) if writer.images == "none" else None
 
 
 def _settle_clashes(state: _State, writer: LabelWriter) -> None:
