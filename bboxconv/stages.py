@@ -104,7 +104,9 @@ def count_changes(
     left = valid & ~clipped if len(clipped) else valid
     changed["object.bbox", "clipped"] += int(valid.sum() - left.sum())
     if target.decimals is not None:
-        rounded = left & (np.round(values, target.decimals) != values).any(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):  # a number that large has no decimals
+            nearest = np.round(values, target.decimals)
+        rounded = left & (np.isfinite(nearest) & (nearest != values)).any(axis=1)
         changed["object.bbox", "rounded"] += int(rounded.sum())
         left = left & ~rounded
     if source == goal:
