@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -41,6 +42,9 @@ def main() -> NoReturn:
         stops.append(signal.SIGHUP)
     for number in stops:
         signal.signal(number, _stop)
+    gc.set_threshold(
+        50_000
+    )  # to import makes some 100,000 objects, all of which stay: searched at each 700, it is slow
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -72,10 +76,12 @@ def run(argv: Sequence[str]) -> ExitCode:
     import typer
 
     from bboxconv.cli import usage
-    from bboxconv.cli.commands import app
+    from bboxconv.cli.checks import app
     from bboxconv.cli.outcome import settle
 
     command = typer.main.get_command(app)
+    for params in (command.params, *(one.params for one in cast("Group", command).commands.values())):
+        usage.keep_as_written(cast("list[usage.Parameter]", params))
     shell = os.environ.get("_BBOXCONV_COMPLETE")
     if shell:
         from bboxconv.cli.completion import reply

@@ -37,8 +37,9 @@ def row_schema(header: Header) -> pa.Schema:
     )
 
 
-def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0) -> pa.RecordBatch:
-    """The rows of a batch of images, which are numbered from `first`."""
+def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0, *, texts_once: bool = False) -> pa.RecordBatch:
+    """The rows of a batch of images, which are numbered from `first`. `texts_once`: the texts of images are
+    dictionary arrays, which hold the text of an image once and not for each of its boxes."""
     objects = schema.flat(batch)
     lengths = np.diff(objects.offsets)
     counts = np.maximum(lengths, 1)
@@ -60,7 +61,7 @@ def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0) -> pa.Record
     images = pa.array(image)
     columns = {
         "image": pa.array(image + first),
-        **{column: batch.column(name).take(images) for name, column in IMAGE_COLUMNS.items()},
+        **{column: _spread(batch.column(name), images, texts_once) for name, column in IMAGE_COLUMNS.items()},
         "annotated": pa.array(objects.annotated).take(images),
         "object": pa.array(filled),
         "box_id": rows.field("id"),
@@ -73,7 +74,13 @@ def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0) -> pa.Record
         },
         **{name: rows.field(name) for name in schema.OBJECT_FIELDS if name not in (*_OWN, "id")},
     }
-    return pa.RecordBatch.from_arrays(list(columns.values()), schema=row_schema(header))
+    kind = [field.with_type(column.type) for field, column in zip(row_schema(header), columns.values(), strict=True)]
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(kind))
+
+
+def _spread(column: pa.Array, images: pa.Array, texts_once: bool) -> pa.Array:
+    """The value of the image of each row."""
+    return (column.dictionary_encode() if texts_once and pa.types.is_string(column.type) else column).take(images)
 
 
 def first_rows(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -35,6 +35,8 @@ class Files:
     """Their files, below the folder and without extension; null where an image has none."""
     lost: dict[int, bytes]
     """What could not be written, as another file stood there, by row."""
+    size: int
+    """The bytes of those that were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,25 @@ def write_files(
         with suppress(*CLASH):  # a file stands in the way
             os.makedirs(f"{folder}/{inside}", exist_ok=True)
     lost: dict[int, bytes] = {}
+    size = 0
     for row, (place, text) in enumerate(zip(places, texts, strict=True)):
         if place is None:
             continue
         try:
             write_new(f"{folder}/{place}{suffix}", text)
+            size += len(text)
         except CLASH:
             lost[row] = bytes(text)
-    return Files(names, pa.array(places, pa.string()), lost)
+    return Files(names, pa.array(places, pa.string()), lost, size)
+
+
+def size_of(batches: Sequence[Files], *others: tuple[int, int]) -> tuple[int, int] | None:
+    """How many files there are and their bytes, together with others; None where images wanted the same one, which
+    leaves only the folder to tell."""
+    if any(files.lost for files in batches):
+        return None
+    own = [(len(files.places) - files.places.null_count, files.size) for files in batches]
+    return sum(count for count, _ in (*own, *others)), sum(size for _, size in (*own, *others))
 
 
 def settle(batches: Sequence[Files], folder: str, suffix: str) -> list[Clash]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -24,6 +27,15 @@ CLASH = (FileExistsError, NotADirectoryError, IsADirectoryError)
 """What making a file or folder raises where another is in the way."""
 SPECIAL = "name a file; - is standard input or output"
 """What to do about a device or a pipe."""
+READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""How small files are opened: a pipe of such a name must not stop the run."""
+LONGEST = 2000
+"""Bytes of a relative path at most: with the folders before it, a system takes 4,096, and some 1,024."""
+_RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.[^/]*)?(?:/|$)", re.IGNORECASE)
+_USUAL_NAME = re.compile(r"\w[\w .-]{0,99}(?:/\w[\w .-]{0,99})*", re.ASCII)
+"""A name of which that is all to ask, as of nearly all."""
+MANIFEST = ".bboxconv-manifest"
+"""In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
 
 
 def compression_of(path: Path) -> str | None:
@@ -64,15 +76,27 @@ def given_file(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The names in a folder: of files, of folders, of whatever else; links are followed."""
+    """The names in a folder: of files, in code-point order, of folders, of whatever else; links are followed."""
 
     files: tuple[str, ...]
     folders: tuple[str, ...]
     others: tuple[str, ...]
+    by_suffix: Mapping[str, tuple[str, ...]]
+    """Files by their suffix as it is written, in order: every format asks for its own among 100,000."""
+
+    def ending(self, suffix: str) -> list[str]:
+        """The files of a suffix (`.xml`), large or small, in order."""
+        found = [names for own, names in self.by_suffix.items() if own.lower() == suffix]
+        return list(found[0]) if len(found) == 1 else sorted(chain(*found))
+
+    def starting(self, start: str) -> tuple[str, ...]:
+        """The files whose names start so, in order."""
+        after = start[:-1] + chr(ord(start[-1]) + 1)
+        return self.files[bisect_left(self.files, start) : bisect_left(self.files, after)]
 
 
 def listing(folder: str | Path) -> Listing:
-    """What is in a folder, in no order. Each format looks into it to know its own, and there may be 100,000 files in
+    """What is in a folder. Each format looks into it to know its own, and there may be 100,000 files in
     it: the last two are remembered.
 
     Raises OSError where it cannot be read.
@@ -83,24 +107,34 @@ def listing(folder: str | Path) -> Listing:
 
 @lru_cache(maxsize=2)
 def _listing(folder: str, changed: int) -> Listing:
-    with os.scandir(folder) as found:
-        entries = list(found)
-    files = [entry.name for entry in entries if entry.is_file()]
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    known = {*files, *folders} if len(files) + len(folders) < len(entries) else set()
-    others = [entry.name for entry in entries if entry.name not in known] if known or not files + folders else []
-    return Listing(tuple(files), tuple(folders), tuple(others))
+    files: list[str] = []
+    folders: list[str] = []
+    others: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                (files if entry.is_file() else folders if entry.is_dir() else others).append(entry.name)
+            except OSError:  # a link to itself
+                others.append(entry.name)
+    files.sort()
+    by_suffix: dict[str, list[str]] = {}
+    for name in files:
+        by_suffix.setdefault(name[name.rfind(".") :], []).append(name)
+    suffixes = {suffix: tuple(names) for suffix, names in by_suffix.items()}
+    return Listing(tuple(files), tuple(folders), tuple(others), suffixes)
 
 
 def read_small(path: str) -> bytes:
     """The bytes of a file that is likely small, in as few calls as can be: there may be 100,000 of them."""
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe of that name must not stop the run
+    file = os.open(path, READ)
     try:
         data = os.read(file, HEAD)
         if not data and not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "Not a regular file", path)
         if len(data) < HEAD:
             return data
+        if not stat.S_ISREG(os.fstat(file).st_mode):  # a device may never end
+            raise OSError(errno.EINVAL, "Not a regular file", path)
         chunks = [data]
         while chunk := os.read(file, 1 << 22):
             chunks.append(chunk)
@@ -122,9 +156,9 @@ def write_new(path: str, data: bytes | memoryview) -> None:
     """Write a small file; raises one of CLASH where another stands there, or a file where its folder would be."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(file, rest) :]
+        done = os.write(file, data) if data else 0
+        while done < len(data):
+            done += os.write(file, memoryview(data)[done:])
     finally:
         os.close(file)
 
@@ -145,11 +179,22 @@ def base_suffix(path: Path) -> str:
     return PurePosixPath(name).suffix
 
 
+def plain_path(name: str) -> str:
+    """A relative path without the parts that name no folder of their own: `a.jpg` for `./a.jpg`. Two spellings of one
+    file must not pass for two.
+    """
+    if "//" not in name and "./" not in name:
+        return name
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
 def unsafe_name(name: str) -> str | None:
     """Why a relative path from a data set must not be joined to an output folder; None where it may.
 
     Names are written with `/` between parts; a backslash is refused as it separates parts elsewhere.
     """
+    if _USUAL_NAME.fullmatch(name) and len(name) <= LONGEST and not _RESERVED.search(name):
+        return None
     if not name:
         return "is empty"
     if "\0" in name:
@@ -161,11 +206,38 @@ def unsafe_name(name: str) -> str | None:
     parts = name.split("/")
     if ".." in parts:
         return "leads out of the folder"
+    if parts[-1] in ("", "."):
+        return "is that of a folder"
+    if _RESERVED.search(name):
+        return "has a part that Windows reserves"
     if any(len(os.fsencode(part)) > 250 for part in parts):
         return "has a part longer than 250 bytes"
+    if len(name) > LONGEST // 4 and len(os.fsencode(name)) > LONGEST:
+        return f"is longer than {LONGEST} bytes"
     return None
 
 
 def is_special(path: Path) -> bool:
     """Whether a path is a device, a pipe or a socket: renaming onto one replaces it, reading one may never end."""
     return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """How many files there are below a path, and their bytes together."""
+    if not path.is_dir():
+        return 1, path.stat().st_size
+    sizes = [entry.stat().st_size for name, entry in files_below(path) if name != MANIFEST]
+    return len(sizes), sum(sizes)
+
+
+def files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files and links below a folder, by relative name with `/`: there may be 100,000 of them."""
+    waiting = [""]
+    while waiting:
+        inside = waiting.pop()
+        with os.scandir(folder / inside) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{inside}{entry.name}/")
+                else:
+                    yield inside + entry.name, entry

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+WHOLE = 1 << 52
+"""From here on every float64 is a whole number."""
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _DECODERS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
@@ -62,6 +64,9 @@ def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
 
 def decimals(values: NDArray[np.floating], digits: int) -> pa.StringArray:
     """Each number rounded to `digits` after the point, without trailing zeros."""
+    large = np.abs(values) >= WHOLE
+    if large.any():  # they have no decimals, and rounding would multiply them out of range
+        return numbers(pa.array(np.where(large, values, np.round(np.where(large, 0.0, values), digits)) + 0.0))
     return numbers(pa.array(np.round(values, digits) + 0.0))
 
 

@@ -23,6 +23,7 @@ from bboxconv.suggest import did_you_mean, nearest
 GROUP = "bboxconv.formats"
 SURE = 0.85
 """A match of this weight is no guess."""
+UTF_16 = "convert it, for example with iconv -f UTF-16 -t UTF-8"
 DOUBT = 0.15
 """Two matches whose weights differ by less are a doubt that only the user can settle."""
 
@@ -157,9 +158,14 @@ def detect(source: Source) -> tuple[Reads, Match]:
     try:
         start = head(source.path)
     except OSError as error:
+        if error.errno is None:  # the decompressor's: the file was read
+            message = f"the compressed file cannot be read: {error}"
+            raise DataError.of("bad-compression", message, where=source.shown) from error
         raise OutputError.of("read-failed", f"cannot read: {error.strerror or error}", where=source.shown) from error
     found = _matches(source.path, start)
     if not found:
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise DataError.of("bad-encoding", "the file is UTF-16: text is UTF-8", where=source.shown, hint=UTF_16)
         what = "folder" if source.path.is_dir() else "file"
         empty = not source.path.is_dir() and not start
         message = "the file is empty" if empty else f"no format recognises this {what}"

@@ -181,17 +181,17 @@ class Shared(Generic[T]):
         return value
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Shared, (None if self.left is not None else self.here, self.left, self.token))
+        return (Shared, (self.here, self.left, self.token))
 
 
 def share(value: T, shelf: Shelf) -> Shared[T]:
     """Put a value on a shelf, for the tasks of other processes; as it is where the shelf holds nothing."""
     if not shelf.path:
         return Shared(value)
-    return Shared(value, shelf.leave([pickle.dumps(value, pickle.HIGHEST_PROTOCOL)])[0], os.urandom(8))
+    return Shared(None, shelf.leave([pickle.dumps(value, pickle.HIGHEST_PROTOCOL)])[0], os.urandom(8))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _load(left: Left, token: bytes) -> T:  # type: ignore[type-var]
     value: T = pickle.loads(left.read())
     return value

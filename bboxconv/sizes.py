@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -68,7 +69,7 @@ class SizeTable:
                 break
             known = self._tier(tier)
             wanted = _form(names.take(pa.array(missing)), tier).to_pylist()
-            found[missing] = [known.get(name, 0) for name in wanted]
+            found[missing] = list(map(known.get, wanted, repeat(0)))
         return found
 
     def packed_ids(self, ids: pa.Int64Array) -> Sizes:

@@ -4,9 +4,10 @@ and between processes in a file without a name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +38,7 @@ def leave(batches: Sequence[pa.RecordBatch], shelf: Shelf) -> list[Slip]:
     if not shelf.path:
         return [Slip(batch.num_rows, batch.nbytes, batch) for batch in batches]
     lefts = shelf.leave([_serialized(batch) for batch in batches])
-    return [Slip(batch.num_rows, batch.nbytes, None, left) for batch, left in zip(batches, lefts, strict=True)]
+    return [Slip(batch.num_rows, left.size, None, left) for batch, left in zip(batches, lefts, strict=True)]
 
 
 def _serialized(batch: pa.RecordBatch) -> memoryview:
@@ -45,6 +46,42 @@ def _serialized(batch: pa.RecordBatch) -> memoryview:
     with pa.ipc.new_stream(text, batch.schema) as writer:
         writer.write_batch(batch)
     return memoryview(text.getvalue())
+
+
+@dataclass(frozen=True, slots=True)
+class Slips(Sequence[Slip]):
+    """Slips of which there may be very many: those whose batches lie in one file take 24 bytes each."""
+
+    others: tuple[Slip, ...] = ()
+    file: Left | None = None
+    """The file, as where its first batch lies."""
+    places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 3), np.int64), compare=False)
+    """Rows, bytes and start (N, 3) of each batch in the file."""
+
+    @classmethod
+    def of(cls, slips: Sequence[Slip]) -> Slips:
+        """The same slips."""
+        lefts = [slip.left for slip in slips if slip.left is not None and slip.left.path]
+        if not lefts or len({left.path for left in lefts}) > 1 or len(lefts) < len(slips):
+            return cls(tuple(slips))
+        rows = [slip.rows for slip in slips]
+        places = np.column_stack([rows, [left.size for left in lefts], [left.start for left in lefts]])
+        return cls((), lefts[0], places.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.others) + len(self.places)
+
+    @overload
+    def __getitem__(self, number: int) -> Slip: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Slip]: ...
+    def __getitem__(self, number: int | slice) -> Slip | Sequence[Slip]:
+        if isinstance(number, slice):
+            return [self[n] for n in range(*number.indices(len(self)))]
+        if self.file is None:
+            return self.others[number]
+        rows, size, start = self.places[number].tolist()
+        return Slip(rows, size, None, replace(self.file, size=size, start=start))
 
 
 @dataclass(slots=True)
@@ -74,6 +111,15 @@ class Spool:
             return slip
         self._in_memory -= slip.size
         return leave([slip.load()], self._open().own_shelf)[0]
+
+    def take_all(self, slips: Slips) -> Slips:
+        """Hold all that a task left."""
+        if slips.file is None:
+            return Slips.of([self.take(slip) for slip in slips.others])
+        rows, size, _ = slips.places.sum(axis=0).tolist()
+        self.rows += rows
+        self.size += size
+        return replace(slips, file=replace(slips.file, owner=self._file))
 
     def shelf(self, *, apart: bool) -> Shelf:
         """Where tasks leave batches, whether they run in this process or `apart` from it."""
@@ -117,11 +163,10 @@ def divided(batch: pa.RecordBatch, image: NDArray[np.int64], width: int) -> Iter
         yield int(part[start]), batch.slice(start, stop - start)
 
 
-def in_order(pieces: Sequence[pa.RecordBatch]) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+def in_order(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """The rows of one partition, from the pieces of all blocks in their order: by image, within one as they came, and
     the number (N,) of the image of each. A column that a piece does not have is null there."""
-    table = pa.concat_tables([pa.Table.from_batches([piece]) for piece in pieces], promote_options="default")
-    (batch,) = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+    batch = _together(pieces)
     at = batch.schema.get_field_index(_IMAGE)
     image = batch.column(at).to_numpy()
     batch = batch.select([n for n in range(batch.num_columns) if n != at])
@@ -129,3 +174,14 @@ def in_order(pieces: Sequence[pa.RecordBatch]) -> tuple[pa.RecordBatch, NDArray[
         order = np.argsort(image, kind="stable")
         batch, image = batch.take(pa.array(order)), image[order]
     return batch, image.astype(np.int64)
+
+
+def _together(pieces: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    """All pieces as one batch; nothing of a piece is held any longer."""
+    held = list(pieces)
+    kind = held[0].schema
+    if all(piece.schema.equals(kind) for piece in held):
+        return pa.concat_batches(held)
+    table = pa.concat_tables([pa.Table.from_batches([piece]) for piece in held], promote_options="default")
+    (batch,) = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+    return batch

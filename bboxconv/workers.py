@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -75,6 +74,8 @@ class Workers:
             from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - 40 ms that small inputs do not need
 
             self.executor = ProcessPoolExecutor(self.jobs, mp_context=warm(), initializer=_settle_in)
+            for _ in range(self.jobs):  # a process starts with its first task: while this one goes on
+                self.submit(bool, None)
 
     def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         """Do one task. Raises OutputError where a process of the pool has died."""
@@ -243,7 +244,7 @@ def leave_pandas_out() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Absent(MetaPathFinder):
+class _Absent:
     """Finds that there is no such module."""
 
     name: str

@@ -11,6 +11,7 @@ from helpers import coco
 
 import bboxconv
 from bboxconv.errors import DataError, ExitCode, UsageError
+from bboxconv.io import MANIFEST
 
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 100, "height": 100}
 
@@ -128,3 +129,18 @@ def test_every_split_that_is_asked_for_must_exist(tmp_path: Path) -> None:
     given = source(tmp_path / "a.json")
     with pytest.raises(UsageError, match="there is no split 'vall'"):
         bboxconv.convert([f"train={given}", f"val={given}"], tmp_path / "o.jsonl", split=["train", "vall"])
+
+
+@pytest.mark.parametrize("to", ["yolo", "voc"])
+@pytest.mark.parametrize("names", [("a.jpg", "b.jpg", "sub/a.jpg"), ("a.jpg", "a.png", "b.jpg"), ()])
+def test_the_account_has_the_files_and_bytes_on_disk(to: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    """Files and bytes of the account are those that lie in the folder, whether or not images wanted the same file."""
+    images = [IMAGE | {"id": n, "file_name": name} for n, name in enumerate(names, 1)]
+    rows = [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 5, 5]} for n, _ in enumerate(names, 1)]
+    given = coco(tmp_path / "a.json", images, rows, [{"id": 1, "name": "cat"}])
+    splits = [f"{split}={given}" for split in ("train", "val")]
+    for number, sources in enumerate(([str(given)], splits if to == "yolo" else [f"train={given}"])):
+        out = tmp_path / str(number)
+        report = bboxconv.convert(sources, out, to=to, on_error="skip")
+        found = [path.stat().st_size for path in out.rglob("*") if path.is_file() and path.name != MANIFEST]
+        assert (report.files, report.bytes) == (len(found), sum(found))

@@ -61,9 +61,11 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("absent", ["pandas", "multiprocessing", "imagesize"])
+@pytest.mark.parametrize("absent", ["pandas", "multiprocessing", "imagesize", "pydantic", "lxml", "rich"])
 def test_a_small_conversion_loads_little(absent: str, tmp_path: Path) -> None:
-    """Neither pandas nor what starts processes is loaded for a small input on the command line."""
+    """Neither pandas, nor what starts processes, converts flags, reads XML or draws is loaded for a small input of JSON
+    on the command line.
+    """
     script = (
         "import sys\nfrom bboxconv.__main__ import run\n"
         f"code = run(['convert', {str(SAMPLE)!r}, {str(tmp_path / 'y')!r}, '--to', 'yolo', '-qq'])\n"

@@ -14,7 +14,7 @@ import pytest
 
 from bboxconv.errors import OutputError
 from bboxconv.shelf import Left, Shared, Shelf, Unnamed, share
-from bboxconv.spool import Slip, Spool, divided, in_order, leave, width_of
+from bboxconv.spool import Slip, Slips, Spool, divided, in_order, leave, width_of
 from bboxconv.workers import at_work
 
 
@@ -160,3 +160,14 @@ def test_an_empty_data_set_is_one_partition() -> None:
     """No images and no rows have a width, and no piece."""
     assert width_of(0, 0, 8) == 8
     assert list(divided(numbers(0, 0), np.zeros(0, np.int64), 8)) == []
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_many_slips(*, apart: bool) -> None:
+    """Slips that are kept together give each batch that was left again, and are counted as each alone."""
+    batches = [pa.record_batch({"a": pa.array(range(rows))}) for rows in (3, 0, 5)]
+    spool = Spool(1 << 20)
+    held = spool.take_all(Slips.of(leave(batches, spool.shelf(apart=apart))))
+    assert [slip.load() for slip in held] == batches
+    assert [slip.load() for slip in held[1:]] == batches[1:]
+    assert (len(held), spool.rows) == (3, 8)

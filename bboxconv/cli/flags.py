@@ -119,6 +119,7 @@ Classes = Annotated[
     Path | None,
     typer.Option(
         "--classes",
+        callback=usage.path,
         metavar=" FILE",
         rich_help_panel=CLASSES,
         help="Class names, one a line, or a data.yaml: pins their order.",
@@ -154,6 +155,7 @@ Images = Annotated[
     Path | None,
     typer.Option(
         "--images",
+        callback=usage.path,
         metavar=" DIR",
         rich_help_panel=IMAGES,
         help="Folder of the images: for sizes, and for --out images=copy or link.",
@@ -161,7 +163,13 @@ Images = Annotated[
 ]
 ReadImages = Annotated[
     Path | None,
-    typer.Option("--images", metavar=" DIR", rich_help_panel=IMAGES, help="Folder of the images: for their sizes."),
+    typer.Option(
+        "--images",
+        callback=usage.path,
+        metavar=" DIR",
+        rich_help_panel=IMAGES,
+        help="Folder of the images: for their sizes.",
+    ),
 ]
 ImageSizes = Annotated[
     str | None,
@@ -203,7 +211,11 @@ OnError = Annotated[
 Rejects = Annotated[
     Path | None,
     typer.Option(
-        "--rejects", metavar=" FILE.jsonl", rich_help_panel=FAULTS, help="Where to list the records set aside."
+        "--rejects",
+        callback=usage.path,
+        metavar=" FILE.jsonl",
+        rich_help_panel=FAULTS,
+        help="Where to list the records set aside.",
     ),
 ]
 MaxErrors = Annotated[
@@ -238,9 +250,24 @@ Overwrite = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", rich_help_panel=OUTPUT, help="Do everything but write.")]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        rich_help_panel=OUTPUT,
+        help="Read the output back and compare it with the sources before it is put in place.",
+    ),
+]
+Output = Annotated[str, typer.Argument(metavar="DST", help="What was written: a file or a folder.")]
 ReportFile = Annotated[
     Path | None,
-    typer.Option("--report", metavar=" FILE", rich_help_panel=OUTPUT, help="Write the account of the run as JSON."),
+    typer.Option(
+        "--report",
+        callback=usage.path,
+        metavar=" FILE",
+        rich_help_panel=OUTPUT,
+        help="Write the account of the run as JSON.",
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Write the account of the run to stdout as JSON.")
@@ -309,6 +336,7 @@ FormatName = Annotated[
 Code = Annotated[
     str | None, typer.Argument(metavar="[CODE]", help="The word in brackets of a message; without it, all are listed.")
 ]
+SchemaName = Annotated[str, typer.Argument(metavar="[NAME]", help="report: what --json and --report write.")]
 RowsIn = Annotated[
     str, typer.Argument(metavar="[SRC]", help="Rows of numbers: a text or npy file, or - for stdin [-].")
 ]

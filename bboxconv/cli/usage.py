@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -35,6 +35,8 @@ class Parameter(Protocol):
     is_flag: bool
     count: bool
     required: bool
+    nargs: int
+    _runtime_param: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,74 @@ def reading(
         jobs=whole("--jobs", jobs, 0),
         memory=amount("--memory", memory),
     )
+
+
+def converting(
+    sources: Sequence[str],
+    dst: str,
+    from_: str | None,
+    to: str | None,
+    in_: Sequence[str] | None,
+    out: Sequence[str] | None,
+    box: str | None,
+    split: Sequence[str] | None,
+    classes: Path | None,
+    class_map: Sequence[str] | None,
+    include_class: Sequence[str] | None,
+    exclude_class: Sequence[str] | None,
+    default_class: str | None,
+    images: Path | None,
+    image_sizes: str | None,
+    image_size: str | None,
+    drop_empty: bool,
+    unannotated: str,
+    on_error: str,
+    max_errors: str | None,
+    on_invalid: str,
+    batch_size: str,
+    jobs: str,
+    memory: str,
+) -> Request:
+    """What is asked of a command that converts: all that changes what the output says."""
+    read = reading(sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory)
+    return replace(
+        read,
+        dst=dst,
+        to=to,
+        out=pairs("--out", out or ()),
+        box=box,
+        class_map=tuple(class_map or ()),
+        include_class=tuple(include_class or ()),
+        exclude_class=tuple(exclude_class or ()),
+        default_class=default_class,
+        drop_empty=drop_empty,
+        unannotated=choice("--unannotated", unannotated, ("skip", "keep")),
+        on_error=choice("--on-error", on_error, ("fail", "skip")),
+        max_errors=None if max_errors is None else whole("--max-errors", max_errors, 1),
+        on_invalid=choice("--on-invalid", on_invalid, ("keep", "clip", "drop", "fail")),
+    )
+
+
+def path(value: str | None) -> Path | None:
+    """The path that a flag names."""
+    return None if value is None else Path(value)
+
+
+class _AsWritten:
+    """Takes values as the parser gives them: texts, lists of texts, flags and counts."""
+
+    def coerce(self, value: object, param: Parameter, ctx: object) -> object:
+        """The value; nothing is an empty list where there may be several."""
+        several = getattr(param, "multiple", False) or param.nargs == -1
+        return () if value is None and several else value
+
+
+def keep_as_written(params: Iterable[Parameter]) -> None:
+    """Let no parameter be converted: typer imports pydantic for that, even for text, which takes 100 ms. A version of
+    it that does not know this converts them to the same.
+    """
+    for param in params:
+        param._runtime_param = _AsWritten()
 
 
 def arguments(argv: Sequence[str]) -> list[str]:

@@ -216,6 +216,8 @@ class _Walk:
         try:
             key: str = json.loads(found[0])
             key.encode()
+        except UnicodeDecodeError as error:
+            raise self.fail("bad-encoding", "a key is not UTF-8", position) from error
         except ValueError as error:
             raise self.fail("bad-json", f"a key cannot be read: {error}", position) from error
         position = self.space(position + len(found[0]))
@@ -228,7 +230,11 @@ class _Walk:
         try:
             _RAW.decode(raw)
             return raw.decode("utf-8")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UnicodeDecodeError as error:
+            raise self.fail("bad-encoding", f"the value of {shortened(key)} is not UTF-8", start) from error
+        except RecursionError as error:
+            raise self.fail("too-deep", f"the value of {shortened(key)} is nested too deeply", start) from error
+        except msgspec.DecodeError as error:
             raise self.fail("bad-json", f"the value of {shortened(key)} cannot be read: {error}", start) from error
 
 

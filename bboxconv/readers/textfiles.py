@@ -17,13 +17,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bboxconv.errors import printable
-from bboxconv.io import BOM, listing, read_small
+from bboxconv.errors import cut, printable
+from bboxconv.io import BOM, READ, listing, read_small
 
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-"""A pipe with the name of a label file must not stop the run."""
 _SPACES = b" \t\n\r\v\f"
 _IS_SPACE = bytes(byte in _SPACES for byte in range(256))
+_LINE = re.compile(rb"[^\r\n]*")
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -36,9 +35,18 @@ class Joined:
     failed: dict[int, str]
     """Why a file could not be read, by its number; it counts as empty."""
 
-    def line(self, file: int, place: int) -> int:
-        """The line, from 1, on which the byte at `place` stands in its file."""
-        return len((self.data[self.bounds[file] : place] + b"x").splitlines())
+    def lines(self, files: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The line (N,), from 1, on which the byte at each of these places (N,) stands in its file."""
+        raw = np.frombuffer(self.data, dtype=np.uint8)
+        ends = raw == 10
+        ends[:-1] |= (raw[:-1] == 13) & (raw[1:] != 10)
+        breaks = np.flatnonzero(ends)
+        return np.searchsorted(breaks, places) - np.searchsorted(breaks, self.bounds[files]) + 1
+
+    def row(self, place: int) -> bytes:
+        """The text of the row that begins at `place`, to the end of its line, cut."""
+        found = _LINE.match(self.data, place)
+        return cut(found[0].rstrip(_SPACES)) if found else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +139,10 @@ def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
 
 def files_below(folder: str) -> Iterator[str]:
     """The files below a folder, as relative names with `/`, folder by folder; nothing where it cannot be listed."""
-    waiting = [""]
+    waiting = [("", False)]
     seen = {os.path.realpath(folder)}
     while waiting:
-        inside = waiting.pop()
+        inside, linked = waiting.pop()
         try:
             found = listing(f"{folder}/{inside}")
         except OSError:
@@ -142,12 +150,13 @@ def files_below(folder: str) -> Iterator[str]:
         yield from [inside + name for name in found.files + found.others] if inside else found.files + found.others
         for name in found.folders:
             path = f"{folder}/{inside}{name}"
-            if os.path.islink(path):  # noqa: PTH114 - a link to a folder above would be followed for ever
+            beyond = linked or os.path.islink(path)  # noqa: PTH114 - links lead back to folders that were seen
+            if beyond:
                 real = os.path.realpath(path)
                 if real in seen:
                     continue
                 seen.add(real)
-            waiting.append(f"{inside}{name}/")
+            waiting.append((f"{inside}{name}/", beyond))
 
 
 def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
@@ -160,7 +169,7 @@ def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
         if not name.endswith(".txt") or name.rpartition("/")[2].startswith(("README", "classes")):
             continue
         try:
-            with open(f"{folder}/{name}", "rb", opener=lambda path, _: os.open(path, _READ)) as file:
+            with open(f"{folder}/{name}", "rb", opener=lambda path, _: os.open(path, READ)) as file:
                 text = file.read(4096)
         except OSError:
             continue

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from lxml import etree
 
-from bboxconv.errors import Findings, OutputError
+from bboxconv.errors import Findings, OutputError, Record, cut
 from bboxconv.io import listing, read_small
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
@@ -25,6 +26,7 @@ LITTER = frozenset(["__MACOSX", ".ipynb_checkpoints"])
 """Folders of copies that nobody made on purpose; so are files called `._*`."""
 DEPTH = 100
 """How deep elements may stand in each other: beyond it a document is refused before recursion fails."""
+_ENCODING = (etree.ErrorTypes.ERR_INVALID_ENCODING, etree.ErrorTypes.I18N_CONV_FAILED)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -39,10 +41,18 @@ _SPECIAL = re.compile('[&<>"\t\n\r]')
 def find(root: Path, depth: int = 64) -> list[str]:
     """The XML files below a folder, in code-point order of their paths relative to it (`/` between parts).
 
+    Raises OutputError where a folder cannot be read.
+    """
+    return sorted(prefix + name for prefix, names in by_folder(root, depth) for name in names)
+
+
+def by_folder(root: Path, depth: int = 64) -> Iterator[tuple[str, list[str]]]:
+    """The folders below a folder, and itself, that hold XML files: the path of each, which ends with `/` (that of the
+    folder itself is empty), and its files in order.
+
     Hidden folders of `root` and what systems leave behind are passed over. Raises OutputError where a folder cannot
     be read.
     """
-    found: list[str] = []
     seen: set[tuple[int, int]] = set()
     waiting = [("", 0)]
     while waiting:
@@ -53,7 +63,11 @@ def find(root: Path, depth: int = 64) -> list[str]:
                 continue
             seen.add((folder.st_dev, folder.st_ino))
             there = listing(root / prefix)
-            found += [prefix + name for name in there.files if name[-4:].lower() == ".xml" and name[:2] != "._"]
+            names = there.ending(".xml")
+            if there.others:  # what is no file is found out when it is read, and named
+                names = sorted([*names, *(name for name in there.others if name[-4:].lower() == ".xml")])
+            if names and (there.starting("._") or there.others):
+                names = [name for name in names if name[:2] != "._"]
             deeper = there.folders if level < depth else ()
             inside = [name for name in deeper if name not in LITTER and (level or name[0] != ".") and name[:2] != "._"]
             waiting += [(f"{prefix}{name}/", level + 1) for name in inside]
@@ -61,7 +75,8 @@ def find(root: Path, depth: int = 64) -> list[str]:
             raise OutputError.of(
                 "read-failed", f"cannot read: {error.strerror or error}", where=str(root / prefix)
             ) from error
-    return sorted(found)
+        if names:
+            yield prefix, names
 
 
 def load(path: str) -> bytes:
@@ -76,7 +91,8 @@ def load(path: str) -> bytes:
 
 
 def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
-    """The root of a document; None, and an error `bad-xml`, where it is broken or declares entities.
+    """The root of a document; None, and an error `bad-xml` or `bad-encoding`, where it is broken or declares
+    entities.
 
     Nothing outside the document is ever loaded.
     """
@@ -87,13 +103,51 @@ def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         line = error.position[0] if error.position else 1
-        findings.add("bad-xml", "not well-formed XML", where=f"{shown}:{max(line or 1, 1)}", detail=str(error.msg))
+        record = Record(shown, max(line or 1, 1), raw=cut(data))
+        if error.code in _ENCODING:  # type: ignore[attr-defined]
+            message = "the text is not in the encoding that the document declares"
+            findings.add("bad-encoding", message, record=record, images=1)
+            return None
+        findings.add("bad-xml", "not well-formed XML", record=record, detail=str(error.msg), images=1)
         return None
     dtd = root.getroottree().docinfo.internalDTD
     if isinstance(dtd, etree.DTD) and dtd.entities():  # type: ignore[attr-defined]
-        findings.add("bad-xml", "the document declares entities, which are not expanded", where=f"{shown}:1")
+        message = "the document declares entities, which are not expanded"
+        findings.add("bad-xml", message, record=Record(shown, 1, raw=cut(data)), images=1)
         return None
     return root
+
+
+@dataclass(slots=True)
+class SourceTexts:
+    """The text of the children of a document's root that have one tag, as it stands in the document; where that cannot
+    be told without parsing (comments, CDATA, nested elements of the tag), as lxml writes the element."""
+
+    data: bytes
+    root: etree._Element
+    tag: str
+    _found: list[bytes] | None = None
+
+    def of(self, element: etree._Element, number: int) -> bytes:
+        """The text of the child of that number, cut."""
+        if self._found is None:
+            tag = re.escape(self.tag.encode())
+            pattern = rb"<%b(?:\s[^<>]*)?(?:/>|>.*?</%b\s*>)" % (tag, tag)
+            told = b"<![" not in self.data and b"<!--" not in self.data
+            found = re.findall(pattern, self.data, re.DOTALL) if told else []
+            whole = (
+                len(found)
+                == sum(child.tag == self.tag for child in self.root)
+                == len(re.findall(rb"<%b[\s/>]" % tag, self.data))
+            )
+            self._found = [cut(text) for text in found] if whole else []
+        return self._found[number] if self._found else cut(etree.tostring(element, encoding="utf-8", with_tail=False))
+
+
+def line_of(element: etree._Element) -> int:
+    """The line on which an element begins."""
+    line: object = element.sourceline
+    return line if isinstance(line, int) else 1
 
 
 def text_of(element: etree._Element) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import bboxconv
 from bboxconv import schema
 from bboxconv.boxes import BoxFormat, Rotation
 from bboxconv.codec import ReadContext, Source, WriteContext
@@ -422,3 +423,11 @@ def test_detect(tmp_path: Path, name: str, head: str, weight: float | None) -> N
     (tmp_path / name).write_text(head)
     match = jsonl.detect(tmp_path / name, head.encode())
     assert (match.weight if match else None) == weight
+
+
+def test_a_size_of_no_pixels_is_no_size(tmp_path: Path) -> None:
+    """A width of 0 or below, as some tools write where they do not know it, is kept in `extra`; the image has none."""
+    given = tmp_path / "a.jsonl"
+    given.write_text('{"file":"a.jpg","width":0,"height":9,"objects":[{"category":"cat","bbox":[1,1,2,2]}]}\n')
+    row = bboxconv.read(given, in_={"box": "xywh"}).to_table().to_pylist()[0]
+    assert (row["width"], row["height"], row["extra"]) == (None, 9, '{"width":0}')

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +24,7 @@ from bboxconv.formats.coco.images import repeated
 from bboxconv.formats.coco.text import Piece, Rows, Texts, category_ids
 from bboxconv.io import open_output, unsafe_name
 from bboxconv.schema import Header
-from bboxconv.shelf import Unnamed
+from bboxconv.shelf import Left, Unnamed
 from bboxconv.spool import leave
 
 
@@ -101,6 +102,8 @@ class _Document:
     pieces: list[Piece] = field(default_factory=list)
     image_ids: _Ids = field(default_factory=lambda: _Ids("image.id"))
     annotation_ids: _Ids = field(default_factory=lambda: _Ids("object.id"))
+    found: list[pa.StringArray | None] = field(default_factory=list)
+    """The ids of the images of each piece, where some had to be found."""
 
     @classmethod
     def begin(cls, path: Path, head: bytes) -> _Document:
@@ -124,16 +127,9 @@ class _Document:
 
     def end(self, findings: Findings) -> None:
         """Write all images and all annotations, and close the document."""
-        images = annotations = 0
-        found: list[pa.StringArray | None] = []
-        for piece in self.pieces:
-            found.append(None if piece.image_ids is None else self.image_ids.completed(piece.image_ids))
-            self._write(piece.images, images, found[-1], None)
-            images += piece.images.count
+        self._write(self._texts_of_images())
         self.file.write(b'\n],\n"annotations": [')
-        for piece, image_ids in zip(self.pieces, found, strict=True):
-            self._write(piece.annotations, annotations, None, image_ids)
-            annotations += piece.annotations.count
+        self._write(self._texts_of_annotations())
         self.file.write(b"\n]}\n")
         self.file.close()
         _refuse_duplicates(self.image_ids, self.path.name, findings)
@@ -142,21 +138,40 @@ class _Document:
         """Let go of the file, however the run ends."""
         self.file.close()
 
-    def _write(self, rows: Rows, before: int, ids: pa.StringArray | None, image_ids: pa.StringArray | None) -> None:
-        """Write rows behind `before` others; `ids`: their own, where they are known; `image_ids`: those of the images
-        of the batch."""
-        skip = 1 if not before else 0  # no comma before the first
+    def _write(self, texts: Iterator[Left]) -> None:
+        """Write the texts of rows: each is made beside the writing of the one before."""
+        skip = 1  # no comma before the first
+        with ThreadPoolExecutor(1) as beside:
+            waiting = beside.submit(next, texts, None)
+            while (text := waiting.result()) is not None:
+                waiting = beside.submit(next, texts, None)
+                text.copy_to(self.file, skip if text.size else 0)
+                skip = 0 if text.size else skip
+
+    def _texts_of_images(self) -> Iterator[Left]:
+        for piece in self.pieces:
+            self.found.append(None if piece.image_ids is None else self.image_ids.completed(piece.image_ids))
+            yield self._text(piece.images, self.found[-1], None)
+
+    def _texts_of_annotations(self) -> Iterator[Left]:
+        for piece, image_ids in zip(self.pieces, self.found, strict=True):
+            yield self._text(piece.annotations, None, image_ids)
+
+    def _text(self, rows: Rows, ids: pa.StringArray | None, image_ids: pa.StringArray | None) -> Left:
+        """The text of rows; `ids`: their own, where they are known; `image_ids`: those of the images of the batch."""
         if rows.text is not None:
-            rows.text.copy_to(self.file, skip if rows.count else 0)
-        elif rows.rest is not None and rows.count:
-            batch = rows.rest.load()
-            own = self.annotation_ids.completed(batch.column("id")) if ids is None else ids
-            image: tuple[str | pa.StringArray, ...] = ()
-            if "image" in batch.schema.names:
-                assert image_ids is not None
-                image = (',"image_id":', image_ids.take(batch.column("image")))
-            lines = pc.binary_join_element_wise(',\n{"id":', own, *image, batch.column("rest"), "")
-            self.file.write(jsontext.joined(lines)[skip:])
+            return rows.text
+        if rows.rest is None or not rows.count:
+            return Left(0, b"")
+        batch = rows.rest.load()
+        own = self.annotation_ids.completed(batch.column("id")) if ids is None else ids
+        image: tuple[str | pa.StringArray, ...] = ()
+        if "image" in batch.schema.names:
+            assert image_ids is not None
+            image = (',"image_id":', image_ids.take(batch.column("image")))
+        lines = pc.binary_join_element_wise(',\n{"id":', own, *image, batch.column("rest"), "")
+        text = jsontext.joined(lines)
+        return Left(len(text), text)
 
 
 def _head(header: Header, category_ids: pa.StringArray) -> bytes:

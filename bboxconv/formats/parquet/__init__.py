@@ -237,13 +237,21 @@ def _typed(table: pa.Table, kind: pa.Schema) -> pa.Table:
 
 def _check(batch: pa.RecordBatch, header: Header) -> None:
     """Raises ValueError for what no good file holds: text that is not UTF-8, a class that the header does not
-    have.
+    have, an image without pixels.
     """
     batch.validate(full=True)
+    for name in ("width", "height"):
+        least = pc.min(batch.column(name)).as_py()
+        if least is not None and least < 1:
+            raise ValueError(f"the {name} of an image is {least}")
     bounds = pc.min_max(schema.flat(batch).column("category")).as_py()
     if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(header.categories):
         where = f"{bounds['min']} to {bounds['max']}"
         raise ValueError(f"a category index is not one of the {len(header.categories)} of the header: {where}")
+    for side in ("width", "height"):
+        least = pc.min(batch.column(side)).as_py()
+        if least is not None and least < 1:
+            raise ValueError(f"the {side} of an image is {least}")
 
 
 def target(header: Header, options: Options) -> Target:

@@ -62,7 +62,7 @@ class GroupEncoder:
 
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> RowGroup | Rows:
         """A row group, or where it would be less than half as large as others, its rows."""
-        rows = _four_nulls(batch) if self.images else box_rows(batch, self.header, encoding.first)
+        rows = _four_nulls(batch) if self.images else box_rows(batch, self.header, encoding.first, texts_once=True)
         if 2 * len(batch) < self.size:
             return Rows(len(batch), leave([rows], encoding.shelf)[0], encoding.first)
         return self.encoded(pa.Table.from_batches([rows]), len(batch), encoding.first, encoding.shelf)

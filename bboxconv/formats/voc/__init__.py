@@ -26,11 +26,15 @@ Not carried: ids, scores, areas, crowd and ignore flags, rotation, tracks, segme
 info and licenses.
 """
 
+# What reads and what writes is imported where that is done: every format is loaded to know what a source is.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -55,15 +59,16 @@ from bboxconv.codec import (
     option,
     rotated_of,
 )
-from bboxconv.formats.voc import lists
-from bboxconv.formats.voc.documents import Task
-from bboxconv.formats.voc.slices import Left, SlicePart, Unseen, UnseenPart, leave_slice
-from bboxconv.formats.voc.write import DocumentWriter, Piece, Style, write_lists
-from bboxconv.io import HEAD
+from bboxconv.io import HEAD, read_small
 from bboxconv.parts import of_parts
-from bboxconv.readers.xmlfiles import find, load
-from bboxconv.schema import Category, Dataset, Header, Part
+from bboxconv.schema import Category, Dataset, Header, Part, flat
 from bboxconv.spool import Spool
+
+if TYPE_CHECKING:
+    from bboxconv.formats.voc import lists
+    from bboxconv.formats.voc.documents import Task
+    from bboxconv.formats.voc.slices import Left, Unseen
+    from bboxconv.formats.voc.writing import DocumentWriter, Piece
 
 NAME = Option(
     "name", "filename", "image names: what <filename> says, or the name of the XML file", ("filename", "stem")
@@ -86,6 +91,8 @@ INFO = FormatInfo(
     write_options=(ORIGIN, DECIMALS, CROWD_KEEP, ROTATED, DEFAULTS),
 )
 
+_DEFAULTED = frozenset({"object.truncated", "object.difficult", "object.extra.pose"})
+
 SLICE = 4096
 """Files that a task reads at most."""
 MANY = 10_000
@@ -96,27 +103,34 @@ _ROOT = re.compile(
 
 
 def detect(path: Path, head: bytes) -> Match | None:
-    """A file whose root is `<annotation>`, or a folder whose first XML files are such."""
+    """A file whose root is `<annotation>`, or a folder with such among its first XML files: what the others
+    are, reading says."""
     if not path.is_dir():
         weight, what = _looks(head)
         return Match(weight, what) if weight else None
-    paths = find(path, depth=4)
-    inside = [name for name in paths if f"/{name}".rfind("/Annotations/") >= 0]
-    seen = [_looks(load(f"{path}/{name}")[:HEAD]) for name in (inside or paths)[:3]]
+    from bboxconv.formats.voc.lists import is_tree
+    from bboxconv.readers.xmlfiles import by_folder
+
+    everywhere = list(by_folder(path, depth=4))
+    found = [(prefix, names) for prefix, names in everywhere if is_tree(prefix)] or everywhere
+    first = sorted(prefix + name for prefix, names in found for name in names[:3])[:3]
+    seen = [_looks(_head(f"{path}/{name}")) for name in first]
     if not seen and (path / "Annotations").is_dir():
         return Match(0.5, "an empty folder Annotations")
-    if not seen or not all(weight for weight, _ in seen):
+    if not any(weight for weight, _ in seen):
         return None
-    folders = {name.rpartition("/")[0] for name in inside or paths}
-    where = (
-        f" in {min(folders)}"
-        if len(folders) == 1 and folders != {""}
-        else f" in {len(folders)} folders"
-        if len(folders) > 1
-        else ""
-    )
-    count = len(inside or paths)
+    only = found[0][0].rstrip("/")
+    where = f" in {len(found)} folders" if len(found) > 1 else f" in {only}" if only else ""
+    count = sum(len(names) for _, names in found)
     return Match(max(seen)[0], f"{count} XML {'file' if count == 1 else 'files'}{where}, {max(seen)[1]}")
+
+
+def _head(path: str) -> bytes:
+    """The beginning of a small file; nothing where it cannot be read, which reading reports."""
+    try:
+        return read_small(path)[:HEAD]
+    except OSError:
+        return b""
 
 
 def _looks(head: bytes) -> tuple[float, str]:
@@ -133,6 +147,9 @@ def _looks(head: bytes) -> tuple[float, str]:
 
 def read(source: Source, context: ReadContext) -> Dataset:
     """Read a file, a folder or a tree; all of it is parsed before the header is known, so batches are held."""
+    from bboxconv.formats.voc import lists
+    from bboxconv.formats.voc.slices import leave_slice
+
     files = lists.list_files(source, context.findings)
     if len(files.paths) >= MANY:
         context.workers.begin()
@@ -142,7 +159,10 @@ def read(source: Source, context: ReadContext) -> Dataset:
     rows: list[int] = []
     done = 0
     stems = option(context.options, NAME) == "stem"
-    tasks = ((task, shelf) for task in _tasks(files, source, min(context.batch_size, SLICE), stems))
+    tasks = (
+        (task, shelf)
+        for task in _tasks(files, source, min(context.batch_size, SLICE), stems, context.findings.recording)
+    )
     for found in context.workers.run(leave_slice, tasks):
         context.findings.merge(found.diagnostics)
         rows += (found.rows + done).tolist()
@@ -152,7 +172,9 @@ def read(source: Source, context: ReadContext) -> Dataset:
     origin = option(context.options, ORIGIN)
     if origin == "0":
         _note_origin(left, source, context)
-    unique = lists.unique_names([found.file_names for found in left], rows, files, source, context.findings)
+    unique = lists.unique_names([found.file_names for found in left], rows, files)
+    if unique is not None:
+        _tell_repeated(left, rows, unique, files, source, context)
     classes = sorted({name for found in left for name in found.names})
     header = Header(
         box=_box(origin),
@@ -164,6 +186,24 @@ def read(source: Source, context: ReadContext) -> Dataset:
     parts = list(_parts(left, classes, unique, missing, context.batch_size))
     kept = spool.rows if unique is None else sum(name is not None for name in unique)
     return of_parts(header, lambda: parts, context.findings, kept + len(missing))
+
+
+def _tell_repeated(
+    left: Sequence[Left],
+    rows: Sequence[int],
+    unique: Sequence[str | None],
+    files: lists.Files,
+    source: Source,
+    context: ReadContext,
+) -> None:
+    start = 0
+    for found in left:
+        gone = [row for row in range(found.slip.rows) if unique[start + row] is None]
+        boxes = np.diff(flat(found.slip.load()).offsets) if gone else ()
+        for row in gone:
+            name = found.file_names[row].as_py()
+            lists.tell_repeated(rows[start + row], name, int(boxes[row]), files, source, context.findings)
+        start += found.slip.rows
 
 
 def _note_origin(left: Sequence[Left], source: Source, context: ReadContext) -> None:
@@ -184,11 +224,19 @@ def _box(origin: str) -> BoxFormat:
     return BoxFormat("xyxy", origin=1, inclusive=True) if origin == "1" else BoxFormat("xyxy")
 
 
-def _tasks(files: lists.Files, source: Source, size: int, stems: bool) -> Iterator[Task]:
+def _tasks(files: lists.Files, source: Source, size: int, stems: bool, listing: bool) -> Iterator[Task]:
+    from bboxconv.formats.voc.documents import Task
+
     for at in range(0, len(files.paths), size):
         part = slice(at, at + size)
         yield Task(
-            str(source.path), source.shown.rstrip("/"), files.paths[part], files.splits[part], files.others[part], stems
+            str(source.path),
+            source.shown.rstrip("/"),
+            files.paths[part],
+            files.splits[part],
+            files.others[part],
+            stems,
+            listing,
         )
 
 
@@ -200,6 +248,8 @@ def _parts(
     size: int,
 ) -> Iterator[Part]:
     """The images of all slices, then those at which nobody looked."""
+    from bboxconv.formats.voc.slices import SlicePart, UnseenPart
+
     index = {name: number for number, name in enumerate(classes)}
     start = 0
     for found in left:
@@ -219,20 +269,30 @@ def target(header: Header, options: Options) -> Target:
         requires=frozenset(["image.file_name", "image.width", "image.height", "object.category", "object.bbox"]),
         crowd=crowd_of(options, CROWD_KEEP),
         rotated=rotated_of(options),
+        decimals=_digits(options),
+        fills=_DEFAULTED if option(options, DEFAULTS) == "yes" else frozenset(),
     )
+
+
+def _digits(options: Options) -> int | None:
+    """Digits after the point; None: all."""
+    digits = option(options, DECIMALS)
+    return None if digits == "full" else int(digits)
 
 
 def encoder(header: Header, out: Path, context: WriteContext) -> DocumentWriter:
     """Writes `Annotations/<name>.xml` for each image of a batch."""
-    digits = option(context.options, DECIMALS)
-    style = Style(None if digits == "full" else int(digits), option(context.options, DEFAULTS) == "yes")
+    from bboxconv.formats.voc.writing import DocumentWriter, Style
+
+    style = Style(_digits(context.options), option(context.options, DEFAULTS) == "yes")
     return DocumentWriter.of(header, out, style, context.shown or str(out))
 
 
 def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteContext) -> Written:
     """Write `ImageSets/Main/<split>.txt` for each split, once the documents are there."""
-    write_lists(header, pieces, encoder(header, out, context), context.findings)
-    return Written()
+    from bboxconv.formats.voc.writing import write_lists
+
+    return Written(size=write_lists(header, pieces, encoder(header, out, context), context.findings))
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv.errors import Diagnostic, Findings
+from bboxconv.errors import Diagnostic, Findings, Record
 from bboxconv.formats.voc.document import SIDES, Place, Rows, document, image_name
 from bboxconv.formats.voc.shape import UnusualError
 from bboxconv.formats.voc.usual import Usual, usual
-from bboxconv.readers.xmlfiles import compact, load, parse
+from bboxconv.io import read_small
+from bboxconv.readers.xmlfiles import compact, parse
 from bboxconv.schema import bbox_array, image_batch, object_rows
 
 IMAGES = pa.schema(
@@ -60,6 +61,8 @@ class Task:
     """Further splits of each image."""
     stems: bool = False
     """Images are called by the name of the XML file."""
+    listing: bool = False
+    """Whether every fault is named with its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +106,45 @@ def _no_collection() -> Iterator[None]:
 
 
 def _parse_slice(task: Task, fast: bool) -> Parsed:
-    documents = [load(f"{task.root}/{path}" if path else task.root) for path in task.paths]
-    findings = Findings()
+    findings = Findings(task.listing)
+    documents, unread = _loaded(task, findings)
     slow = Rows()
     tables: list[tuple[pa.Table, pa.Table]] = []
     left = list(range(len(documents)))
     if fast:
         left = _usual(documents, task, slow, tables)
     for row in left:
-        shown = f"{task.shown}/{task.paths[row]}" if task.paths[row] else task.shown
+        if row in unread:
+            continue
+        shown = _shown(task, row)
         root = parse(documents[row], shown, findings)
         if root is not None:
             place = Place(row, shown, task.paths[row] or task.root, task.others[row], task.stems)
-            document(root, place, slow, findings)
+            document(documents[row], root, place, slow, findings)
     if slow.images or not tables:
         tables.append((_table(slow.images, IMAGES), _table(slow.objects, OBJECTS)))
     images, objects = (_merged(parts) for parts in zip(*tables, strict=True))
     return _assembled(images, objects, task, findings, slow.voc)
+
+
+def _loaded(task: Task, findings: Findings) -> tuple[list[bytes], set[int]]:
+    """The bytes of each document, and the rows of those that cannot be read, which are reported."""
+    documents: list[bytes] = []
+    unread: set[int] = set()
+    for row, path in enumerate(task.paths):
+        try:
+            documents.append(read_small(f"{task.root}/{path}" if path else task.root))
+        except OSError as error:
+            documents.append(b"")
+            unread.add(row)
+            message = "a file cannot be read: its image is left out"
+            record = Record(_shown(task, row))
+            findings.add("unreadable-file", message, record=record, detail=error.strerror or str(error), images=1)
+    return documents, unread
+
+
+def _shown(task: Task, row: int) -> str:
+    return f"{task.shown}/{task.paths[row]}" if task.paths[row] else task.shown
 
 
 def _table(rows: list[tuple[object, ...]], schema: pa.Schema) -> pa.Table:

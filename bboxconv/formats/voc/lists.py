@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -10,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Findings
-from bboxconv.readers.xmlfiles import compact, find, load
+from bboxconv.errors import DataError, Findings, Record, cut, printable
+from bboxconv.readers.xmlfiles import by_folder, compact, load
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CLASS_ROW = re.compile(r".*\s[-+]?[01]")
 
 
@@ -40,6 +42,11 @@ def located(path: str) -> tuple[str, str]:
     return (tree[1:], inside[:-4]) if found else ("", path[:-4])
 
 
+def is_tree(prefix: str) -> bool:
+    """Whether a folder is in one called `Annotations`, or is it; its path ends with `/`."""
+    return "/Annotations/" in f"/{prefix}"
+
+
 def list_files(source: Source, findings: Findings) -> Files:
     """The files of a source and their splits.
 
@@ -47,29 +54,27 @@ def list_files(source: Source, findings: Findings) -> Files:
     """
     if not source.path.is_dir():
         return Files(("",), (source.split,), ((),))
-    paths = find(source.path)
-    paths = [path for path in paths if path.startswith("Annotations/") or "/Annotations/" in path] or paths
-    paths = [path for path in paths if path.isascii() or _readable(path, source, findings)]
+    everywhere = list(by_folder(source.path))
+    found = [(prefix, names) for prefix, names in everywhere if is_tree(prefix)] or everywhere
+    paths = sorted(prefix + name for prefix, names in found for name in names)
+    if not "".join(paths).isascii():
+        paths = [path for path in paths if path.isascii() or _readable(path, source, findings)]
     if not paths and (source.path / "Annotations").is_dir():  # a data set without images
         return Files((), (), ())
     if not paths:
         raise DataError.of("no-annotations", "there is no XML file", where=source.shown)
     if source.split is not None:
         return Files(tuple(paths), (source.split,) * len(paths), ((),) * len(paths))
-    places = [located(path) for path in paths]
-    known: dict[str, set[str]] = {}
-    for tree, identifier in places:
-        known.setdefault(tree, set()).add(identifier)
-    lists = {
-        tree: _lists(source.path / tree / "ImageSets" / "Main", identifiers) for tree, identifiers in known.items()
-    }
+    trees = {located(prefix + names[0])[0] for prefix, names in found}
+    lists = _lists_of(source, paths, findings) if any(_sets(source, tree).is_dir() for tree in trees) else {}
     if not any(lists.values()) and all(path.partition("/")[0] in SPLIT_NAMES and "/" in path for path in paths):
         return Files(tuple(paths), tuple(SPLIT_NAMES[path.partition("/")[0]] for path in paths), ((),) * len(paths))
-    found = [lists[tree].pop(identifier, ()) for tree, identifier in places]
+    if not lists:
+        return Files(tuple(paths), (None,) * len(paths), ((),) * len(paths))
+    of_each = [lists[tree].pop(identifier, ()) for tree, identifier in map(located, paths)]
     unseen = [(tree, identifier, of) for tree, rest in lists.items() for identifier, of in sorted(rest.items())]
-    return Files(
-        tuple(paths), tuple(of[0] if of else None for of in found), tuple(tuple(of[1:]) for of in found), unseen
-    )
+    splits = tuple(of[0] if of else None for of in of_each)
+    return Files(tuple(paths), splits, tuple(tuple(of[1:]) for of in of_each), unseen)
 
 
 def _readable(path: str, source: Source, findings: Findings) -> bool:
@@ -77,12 +82,34 @@ def _readable(path: str, source: Source, findings: Findings) -> bool:
         path.encode()
     except UnicodeEncodeError:
         shown = path.encode("utf-8", "backslashreplace").decode()
-        findings.add("bad-encoding", "the name of a file is not UTF-8", where=f"{source.shown}/{shown}")
+        record = Record(f"{source.shown}/{path}")
+        where = f"{source.shown}/{shown}"
+        findings.add("bad-encoding", "the name of a file is not UTF-8", where=where, record=record, images=1)
         return False
     return True
 
 
-def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
+def _sets(source: Source, tree: str) -> Path:
+    return source.path / tree / "ImageSets" / "Main"
+
+
+def _lists_of(source: Source, paths: Sequence[str], findings: Findings) -> dict[str, dict[str, tuple[str, ...]]]:
+    """What the lists of each tree say."""
+    known: dict[str, set[str]] = {}
+    for tree, identifier in map(located, paths):
+        known.setdefault(tree, set()).add(identifier)
+    return {
+        tree: _lists(
+            _sets(source, tree),
+            identifiers,
+            "/".join(part for part in (source.shown.rstrip("/"), tree) if part),
+            findings,
+        )
+        for tree, identifiers in known.items()
+    }
+
+
+def _lists(folder: Path, known: set[str], shown: str, findings: Findings) -> dict[str, tuple[str, ...]]:
     """The splits of each identifier, the winning one first."""
     if not folder.is_dir():
         return {}
@@ -90,9 +117,14 @@ def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
     for name in sorted(path.name for path in folder.iterdir()):
         if not name.endswith(".txt") or name.startswith("."):
             continue
-        text = load(str(folder / name)).decode("utf-8-sig", "replace")
+        text = load(str(folder / name)).decode("utf-8-sig", "surrogateescape")
         rows = dict.fromkeys(row.strip() for row in text.splitlines())
         rows.pop("", None)
+        for row in [row for row in rows if not row.isascii() and _SURROGATE.search(row)]:
+            where = f"{shown}/ImageSets/Main/{printable(name)}"
+            message = "a row of a list is not UTF-8"
+            findings.add("bad-encoding", message, where=where, detail=printable(row))
+            del rows[row]
         if rows and not any(row in known for row in rows) and all(_CLASS_ROW.fullmatch(row) for row in rows):
             continue
         for row in rows:
@@ -101,12 +133,10 @@ def _lists(folder: Path, known: set[str]) -> dict[str, tuple[str, ...]]:
     return {identifier: tuple(sorted(sorted(set(of)), key=split_rank)) for identifier, of in found.items()}
 
 
-def unique_names(
-    names: list[pa.Array], rows: list[int], files: Files, source: Source, findings: Findings
-) -> list[str | None] | None:
+def unique_names(names: list[pa.Array], rows: list[int], files: Files) -> list[str | None] | None:
     """The names of all images, with folders where that makes them unique; None where all are unique as they are.
 
-    In the place of an image whose name is still taken there is None, and an error among the findings.
+    In the place of an image whose name is still taken there is None.
     """
     column = pa.chunked_array(names, pa.string())
     if pc.count_distinct(column).as_py() == len(column):
@@ -116,18 +146,24 @@ def unique_names(
     result: list[str | None] = []
     seen: set[str] = set()
     for name in full:
-        if name in seen:
-            hint = "--in name=stem takes the names of the XML files"
-            findings.add(
-                "duplicate-image",
-                "several XML files name the same image",
-                where=source.shown,
-                detail=f"{name!r}",
-                hint=hint,
-            )
         result.append(None if name in seen else name)
         seen.add(name)
     return result
+
+
+def tell_repeated(row: int, name: str, boxes: int, files: Files, source: Source, findings: Findings) -> None:
+    """Report a file that is left out, as the image that it names has another one."""
+    path = files.paths[row]
+    record = Record(f"{source.shown.rstrip('/')}/{path}", raw=cut(load(f"{source.path}/{path}")))
+    findings.add(
+        "duplicate-image",
+        "several XML files name the same image; the first is kept",
+        record=record,
+        detail=f"{name!r}",
+        hint="--in name=stem takes the names of the XML files",
+        images=1,
+        boxes=boxes,
+    )
 
 
 def unannotated(files: Files, source: Source, context: ReadContext) -> list[tuple[str, str, str | None]]:

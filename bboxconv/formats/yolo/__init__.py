@@ -21,6 +21,7 @@ ids, sizes, flags, tracks, areas or whether anybody looked at an image.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -47,7 +48,7 @@ from bboxconv.codec import (
 )
 from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
 from bboxconv.formats.yolo.rows import Labels, Task, leave_labels
-from bboxconv.formats.yolo.tree import Tree, find_tree
+from bboxconv.formats.yolo.tree import MANY, Tree, find_tree
 from bboxconv.formats.yolo.write import LabelWriter, Piece, label_writer, write_tree
 from bboxconv.jsontext import members
 from bboxconv.parts import Held, of_parts
@@ -97,8 +98,9 @@ INFO = FormatInfo(
     write_options=(TASK_OUT, DECIMALS, SCORE, CROWD_DROP, ROTATED, IMAGES),
 )
 
-MANY = 16_000
-"""Images below which starting processes takes longer than they save."""
+UNWRITTEN = r"(?s)^(?:.*/)?images/|([^/])\.[^./]*$"
+"""What of an image's name its label file does not have: a folder `images`, and the extension."""
+
 _SLICE = 2_048
 
 
@@ -128,26 +130,36 @@ def read(source: Source, context: ReadContext) -> Dataset:
     tree = find_tree(source, context)
     names = tree.names if tree.names is not None else context.classes or None
     switches = {"task": option(context.options, TASK_IN)}
-    tasks = list(_tasks(tree, source, context, switches["task"], MOST_CLASSES if names is None else len(names)))
-    images = sum(len(task.names) for task in tasks)
+    classes = MOST_CLASSES if names is None else len(names)
+    images = sum(len(part.names) for part in tree.parts)
+
+    def tasks() -> Iterator[Task]:
+        return _tasks(tree, source, context, switches["task"], classes)
+
+    def parts() -> Iterator[Part]:
+        return (Labels(task, context.batch_size) for task in tasks())
+
     if images >= MANY:
         context.workers.begin()
-    parts: list[Part] = [Labels(task, context.batch_size) for task in tasks]
+    held: list[Part] = []
     if names is None:
         spool = Spool(context.memory)
         shelf = spool.shelf(apart=context.workers.apart)
-        parts, top = [], -1
-        for left in context.workers.run(leave_labels, ((task, shelf) for task in tasks)):
+        top = -1
+        for left in context.workers.run(leave_labels, ((task, shelf) for task in tasks())):
             context.findings.merge(left.diagnostics)
             context.progress("reading", left.slip.rows, images, "images")
-            parts.append(Held(spool.take(left.slip), context.batch_size))
+            held.append(Held(spool.take(left.slip), context.batch_size))
             top = max(top, left.top)
         names = tuple(str(number) for number in range(top + 1))
     header = Header(
         BOX, tuple(Category(name) for name in names), extra=tree.config.extra, source="yolo", switches=switches
     )
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
+        message = "two classes have the same name; both are kept"
+        context.findings.add("duplicate-category-name", message, severity="warning", where=source.shown, detail=name)
     folders = tuple((source.split or part.split, part.folder) for part in tree.parts)
-    return of_parts(header, lambda: parts, context.findings, images, folders)
+    return of_parts(header, (lambda: held) if held else parts, context.findings, images, folders)
 
 
 def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes: int) -> Iterator[Task]:
@@ -158,14 +170,15 @@ def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes:
             end = begin + step
             split = source.split or part.split
             yield Task(
-                part.names[begin:end],
-                part.labels[begin:end],
+                tuple(part.names[begin:end]),
+                tuple(part.labels[begin:end]),
                 split,
                 task,
                 tree.config.keypoints,
                 classes,
                 tree.base,
                 tree.shown,
+                context.findings.recording,
             )
 
 
@@ -182,7 +195,26 @@ def target(header: Header, options: Options) -> Target:
     if header.source == "yolo":
         carries |= {"extra"}
     requires = frozenset({"image.file_name", "object.category", "object.bbox"})
-    return Target(BOX, carries, requires, crowd_of(options, CROWD_DROP), rotated_of(options))
+    return Target(
+        BOX,
+        carries,
+        requires,
+        crowd_of(options, CROWD_DROP),
+        rotated_of(options),
+        reserved=frozenset({"extra.kpt_shape"}),
+        decimals=_digits(header.box, options),
+        fills=carries & {"object.segmentation", "object.shape", "object.keypoints"},
+        redraws="corners" if task == "obb" else "polygon" if task in ("segment", "mixed") else "",
+        unwritten_name=UNWRITTEN,
+    )
+
+
+def _digits(source: BoxFormat, options: Options) -> int | None:
+    """Digits after the point; None: all."""
+    decimals = option(options, DECIMALS)
+    if decimals == "auto":
+        return 6 if source.scale is None else None
+    return None if decimals == "full" else int(decimals)
 
 
 def _task(header: Header, options: Options) -> str:
@@ -205,10 +237,7 @@ def encoder(header: Header, out: Path, context: WriteContext) -> LabelWriter:
 
     Raises UsageError where images are asked for and their folder is not given.
     """
-    decimals = option(context.options, DECIMALS)
-    if decimals == "auto":
-        decimals = "6" if context.source_box.scale is None else "full"
-    task, digits = _task(header, context.options), None if decimals == "full" else int(decimals)
+    task, digits = _task(header, context.options), _digits(context.source_box, context.options)
     score, images = _score(header, context.options), option(context.options, IMAGES)
     return label_writer(header, out, context, task=task, digits=digits, score=score, images=images)
 
@@ -218,12 +247,13 @@ def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteC
 
     Raises UsageError where keypoints are asked for and there are none.
     """
-    write_tree(header, pieces, out, encoder(header, out, context), context.findings)
+    size = write_tree(header, pieces, out, encoder(header, out, context), context.findings)
     if option(context.options, IMAGES) != "none":
         return Written()
     return Written(
+        size=size,
         next_step=f"put the images under {context.shown.rstrip('/')}/images/, as data.yaml names them "
-        "(--images DIR --out images=link does it)"
+        "(--images DIR --out images=link does it)",
     )
 
 

@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bboxconv.errors import DataError, Findings, printable
 from bboxconv.io import listing
 from bboxconv.splits import SPLIT_NAMES
+
+if TYPE_CHECKING:
+    import yaml
 
 NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "predefined_classes.txt")
 MOST_CLASSES = 1 << 16
@@ -43,8 +48,8 @@ def find_yaml(folder: Path) -> Path | None:
     for name in ("data.yaml", "data.yml"):
         if (folder / name).is_file():
             return folder / name
-    files = listing(folder).files if folder.is_dir() else ()
-    named = sorted(name for name in files if name.endswith((".yaml", ".yml")))
+    known = listing(folder).by_suffix if folder.is_dir() else {}
+    named = sorted((*known.get(".yaml", ()), *known.get(".yml", ())))
     likely = [folder / name for name in named if is_config(folder / name)]
     return likely[0] if len(likely) == 1 else None
 
@@ -115,6 +120,12 @@ def _load(path: Path, shown: str) -> dict[str, Plain]:
             elif isinstance(event, yaml.AliasEvent) and event.anchor not in scalars:
                 line = f":{event.start_mark.line + 1}" if event.start_mark else ""
                 raise DataError.of("bad-yaml", "an alias of a list or mapping is not read", where=f"{shown}{line}")
+        root = yaml.compose(text, Loader=loader)
+        pairs = root.value if isinstance(root, yaml.MappingNode) else []
+        named = [value.value for key, value in pairs if key.value == "names" and isinstance(value, yaml.MappingNode)]
+        for mapping in (pairs, *named):
+            if twice := _repeated(mapping):
+                raise DataError.of("bad-yaml", "a key stands twice", where=shown, detail=printable(twice))
         document = yaml.load(text, Loader=loader)
     except UnicodeDecodeError as error:
         raise DataError.of("bad-encoding", "the file is not UTF-8", where=shown) from error
@@ -127,6 +138,12 @@ def _load(path: Path, shown: str) -> dict[str, Plain]:
     if not isinstance(document, dict):
         raise DataError.of("bad-yaml", "the document is not a mapping", where=shown)
     return document
+
+
+def _repeated(pairs: Sequence[tuple[yaml.Node, yaml.Node]]) -> str | None:
+    """A key that stands twice in a mapping."""
+    counts = Counter(key.value for key, _ in pairs if isinstance(key.value, str))
+    return next((key for key, count in counts.items() if count > 1), None)
 
 
 def _names(document: Mapping[str, Plain], shown: str, findings: Findings) -> tuple[str, ...] | None:

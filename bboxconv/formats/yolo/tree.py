@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Diagnostic, Findings, printable
+from bboxconv.errors import DataError, Diagnostic, Findings, Record, printable
 from bboxconv.formats.yolo.config import Config, find_yaml, labels_for, load_config, locate, read_names
 from bboxconv.io import listing
 from bboxconv.readers.textfiles import files_below
@@ -44,6 +46,8 @@ _OTHER = re.compile(
     re.M | re.I,
 )
 _ASSUMED = ".jpg"
+MANY = 16_000
+"""Images below which starting processes takes longer than they save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,23 @@ class Part:
 
     split: str | None
     folder: Path
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
+    names: Sequence[str]
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Stems:
+    """The label files of images that all have one of their own stem below a folder: of a million, no path is held."""
+
+    folder: str
+    names: Sequence[str]
+
+    def __getitem__(self, rows: slice) -> tuple[str, ...]:
+        """The paths for some of the images."""
+        return tuple(f"{self.folder}/{name.rpartition('.')[0]}.txt" for name in self.names[rows])
+
+
+Labels: TypeAlias = Sequence[str] | Stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +99,7 @@ def find_tree(source: Source, context: ReadContext) -> Tree:
     path = source.path.absolute()
     base = path if path.is_dir() else path.parent
     shown = source.shown if path.is_dir() else os.path.dirname(source.shown)
-    seen = Findings()
+    seen = Findings(context.findings.recording)
     try:
         return _find(path, base, shown, replace(context, findings=seen))
     finally:
@@ -110,7 +129,7 @@ def _find(path: Path, base: Path, shown: str, context: ReadContext) -> Tree:
     if not parts and not config.splits:
         parts = [_pair(split, images, labels, context, skip) for split, images, labels, skip in _folders(base)]
         parts = [part for part in parts if part.names or len(parts) == 1]
-        if not any(any(part.labels) for part in parts):
+        if not any(isinstance(part.labels, Stems) or any(part.labels) for part in parts):
             raise DataError.of("no-annotations", "no YOLO label files below the folder", where=shown or ".")
     names = config.names
     if names is None:
@@ -181,6 +200,7 @@ def _listed(split: str | None, file: Path, root: Path, base: Path, context: Read
             severity="warning",
             where=str(file.name),
             count=len(paths) - len(unique),
+            images=len(paths) - len(unique),
         )
     folder = os.path.commonpath([os.path.dirname(p) for p in unique]) if unique else str(root)
     names = [os.path.relpath(p, folder).replace(os.sep, "/") for p in unique]
@@ -243,15 +263,21 @@ def _pair(
     """All images of a folder and all label files of another, put together by their relative stems."""
     inside = list(files_below(str(images)))
     names = [name for name in inside if _is_image(name)]
-    texts = {name[:-4] for name in (inside if images == labels else files_below(str(labels))) if name.endswith(".txt")}
+    there = inside if images == labels else files_below(str(labels))
+    labelled = [name[:-4] for name in there if name.endswith(".txt")]
     if skip:
         names = [name for name in names if "/" not in name or name.partition("/")[0] not in skip]
-        texts = {stem for stem in texts if "/" not in stem or stem.partition("/")[0] not in skip}
-    if not names and context.images is None:  # 100,000 label files and nothing else: no need to look for pairs
-        texts -= _others(labels, texts)
-        names = _unseen(split, labels, list(texts), context)
+        labelled = [stem for stem in labelled if "/" not in stem or stem.partition("/")[0] not in skip]
+    if len(names) + len(labelled) >= MANY:
+        context.workers.begin()  # they start while pairs are looked for
+    where = str(labels)  # a Path is made text again for each of 100,000
+    if not names and context.images is None:  # label files and nothing else: no need to look for pairs
+        if others := _others(labels, labelled):
+            labelled = [stem for stem in labelled if stem not in others]
+        names = _unseen(split, labels, labelled, context)
         names.sort()
-        return _part(split, images, names, [f"{labels}/{name[: -len(_ASSUMED)]}.txt" for name in names], context)
+        return _part(split, images, names, Stems(where, names), context)
+    texts = set(labelled)
     stems = {name.rpartition(".")[0] for name in names}
     texts -= _others(labels, texts - stems)
     if len(stems) < len(names):
@@ -259,7 +285,9 @@ def _pair(
     if texts - stems:
         names += _unseen(split, labels, sorted(texts - stems), context)
     names.sort()
-    listed = [f"{labels}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
+    if stems <= texts:
+        return _part(split, images, names, Stems(where, names), context)
+    listed = [f"{where}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
     return _part(split, images, names, listed, context)
 
 
@@ -294,7 +322,7 @@ def _report_shared(names: list[str], texts: set[str], findings: Findings) -> Non
             findings.add("shared-label-file", message, severity="warning", where=" and ".join(same))
 
 
-def _others(folder: Path, stems: set[str]) -> set[str]:
+def _others(folder: Path, stems: Collection[str]) -> set[str]:
     """Of text files without an image, those that are no label files: class names, read-me files, lists of images."""
     found: set[str] = set()
     for match in _OTHER.finditer("\n".join(stems)):
@@ -304,7 +332,7 @@ def _others(folder: Path, stems: set[str]) -> set[str]:
             if not first or first[0].replace(b".", b"").isdigit():
                 continue
         found.add(match[0])
-    return found & stems
+    return found.intersection(stems) if found else found
 
 
 def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
@@ -320,26 +348,25 @@ def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
     return found
 
 
-def _part(split: str | None, folder: Path, names: list[str], labels: list[str], context: ReadContext) -> Part:
+def _part(split: str | None, folder: Path, names: list[str], labels: Labels, context: ReadContext) -> Part:
     if not "".join(names).isascii() and not all(map(_is_text, names)):
         for name in names:
             if not _is_text(name):
-                context.findings.add(
-                    "bad-encoding", "a file name is not UTF-8: its image is left out", where=printable(name)
-                )
-        labels = [label for name, label in zip(names, labels, strict=True) if _is_text(name)]
+                message, record = "a file name is not UTF-8: its image is left out", Record(f"{folder}/{name}")
+                context.findings.add("bad-encoding", message, where=printable(name), record=record, images=1)
+        labels = [label for name, label in zip(names, labels[:], strict=True) if _is_text(name)]
         names = [name for name in names if _is_text(name)]
-    without = labels.count("")
+    without = 0 if isinstance(labels, Stems) else labels.count("")
     if without:
         message = "an image has no label file: it is read as one without boxes"
         context.findings.add(
             "image-without-label-file",
             message,
             severity="note",
-            where=printable(f"{folder}/{names[labels.index('')]}"),
+            where=printable(f"{folder}/{names[labels[:].index('')]}"),
             count=without,
         )
-    return Part(split, folder, tuple(names), tuple(labels))
+    return Part(split, folder, names, labels)
 
 
 def _is_text(name: str) -> bool:
@@ -357,12 +384,11 @@ def _joined(parts: list[Part], findings: Findings, shown: str) -> Part:
     twice = 0
     for part in parts:
         inside = os.path.relpath(part.folder, folder).replace(os.sep, "/")
-        for name, label in zip(part.names, part.labels, strict=True):
+        for name, label in zip(part.names, part.labels[:], strict=True):
             full = name if inside == "." else f"{inside}/{name}"
             twice += full in rows
             rows.setdefault(full, label)
     if twice:
-        findings.add(
-            "duplicate-image", "an image is listed twice; it is read once", severity="warning", where=shown, count=twice
-        )
+        message = "an image is listed twice; it is read once"
+        findings.add("duplicate-image", message, severity="warning", where=shown, count=twice, images=twice)
     return Part(parts[0].split, Path(folder), tuple(rows), tuple(rows.values()))

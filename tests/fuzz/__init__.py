@@ -1,0 +1,1 @@
+"""Fuzzing: its targets, seeds and finds."""
