@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
@@ -28,6 +29,8 @@ _STOPPED = {
     if hasattr(signal, name)
 }
 """What a run ends with, and says, where a signal stops it."""
+_PATIENCE = 2.0
+"""Seconds in which the threads of a run that was stopped end."""
 
 
 def main() -> NoReturn:
@@ -52,6 +55,7 @@ def main() -> NoReturn:
         with suppress(OSError):  # the terminal may be gone
             sys.stderr.write(f"{word}\n")
             sys.stderr.flush()
+        _leave_stuck(code)
     except OSError as error:
         code = ExitCode.IO
         sys.stderr.write(f"error[io-failed]: writing to stdout failed: {error.strerror}\n")
@@ -106,6 +110,19 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     for name in _STOPPED:
         signal.signal(name, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
+
+
+def _leave_stuck(code: ExitCode) -> None:
+    """End where a thread waits for the rest of a result, of a process that the signal ended while it sent it: Python
+    would wait for that thread at exit, and all is cleared up."""
+    import threading
+
+    until = time.monotonic() + _PATIENCE
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                os._exit(code)
 
 
 def _forget(stream: TextIO) -> None:

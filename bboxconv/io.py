@@ -34,6 +34,8 @@ LONGEST = 2000
 _RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.[^/]*)?(?:/|$)", re.IGNORECASE)
 _USUAL_NAME = re.compile(r"\w[\w .-]{0,99}(?:/\w[\w .-]{0,99})*", re.ASCII)
 """A name of which that is all to ask, as of nearly all."""
+MANIFEST = ".bboxconv-manifest"
+"""In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
 
 
 def compression_of(path: Path) -> str | None:
@@ -218,3 +220,24 @@ def unsafe_name(name: str) -> str | None:
 def is_special(path: Path) -> bool:
     """Whether a path is a device, a pipe or a socket: renaming onto one replaces it, reading one may never end."""
     return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """How many files there are below a path, and their bytes together."""
+    if not path.is_dir():
+        return 1, path.stat().st_size
+    sizes = [entry.stat().st_size for name, entry in files_below(path) if name != MANIFEST]
+    return len(sizes), sum(sizes)
+
+
+def files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files and links below a folder, by relative name with `/`: there may be 100,000 of them."""
+    waiting = [""]
+    while waiting:
+        inside = waiting.pop()
+        with os.scandir(folder / inside) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{inside}{entry.name}/")
+                else:
+                    yield inside + entry.name, entry

@@ -21,7 +21,6 @@ from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encodes, Encoding, Progress, Source, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Flow, encoded, stream
-from bboxconv.placing import size_of
 from bboxconv.readback import read_back
 from bboxconv.rejects import Rejects
 from bboxconv.report import Counts, Report, Side
@@ -199,7 +198,7 @@ def _write(
     with claim.filled() as stage:
         written = fill(stage)
         settle(stage)
-        files, size = written.size or size_of(stage)
+        files, size = written.size or io.size_of(stage)
     return written, files, size
 
 

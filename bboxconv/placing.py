@@ -15,16 +15,14 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bboxconv.errors import UsageError
-from bboxconv.io import CLASH, unsafe_name
+from bboxconv.io import CLASH, MANIFEST, files_below, unsafe_name
 
-MANIFEST = ".bboxconv-manifest"
-"""In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
 _IN_THE_WAY = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -205,24 +203,3 @@ def _make_lasting(folder: Path) -> None:
             os.fsync(file)
         finally:
             os.close(file)
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    """How many files there are below a path, and their bytes together."""
-    if not path.is_dir():
-        return 1, path.stat().st_size
-    sizes = [entry.stat().st_size for name, entry in files_below(path) if name != MANIFEST]
-    return len(sizes), sum(sizes)
-
-
-def files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The files and links below a folder, by relative name with `/`: there may be 100,000 of them."""
-    waiting = [""]
-    while waiting:
-        inside = waiting.pop()
-        with os.scandir(folder / inside) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{inside}{entry.name}/")
-                else:
-                    yield inside + entry.name, entry

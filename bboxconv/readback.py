@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from bboxconv import io, jsontext, placing, registry, schema
+from bboxconv import io, jsontext, registry, schema
 from bboxconv.account import Account
 from bboxconv.agreement import Agreement, Sight, Tally, shown
 from bboxconv.codec import EVERYTHING, Encoding, FormatInfo, Target
@@ -171,7 +171,7 @@ def _require_comparable(rules: Rules) -> None:
 
 def _parts(output: Path, info: FormatInfo) -> int:
     """Into how many parts to divide."""
-    size = placing.size_of(output)[1]
+    size = io.size_of(output)[1]
     packed = not info.compressible or output.suffix.lower() in io.COMPRESSION
     return max(1, min(_MOST, -(-size * (_PACKED if packed else 1) // _PART)))
 

@@ -21,7 +21,7 @@ from typing import Literal
 
 from bboxconv import placing
 from bboxconv.errors import Diagnostic, Findings, OutputError, UsageError
-from bboxconv.io import SPECIAL, is_special
+from bboxconv.io import MANIFEST, SPECIAL, files_below, is_special
 from bboxconv.lock import NAME as LOCK
 from bboxconv.lock import Lock, take
 
@@ -143,9 +143,9 @@ class Claim:
         exists = self.dst.exists()
         if exists and (any(self.dst.iterdir()) or os.path.samefile(self.dst, ".")):  # noqa: PTH121 - no path of it
             return False
-        written = sorted(name for name, _ in placing.files_below(self.stage))
+        written = sorted(name for name, _ in files_below(self.stage))
         if written:
-            placing.write_manifest(self.stage / placing.MANIFEST, written)
+            placing.write_manifest(self.stage / MANIFEST, written)
         try:
             if exists:
                 shutil.copymode(self.dst, self.stage)
@@ -153,7 +153,7 @@ class Claim:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            (self.stage / placing.MANIFEST).unlink(missing_ok=True)  # somebody put a file there just now
+            (self.stage / MANIFEST).unlink(missing_ok=True)  # somebody put a file there just now
             return False
         return True
 

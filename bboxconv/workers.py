@@ -12,11 +12,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from bboxconv.errors import OutputError
@@ -30,6 +32,10 @@ R = TypeVar("R")
 
 PRELOAD = "bboxconv.preload"
 """The module that loads what every worker needs."""
+_PATIENCE = 5.0
+"""Seconds that a task may take which nobody wants any more."""
+_MOMENT = 1.0
+"""Seconds in which a process ends by itself when its run was stopped."""
 
 
 class Here(Executor):
@@ -100,6 +106,20 @@ class Workers:
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.executor = Here()
 
+    def abandon(self) -> None:
+        """End the processes, once the tasks that they are at are done, or after some seconds. Unlike `close` it does
+        not wait for their results: where one was killed while it sent its own, the rest of that never comes."""
+        processes = list((getattr(self.executor, "_processes", None) or {}).values())
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.executor = Here()
+        until = time.monotonic() + _PATIENCE
+        while any(process.is_alive() for process in processes) and time.monotonic() < until:
+            time.sleep(0.005)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join(_MOMENT)
+
 
 @contextmanager
 def at_work(jobs: int) -> Iterator[Workers]:
@@ -107,6 +127,9 @@ def at_work(jobs: int) -> Iterator[Workers]:
     workers = Workers(jobs)
     try:
         yield workers
+    except KeyboardInterrupt:
+        workers.abandon()
+        raise
     finally:
         workers.close()
 
@@ -148,11 +171,11 @@ def warm() -> BaseContext:
     context.set_forkserver_preload([PRELOAD])
     from multiprocessing import forkserver, resource_tracker  # noqa: PLC0415 - there are none on Windows
 
-    # what is started now never sees that its terminal closes, nor Ctrl-C
+    # what is started now never sees what is sent to all processes of a run: the first one sees to it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        resource_tracker.ensure_running()  # first: it would let Ctrl-C through again, and ignores it itself
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        resource_tracker.ensure_running()  # first: it would let the others through again, and ignores them itself
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -163,6 +186,9 @@ def _settle_in() -> None:
     """Ctrl-C reaches every process of a terminal; the one that was started by hand decides what becomes of it,
     workers end with the pool. A worker is one of several, and uses one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_soon)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()
     with suppress(ImportError):
@@ -170,6 +196,13 @@ def _settle_in() -> None:
 
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
+
+
+def _end_soon(number: int, frame: FrameType | None) -> None:
+    """SIGTERM, to all processes or from a pool that is broken: end, and not in the middle of a result."""
+    timer = threading.Timer(_MOMENT, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def _end_with_parent() -> None:

@@ -11,7 +11,7 @@ from helpers import coco
 
 import bboxconv
 from bboxconv.errors import DataError, ExitCode, UsageError
-from bboxconv.placing import MANIFEST
+from bboxconv.io import MANIFEST
 
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 100, "height": 100}
 

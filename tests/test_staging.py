@@ -14,6 +14,7 @@ import pytest
 import bboxconv
 from bboxconv import lock, placing, staging
 from bboxconv.errors import BboxconvError, Findings, OutputError, UsageError
+from bboxconv.io import MANIFEST
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "sample" / "coco" / "instances_train.json"
 
@@ -27,7 +28,7 @@ def write(dst: Path, files: dict[str, str], overwrite: bool = False) -> None:
 
 def tree(folder: Path) -> dict[str, str]:
     found = {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
-    found.pop(placing.MANIFEST, None)
+    found.pop(MANIFEST, None)
     return found
 
 
@@ -105,7 +106,7 @@ def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     dst = tmp_path / "out"
     write(dst, {"a": "1"})
     (tmp_path / "precious").write_text("keep")
-    (dst / placing.MANIFEST).write_text('{"bboxconv": 1, "files": ["../precious", "a"]}')
+    (dst / MANIFEST).write_text('{"bboxconv": 1, "files": ["../precious", "a"]}')
     write(dst, {"b": "2"}, overwrite=True)
     assert (tmp_path / "precious").read_text() == "keep"
     assert tree(dst) == {"b": "2"}
@@ -188,7 +189,7 @@ def test_what_was_taken_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for path in (tmp_path / ".out.bboxconv-stage").glob("run-*/"):
         shutil.rmtree(path)
     assert recovered(dst) == ["output-incomplete", "output-completed", "output-exists"]
-    assert '"b"' not in (dst / placing.MANIFEST).read_text()
+    assert '"b"' not in (dst / MANIFEST).read_text()
 
 
 def test_a_folder_that_is_gone_is_not_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

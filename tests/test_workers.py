@@ -7,6 +7,8 @@ import select
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +54,18 @@ def test_a_worker_that_dies_is_an_error_and_no_hang() -> None:
         workers.begin()
         list(workers.run(die, range(4)))
     assert caught.value.diagnostics[0].code == "worker-died"
+
+
+def test_ctrl_c_waits_for_no_result() -> None:
+    """Interrupted, a run ends its processes in the middle of their tasks."""
+    with pytest.raises(KeyboardInterrupt), at_work(2) as workers:
+        workers.begin()
+        processes = set(workers.run(process, range(4)))
+        workers.submit(time.sleep, 60)  # longer than anybody waits
+        began = time.monotonic()
+        raise KeyboardInterrupt
+    assert time.monotonic() - began < 20
+    assert not any(Path(f"/proc/{number}/exe").exists() for number in processes)
 
 
 def test_processes_start_when_there_is_enough_to_do() -> None:

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import clashes, jsontext, placing
+from bboxconv import clashes, jsontext
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding
 from bboxconv.errors import Findings
 from bboxconv.formats.voc.document import SIDES
-from bboxconv.io import plain_path, unsafe_name
+from bboxconv.io import plain_path, size_of, unsafe_name
 from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, plain, written
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
 
@@ -317,7 +317,7 @@ def write_lists(
         }
         _write_lists(lists, writer, findings)
     sets = Path(writer.root, "ImageSets")
-    return clashes.size_of([piece.files for piece in written], *((placing.size_of(sets),) if sets.is_dir() else ()))
+    return clashes.size_of([piece.files for piece in written], *((size_of(sets),) if sets.is_dir() else ()))
 
 
 def _write_lists(lists: Mapping[str, Sequence[str]], writer: DocumentWriter, findings: Findings) -> None:

@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bboxconv import clashes, placing
+from bboxconv import clashes
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding, WriteContext
 from bboxconv.errors import Findings, UsageError, printable
 from bboxconv.formats.yolo.text import Style, keypoint_count, label_texts
-from bboxconv.io import plain_path, unsafe_name
+from bboxconv.io import plain_path, size_of, unsafe_name
 from bboxconv.schema import Header, flat
 from bboxconv.spool import Slip, Spool, leave
 
@@ -166,7 +166,7 @@ def write_tree(
     _note_parents(header, state)
     _write_config(header, writer.style, state, out)
     files = [piece.files for piece in state.written if piece.files is not None]
-    return clashes.size_of(files, placing.size_of(out / "data.yaml")) if writer.images == "none" else None
+    return clashes.size_of(files, size_of(out / "data.yaml")) if writer.images == "none" else None
 
 
 def _settle_clashes(state: _State, writer: LabelWriter) -> None:
