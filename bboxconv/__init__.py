@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bboxconv.api import convert, read, write
+    from bboxconv.api import convert, read, verify, write
     from bboxconv.boxes import BoxFormat, center_to_corner, convert_boxes, corner_to_center
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.report import Report
@@ -35,11 +35,12 @@ __all__ = [
     "convert_boxes",
     "corner_to_center",
     "read",
+    "verify",
     "write",
 ]
 
 _WHERE = {
-    "api": ("convert", "read", "write"),
+    "api": ("convert", "read", "verify", "write"),
     "boxes": ("BoxFormat", "center_to_corner", "convert_boxes", "corner_to_center"),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "report": ("Report",),

@@ -51,7 +51,7 @@ def run(argv: Sequence[str]) -> ExitCode:
     import typer
 
     from bboxconv.cli import usage
-    from bboxconv.cli.commands import app
+    from bboxconv.cli.checks import app
     from bboxconv.cli.outcome import settle
 
     command = typer.main.get_command(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
@@ -11,8 +12,9 @@ from typing import Literal
 import pyarrow as pa
 
 from bboxconv import pipeline
+from bboxconv.account import Account
 from bboxconv.errors import DataError, Findings
-from bboxconv.flow import Account, Flow, stream
+from bboxconv.flow import Flow, stream
 from bboxconv.report import Report
 from bboxconv.request import Request
 from bboxconv.schema import Dataset
@@ -62,6 +64,7 @@ def convert(
     strict: str | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
+    verify: bool = False,
 ) -> Report:
     """Convert annotations from one format to another, as `bboxconv convert` does; the options are its flags.
 
@@ -69,14 +72,91 @@ def convert(
     name do not say them. `in_` and `out` are options of the formats, such as `{"task": "segment"}`, which
     `bboxconv formats NAME` lists; the other options are explained by `bboxconv convert --help`. `image_size` is
     (width, height) in pixels; `jobs` 0 is one process for each core; `memory` is in bytes; `strict` is `"default"`
-    (geometry, labels, flags), `"all"` or field names with commas.
+    (geometry, labels, flags), `"all"` or field names with commas; `verify` reads the output back and compares it with
+    the sources before it is put in place.
 
     Returns the account of what was read, written, left out and lost. Raises UsageError for a call that is wrong,
     DataError where the data is refused (its `diagnostics` say why; nothing is written) and OutputError where reading
     or writing fails.
     """
+    request = _request(
+        src, dst, from_, to, in_, out, box, classes, class_map, include_class, exclude_class, default_class, drop_empty,
+        unannotated, split, images, image_sizes, image_size, batch_size, jobs, memory, on_error, max_errors, on_invalid,
+    )  # fmt: skip
+    more = replace(request, rejects=_path(rejects), strict=strict, overwrite=overwrite, dry_run=dry_run, verify=verify)
+    return pipeline.run(more)
+
+
+def verify(
+    src: Sources,
+    dst: str | PathLike[str],
+    *,
+    from_: str | None = None,
+    to: str | None = None,
+    in_: Mapping[str, str] | None = None,
+    out: Mapping[str, str] | None = None,
+    box: str | None = None,
+    classes: str | PathLike[str] | None = None,
+    class_map: Sequence[str] | Mapping[str, str] = (),
+    include_class: Sequence[str] = (),
+    exclude_class: Sequence[str] = (),
+    default_class: str | None = None,
+    drop_empty: bool = False,
+    unannotated: Literal["skip", "keep"] = "skip",
+    split: Sequence[str] = (),
+    images: str | PathLike[str] | None = None,
+    image_sizes: str | PathLike[str] | None = None,
+    image_size: tuple[int, int] | None = None,
+    batch_size: int = 4096,
+    jobs: int = 1,
+    memory: int = 256 << 20,
+    on_error: Literal["fail", "skip"] = "fail",
+    max_errors: int | None = None,
+    on_invalid: Literal["keep", "clip", "drop", "fail"] = "keep",
+) -> Report:
+    """Compare an output with what its sources give, as `bboxconv verify` does; the options are those with which
+    `convert` wrote it.
+
+    Returns a report whose `verify` says how far they agree; its `exit_code` is REFUSED where they differ by more than
+    the target's precision explains. Raises UsageError for a call that is wrong and DataError where a side cannot be
+    read.
+    """
+    request = _request(
+        src, dst, from_, to, in_, out, box, classes, class_map, include_class, exclude_class, default_class, drop_empty,
+        unannotated, split, images, image_sizes, image_size, batch_size, jobs, memory, on_error, max_errors, on_invalid,
+    )  # fmt: skip
+    return pipeline.verify(request)
+
+
+def _request(
+    src: Sources,
+    dst: str | PathLike[str],
+    from_: str | None,
+    to: str | None,
+    in_: Mapping[str, str] | None,
+    out: Mapping[str, str] | None,
+    box: str | None,
+    classes: str | PathLike[str] | None,
+    class_map: Sequence[str] | Mapping[str, str],
+    include_class: Sequence[str],
+    exclude_class: Sequence[str],
+    default_class: str | None,
+    drop_empty: bool,
+    unannotated: Literal["skip", "keep"],
+    split: Sequence[str],
+    images: str | PathLike[str] | None,
+    image_sizes: str | PathLike[str] | None,
+    image_size: tuple[int, int] | None,
+    batch_size: int,
+    jobs: int,
+    memory: int,
+    on_error: Literal["fail", "skip"],
+    max_errors: int | None,
+    on_invalid: Literal["keep", "clip", "drop", "fail"],
+) -> Request:
+    """All that changes what an output says."""
     pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
-    request = Request(
+    return Request(
         sources=_texts(src),
         dst=fspath(dst),
         from_=from_,
@@ -99,14 +179,9 @@ def convert(
         jobs=jobs,
         memory=memory,
         on_error=on_error,
-        rejects=_path(rejects),
         max_errors=max_errors,
         on_invalid=on_invalid,
-        strict=strict,
-        overwrite=overwrite,
-        dry_run=dry_run,
     )
-    return pipeline.run(request)
 
 
 def read(

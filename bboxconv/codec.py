@@ -123,7 +123,8 @@ class ReadContext:
     """What a reader is given beside its source.
 
     A reader that meets something it cannot read adds an error to `findings`, leaves that record out and reads on: the
-    caller refuses the data afterwards, or sets the records aside.
+    caller refuses the data afterwards, or sets the records aside. The error names the record (`errors.Record`) with
+    its text, and says how many images or boxes are left out for it.
     """
 
     options: Options = field(default_factory=dict)
@@ -158,6 +159,15 @@ class Target:
     where the column of that name has a value, or there is none."""
     finite: bool = True
     """Whether numbers must be finite: a NaN is no text that other tools read."""
+    decimals: int | None = None
+    """Digits after the point of written coordinates; None: all."""
+    fills: frozenset[str] = frozenset()
+    """Fields that are written with a value where the source has none."""
+    redraws: Literal["", "polygon", "corners"] = ""
+    """Whether a polygon is written in place of its box, which then is read as its extent; corners: one of four points
+    alone."""
+    unwritten_name: str = ""
+    """A regular expression (RE2): what of a file name is not written. Its first group stays."""
 
 
 @dataclass(frozen=True, slots=True)

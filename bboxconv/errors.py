@@ -7,13 +7,16 @@ each code. Imports nothing of ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal, Self
 
 Severity = Literal["error", "warning", "note"]
 FIRST_PLACES = 5
+MOST_RAW = 2000
+"""Bytes of a record's text that are kept; a mark says how many there were."""
 
 
 class ExitCode(IntEnum):
@@ -51,8 +54,57 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """A record of a source that cannot be used: its file, the line (from 1) or the pointer (`$.annotations[37].bbox`)
+    where it stands, and its text as it stands there (see `cut`), where that is known."""
+
+    file: str
+    line: int = 0
+    pointer: str = ""
+    raw: bytes | None = None
+
+    @property
+    def where(self) -> str:
+        """The place as messages show it."""
+        if self.line:
+            return f"{self.file}:{self.line}"
+        return f"{self.file}: {self.pointer}" if self.pointer else self.file
+
+
+def cut(text: bytes) -> bytes:
+    """As much of a text as a list of rejects can want, so that no more of it is sent or held."""
+    return text if len(text) <= MOST_RAW else _marked(text)
+
+
+def _marked(text: bytes) -> bytes:
+    stop = MOST_RAW
+    while stop > MOST_RAW - 4 and text[stop] & 0xC0 == 0x80:  # a character is not cut in two
+        stop -= 1
+    return text[:stop] + f"... ({len(text):,} bytes)".encode()
+
+
+def _reject(code: str, message: str, where: str, detail: str, record: Record | None) -> bytes:
+    """A line of `--rejects`: bytes of `raw` that are no UTF-8 are written as backslash, x and two digits."""
+    at = record or Record("")
+    row = {
+        "file": at.file or None,
+        "line": at.line or None,
+        "pointer": at.pointer or None,
+        "where": where,
+        "code": code,
+        "message": message,
+        "detail": detail,
+        "raw": None if at.raw is None else at.raw.decode("utf-8", "backslashreplace"),
+    }
+    try:
+        return (json.dumps(row, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # the name of a file is no text
+        return (json.dumps(row) + "\n").encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One kind of thing that was seen `count` times, with its first places (of a fault: all of them)."""
+    """One kind of thing that was seen `count` times, with its first places."""
 
     code: str
     message: str
@@ -60,6 +112,14 @@ class Diagnostic:
     count: int = 1
     places: tuple[Place, ...] = ()
     hint: str = ""
+    images: int = 0
+    """How many images were left out for it."""
+    boxes: int = 0
+    """How many boxes were left out for it, those of such images among them where they are known."""
+    late: bool = False
+    """These had been read, and were left out when writing."""
+    rejects: bytes = field(default=b"", compare=False, repr=False)
+    """The lines of `--rejects` that a task has made, on their way to the process that collects them."""
 
     @property
     def where(self) -> tuple[str, ...]:
@@ -85,15 +145,34 @@ class _Sight:
     first: Diagnostic
     count: int
     places: list[Place]
+    images: int
+    boxes: int
+    rejects: list[bytes] = field(default_factory=list)
 
     def diagnostic(self) -> Diagnostic:
-        return replace(self.first, count=self.count, places=tuple(self.places))
+        return replace(
+            self.first,
+            count=self.count,
+            places=tuple(self.places),
+            images=self.images,
+            boxes=self.boxes,
+            rejects=b"".join(self.rejects),
+        )
+
+
+Collect = Callable[[str, str, bytes], None]
+"""Takes the code, the message and the lines of `--rejects` for records that were set aside."""
 
 
 @dataclass(slots=True)
 class Findings:
-    """Collects what a run sees, grouped by code and message, in order of first sight."""
+    """Collects what a run sees, grouped by code and message, in order of first sight: counts and first places."""
 
+    recording: bool = False
+    """Whether faults are also made lines of `--rejects`, for `collect`, or for whom these findings are sent to."""
+    collect: Collect | None = None
+    limit: int | None = None
+    """How many faults there may be."""
     _seen: dict[tuple[str, str], _Sight] = field(default_factory=dict)
 
     def add(
@@ -106,40 +185,65 @@ class Findings:
         detail: str = "",
         hint: str = "",
         count: int = 1,
+        record: Record | None = None,
+        images: int = 0,
+        boxes: int = 0,
+        late: bool = False,
     ) -> None:
-        """Count one sight (or `count` of them, first seen at `where`)."""
+        """Count one sight (or `count` of them, first seen at `where`, or where the `record` stands)."""
+        where = where or (record.where if record else "")
         places = (Place(where, detail),) if where else ()
-        self.merge([Diagnostic(code, message, severity, count, places, hint)])
+        lines = b""
+        if self.recording and severity == "error":
+            lines = _reject(code, message, where, detail, record)
+        self.merge([Diagnostic(code, message, severity, count, places, hint, images, boxes, late, lines)])
 
     def add_each(
         self,
         code: str,
         message: str,
         rows: Sequence[int],
-        place: Callable[[int], tuple[str, str]],
+        place: Callable[[int], tuple[Record | str, str]],
         *,
         severity: Severity = "error",
         hint: str = "",
-        kept: int = FIRST_PLACES,
+        boxes: int = 0,
     ) -> None:
-        """Count one sight for each row, the first `kept` with their places: `place` gives where and detail of a row."""
-        for row in rows[:kept]:
-            where, detail = place(row)
-            self.add(code, message, severity=severity, where=where, detail=detail, hint=hint)
-        if len(rows) > kept:
-            self.add(code, message, severity=severity, hint=hint, count=len(rows) - kept)
+        """Count one sight for each row, with the first places: `place` gives record (or where) and detail of a row.
+        Each sight costs so many `boxes`."""
+        known = len(rows) if self.recording and severity == "error" else FIRST_PLACES
+        for row in rows[:known]:
+            at, detail = place(row)
+            where, record = (at, None) if isinstance(at, str) else ("", at)
+            self.add(
+                code, message, severity=severity, where=where, detail=detail, hint=hint, record=record, boxes=boxes
+            )
+        if rest := len(rows[known:]):
+            self.merge([Diagnostic(code, message, severity, rest, (), hint, boxes=rest * boxes)])
 
     def merge(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Count the sights of another collection, such as a worker's, after those already here."""
+        """Count the sights of another collection, such as a worker's, after those already here.
+
+        Raises TooManyError where there are more faults than the limit.
+        """
         for new in diagnostics:
             sight = self._seen.get((new.code, new.message))
             if sight is None:
-                self._seen[(new.code, new.message)] = _Sight(new, new.count, list(new.places))
-                continue
+                sight = self._seen[(new.code, new.message)] = _Sight(replace(new, rejects=b""), 0, [], 0, 0)
             sight.count += new.count
-            # the places of faults are kept whole: records are set aside by them
-            if sight.first.severity == "error" or len(sight.places) < FIRST_PLACES:
-                sight.places.extend(new.places)
+            sight.images += new.images
+            sight.boxes += new.boxes
+            if len(sight.places) < FIRST_PLACES:
+                sight.places.extend(new.places[: FIRST_PLACES - len(sight.places)])
+            if self.recording and new.severity == "error":
+                lines = new.rejects or b"".join(_reject(new.code, new.message, *_said(p), None) for p in new.places)
+                if self.collect is None:
+                    sight.rejects.append(lines)
+                else:
+                    self.collect(new.code, new.message, lines)
+        if self.limit is not None and self.errors > self.limit:
+            message = f"stopped after {self.errors:,} errors: --max-errors is {self.limit:,}"
+            raise TooManyError([*self, Diagnostic("too-many-errors", message)])
 
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter([sight.diagnostic() for sight in self._seen.values()])
@@ -154,10 +258,16 @@ class Findings:
         return sum(sight.count for sight in self._seen.values() if sight.first.severity == "error")
 
 
+def _said(place: Place) -> tuple[str, str]:
+    return place.where, place.detail
+
+
 class BboxconvError(Exception):
     """Base of every error that bboxconv raises on purpose; carries its diagnostics and exit code."""
 
     exit_code = ExitCode.REFUSED
+    details: Mapping[str, object] = {}
+    """What the JSON document of the run says beside the diagnostics."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -180,6 +290,10 @@ class BboxconvError(Exception):
 
 class DataError(BboxconvError):
     """The data was refused; nothing was written."""
+
+
+class TooManyError(DataError):
+    """There are more faults than the user wants to wait for."""
 
 
 class UsageError(BboxconvError):

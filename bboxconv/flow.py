@@ -4,10 +4,9 @@ what happens to it counted.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Generic
@@ -17,40 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import classes, io, loss, schema, sizes, stages
+from bboxconv import classes, loss, schema, sizes, stages
+from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encoder, Encoding, P, Progress, Target, silent
-from bboxconv.errors import Diagnostic, Findings, UsageError
+from bboxconv.errors import Diagnostic, Findings
 from bboxconv.parts import parts_of
+from bboxconv.repeats import Seen, identities, tell_repeats
 from bboxconv.request import Request
 from bboxconv.schema import Part
 from bboxconv.shelf import Shared, Shelf, Unnamed, share
-from bboxconv.sources import Opened, check_max_errors, open_sources, unknown_split
-from bboxconv.spool import Slip, leave
-from bboxconv.suggest import for_missing
+from bboxconv.sizesource import size_table
+from bboxconv.sources import Opened, unknown_split
+from bboxconv.spool import Slip, Spool, leave
 from bboxconv.workers import Workers
-
-
-@dataclass(slots=True)
-class Account:
-    """What is counted as the stream passes."""
-
-    read_images: int = 0
-    read_boxes: int = 0
-    images: int = 0
-    boxes: int = 0
-    left_out_images: Counter[str] = field(default_factory=Counter)
-    left_out_boxes: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
-    filled: Counter[str] = field(default_factory=Counter)
-    changed: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: Account) -> None:
-        """Count what another process has counted."""
-        for name in ("read_images", "read_boxes", "images", "boxes"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("left_out_images", "left_out_boxes", "lost", "filled", "changed"):
-            getattr(self, name).update(getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +51,8 @@ class Step:
     sized: bool
     """Whether images without a size get one."""
     table: sizes.SizeTable | None
+    compared: bool
+    """Whether the reader looks for ids that occur more than once."""
 
     def apply(self, batch: pa.RecordBatch, account: Account, findings: Findings) -> pa.RecordBatch:
         """A batch brought to the common header and to what the target wants, and counted."""
@@ -91,9 +72,13 @@ class Step:
             if box.needs_size(goal):
                 inside = "image.width" not in target.requires
                 batch = _require_sizes(batch, findings, account, self.shown, with_objects=inside)
+        clipped = np.zeros(0, np.bool_)
+        if request.on_invalid == "clip":
+            batch, clipped = stages.clip(batch, box)
         batch = stages.convert(batch, box, goal, _drawn(target))
         if target is not None:
-            loss.count_batch(batch, target, account.lost)
+            stages.count_changes(batch, box, goal, clipped, target, account.changed)
+            loss.count_batch(batch, target, account, self.shown)
         account.images += len(batch)
         account.boxes += len(schema.flat(batch).rows)
         return batch
@@ -120,7 +105,7 @@ class Step:
         """What the target cannot take is left out, filled or refused."""
         out = account.left_out_boxes
         if target.finite:
-            batch = stages.finite(batch, findings, out, self.shown)
+            batch = stages.finite(batch, findings, account, self.shown)
         if "object.iscrowd" not in target.carries and target.crowd == "drop":
             batch = stages.leave_out(batch, stages.flagged("iscrowd"), "crowd", out)
         if "object.ignore" not in target.carries:
@@ -128,7 +113,7 @@ class Step:
         if "object.rotation" not in target.carries:
             if target.rotated == "drop":
                 batch = stages.leave_out(batch, lambda objects: ~stages.lacking("rotation")(objects), "rotated", out)
-            batch = stages.unrotate(batch, self.box, target.rotated, account.changed)
+            batch = stages.unrotate(batch, self.box, target.rotated, account)
         if "object.bbox" in target.requires:
             batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
         if "object.category" in target.requires:
@@ -169,24 +154,28 @@ class _Done(Generic[P]):
     diagnostics: tuple[Diagnostic, ...]
     splits: frozenset[str | None]
     """The splits that were met, where the user asked for some."""
+    identities: tuple[tuple[pa.RecordBatch, pa.RecordBatch], ...]
 
 
 def _do(task: _Task[P]) -> _Done[P]:
     """Read, convert and encode one part, in whatever process."""
-    (step, encode), account, findings = task.shared.get(), Account(), Findings()
+    (step, encode), account = task.shared.get(), Account()
+    findings = Findings(recording=step.request.listing)
     pieces: list[P] = []
     slips: list[Slip] = []
     splits: set[str | None] = set()
+    seen: list[tuple[pa.RecordBatch, pa.RecordBatch]] = []
     for given in task.part(findings):
         encoding = Encoding(findings, task.shelf, task.first + account.read_images)
         if step.request.split:
             splits.update(pc.unique(given.column("split")).to_pylist())
+        seen.append(identities(given, ids=not step.compared))
         batch = step.apply(given, account, findings)
         if encode is None:
             slips += leave([batch], task.shelf)
         else:
             pieces.append(encode(batch, encoding))
-    return _Done(tuple(pieces), tuple(slips), account, tuple(findings), frozenset(splits))
+    return _Done(tuple(pieces), tuple(slips), account, tuple(findings), frozenset(splits), tuple(seen))
 
 
 def stream(flow: Flow, target: Target | None, account: Account) -> Iterator[pa.RecordBatch]:
@@ -219,29 +208,35 @@ class Flow:
 def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:
     """What comes of each part of all sources, in order; it is counted as it is taken."""
     request, opened = flow.request, flow.opened
-    table = _sizes_of(flow)
+    table = size_table(request, flow.workers)
     counts = [dataset.images for dataset in opened.datasets]
     total = None if None in counts else sum(count for count in counts if count is not None)
     goal = (target.box if target else None) or opened.header.box
     met: set[str | None] = set()
     shelves = _Shelves(flow.workers)
     counter = _Counter()
+    seen: list[Seen] = []
+    spool = Spool(request.memory // 8)
     for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
         box = dataset.header.box
         sized = _wants_sizes(request, box, goal, target)
         folders = dataset.image_folders
         numbered = _numbered(parts_of(dataset, request.batch_size), counter)
-        step = Step(request, shown, box, goal, target, index, opened.default_class, folders, sized, table)
+        step = Step(
+            request, shown, box, goal, target, index, opened.default_class, folders, sized, table, dataset.compared
+        )
         shared = share((step, encode), shelves.common())
         tasks = (_Task(part, shared, shelf, first) for (part, first), shelf in zip(numbered, shelves, strict=False))
+        seen.append(Seen(shown, spool))
         for done in flow.workers.run(_do, tasks):
+            seen[-1].take(done.identities)
             account.add(done.account)
             flow.findings.merge(done.diagnostics)
             met |= done.splits
             yield done
             shelves.release()
             flow.progress("writing", done.account.read_images, total, "images")
-            check_max_errors(request, flow.findings)
+    tell_repeats(seen, flow.findings)
     unknown = [split for split in request.split if met and split not in met]
     if unknown:
         raise unknown_split(unknown[0], sorted(split for split in met if split is not None))
@@ -292,26 +287,6 @@ class _Shelves:
             self.free[-1].clear()
 
 
-def _sizes_of(flow: Flow) -> sizes.SizeTable | None:
-    """The table of `--image-sizes`: a csv or Parquet table, or any data set that can be read."""
-    request = flow.request
-    if request.image_sizes is None:
-        return None
-    path = Path(request.image_sizes)
-    if not path.exists():
-        raise UsageError.of("path-not-found", f"--image-sizes: there is no {path}", hint=for_missing(path))
-    if path.is_file() and io.base_suffix(path) in (".csv", ".tsv", ".txt"):
-        return sizes.from_table(path)
-    if path.is_file() and io.base_suffix(path) == ".parquet":
-        try:
-            return sizes.from_table(path)
-        except UsageError:
-            pass
-    with ExitStack() as stack:
-        other = open_sources(Request((request.image_sizes,)), Findings(), stack, flow.workers)
-        return sizes.from_dataset(batch for dataset in other.datasets for batch in dataset)
-
-
 def _wants_sizes(request: Request, box: BoxFormat, goal: BoxFormat, target: Target | None) -> bool:
     """Whether images without a size get one: where the user gave sizes, or pixels are asked for; opening images costs
     time.
@@ -354,7 +329,7 @@ def _classify(
         findings.add(
             "missing-class",
             "a box has no class",
-            where=stages.place(batch, objects, row, shown),
+            record=stages.place(batch, objects, row, shown),
             hint="--default-class NAME gives it one",
         )
     account.left_out_boxes["without a class"] += int(absent.sum())
@@ -367,7 +342,7 @@ def _require_names(batch: pa.RecordBatch, findings: Findings, account: Account, 
     hint = "a list of results has no names: --in header=instances.json gives them"
     for image in absent.tolist():
         findings.add(
-            "missing-file-name", "an image has no file name", where=stages.image_place(batch, image, shown), hint=hint
+            "missing-file-name", "an image has no file name", record=stages.image_place(batch, image, shown), hint=hint
         )
     return _without(batch, absent, "without a file name", account)
 
@@ -381,7 +356,7 @@ def _require_sizes(
         findings.add(
             "missing-image-size",
             "the size of an image is needed and nobody gave it",
-            where=stages.image_place(batch, image, shown),
+            record=stages.image_place(batch, image, shown),
             hint="--images DIR reads them from the images, --image-sizes FILE from a table; --image-size WxH for all",
         )
     return _without(batch, absent, "without a size", account)

@@ -7,36 +7,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal
+from functools import partial
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import jsontext, schema
+from bboxconv import jsontext, schema, stages
+from bboxconv.account import Account, class_of
 from bboxconv.codec import Target
-from bboxconv.errors import Diagnostic, UsageError
+from bboxconv.errors import FIRST_PLACES, Diagnostic, UsageError
 from bboxconv.schema import Header
 
-FieldClass = Literal["geometry", "label", "flag", "metadata"]
-
-CLASSES: Mapping[str, FieldClass] = {
-    "object.bbox": "geometry",
-    "object.segmentation": "geometry",
-    "object.keypoints": "geometry",
-    "object.rotation": "geometry",
-    "object.category": "label",
-    "object.score": "label",
-    "object.track_id": "label",
-    "object.iscrowd": "flag",
-    "object.difficult": "flag",
-    "object.ignore": "flag",
-    "object.truncated": "flag",
-    "object.occluded": "flag",
-}
-"""The class of each field; every other one is metadata."""
-
+Places: TypeAlias = Callable[[list[int]], list[str]]
+"""Where rows stand."""
 ASKED_BY: Mapping[str, Collection[str]] = {
     "task": ("object.segmentation", "object.keypoints", "object.rotation"),
     "crowd": ("object.iscrowd",),
@@ -46,85 +33,110 @@ ASKED_BY: Mapping[str, Collection[str]] = {
 """Fields whose loss a user asks for who gives this option of `--out`."""
 
 
-def count_batch(batch: pa.RecordBatch, target: Target, lost: Counter[str]) -> None:
-    """Count every value that the batch holds and the writer does not carry, by field. A flag is lost where it is
-    set.
+def count_batch(batch: pa.RecordBatch, target: Target, account: Account, shown: str) -> None:
+    """Count every value that the batch holds, by field, and those that the writer does not carry. A flag is lost where
+    it is set.
     """
     objects, carries = schema.flat(batch), target.carries
-    for prefix, fields, column in (
-        ("image", schema.IMAGE_FIELDS, batch.column),
-        ("object", schema.OBJECT_FIELDS, objects.column),
+
+    def images(rows: list[int]) -> list[str]:
+        return [stages.image_place(batch, row, shown).where for row in rows]
+
+    def boxes(rows: list[int]) -> list[str]:
+        return [stages.place(batch, objects, row, shown).where for row in rows]
+
+    for prefix, fields, column, places in (
+        ("image", schema.IMAGE_FIELDS, batch.column, images),
+        ("object", schema.OBJECT_FIELDS, objects.column, boxes),
     ):
         for name in fields:
             field = f"{prefix}.{name}"
             values = column(name)
-            if name == "extra" and field in carries:
-                _count_reserved(values, f"{field}.", target.reserved, column, fields, lost)
+            if values.null_count == len(values):
+                continue
+            if name == "extra":
+                _count_extra(values, field, target, column, fields, account, places)
+                continue
+            account.seen[field] += len(values) - values.null_count
             if field in carries:
                 continue
-            if field == "object.shape" and "object.segmentation" in carries:
-                drawn = column("segmentation").is_valid()  # what is written is not lost, whatever its name
-                values = pc.if_else(drawn, pa.scalar(None, values.type), values)
-            if name == "extra":
-                _count_keys(values, f"{field}.", carries, lost)
-                continue
+            lost = values.is_valid()
+            if field == "object.shape" and "object.segmentation" in carries:  # what is written is not lost,
+                lost = pc.and_not(lost, column("segmentation").is_valid())  # whatever its name
             if pa.types.is_boolean(values.type):
-                count = pc.sum(values).as_py() or 0
+                lost = values.fill_null(False)
             elif name in ("truncated", "occluded"):
-                count = pc.sum(pc.not_equal(values, 0)).as_py() or 0
-            else:
-                count = len(values) - values.null_count
+                lost = pc.not_equal(values, 0).fill_null(False)
+            count = pc.sum(lost).as_py() or 0
             if count:
-                lost[field] += count
+                account.lose(field, count, partial(_first, lost, places))
 
 
-def _count_reserved(
+def _first(mask: pa.BooleanArray, places: Places) -> list[str]:
+    return places(np.flatnonzero(mask.to_numpy(zero_copy_only=False))[:FIRST_PLACES].tolist())
+
+
+def _count_extra(
     texts: pa.StringArray,
-    prefix: str,
-    reserved: frozenset[str],
+    field: str,
+    target: Target,
     column: Callable[[str], pa.Array],
     fields: Collection[str],
-    lost: Counter[str],
+    account: Account,
+    places: Places,
 ) -> None:
-    keys = {key.removeprefix(prefix) for key in reserved if key.startswith(prefix)}
-    if not keys or texts.null_count == len(texts):
-        return
-    for row in jsontext.rows_with(texts, sorted(keys)):
-        for key, text in jsontext.members(texts[row].as_py()).items():
-            if key in keys and (key not in fields or (text != "null" and column(key)[row].is_valid)):
-                lost[prefix + key] += 1
-
-
-def _count_keys(texts: pa.StringArray, prefix: str, carries: frozenset[str], lost: Counter[str]) -> None:
+    """Count the keys of JSON objects; those that the target takes for its own are lost where it writes another."""
     counted = texts.drop_null().value_counts()  # many objects say the same, such as their pose
-    found: Counter[tuple[str, ...]] = Counter()
+    shapes: Counter[tuple[str, ...]] = Counter()
     for keys, count in zip(jsontext.keys(counted.field("values")), counted.field("counts").to_pylist(), strict=True):
-        found[keys] += count
-    for keys, count in found.items():
+        shapes[keys] += count
+    found: Counter[str] = Counter()
+    for keys, count in shapes.items():
         for key in keys:
-            if prefix + key not in carries:
-                lost[prefix + key] += count
+            found[key] += count
+    for key, count in found.items():
+        account.seen[f"{field}.{key}"] += count
+        if field not in target.carries and f"{field}.{key}" not in target.carries:
+            account.lose(f"{field}.{key}", count, partial(_with_key, texts, key, places))
+    reserved = {key for key in found if f"{field}.{key}" in target.reserved} if field in target.carries else set()
+    for row in jsontext.rows_with(texts, sorted(reserved)) if reserved else ():
+        for key, text in jsontext.members(texts[row].as_py()).items():
+            if key in reserved and (key not in fields or (text != "null" and column(key)[row].is_valid)):
+                account.lose(f"{field}.{key}", 1, partial(places, [row]))
 
 
-def count_header(header: Header, carries: frozenset[str], lost: Counter[str]) -> None:
-    """Count what the target does not carry of what is said once."""
+def _with_key(texts: pa.StringArray, key: str, places: Places) -> list[str]:
+    likely = pc.match_substring(texts, json.dumps(key, ensure_ascii=False)).fill_null(False)
+    rows = np.flatnonzero(likely.to_numpy(zero_copy_only=False)).tolist()
+    return places(list(islice((row for row in rows if key in jsontext.members(texts[row].as_py())), FIRST_PLACES)))
+
+
+def count_header(header: Header, carries: frozenset[str], account: Account) -> None:
+    """Count what is said once, and what the target does not carry of it."""
+    seen, lost = account.seen, account.lost
     for name, value in (("info", header.info), ("licenses", header.licenses)):
-        if value is not None and name not in carries:
-            lost[name] += 1
-    if header.extra is not None and "extra" not in carries:
-        lost.update(f"extra.{key}" for key in jsontext.members(header.extra))
+        if value is not None:
+            seen[name] += 1
+            lost[name] += name not in carries
+    for key in jsontext.members(header.extra) if header.extra is not None else ():
+        seen[f"extra.{key}"] += 1
+        lost[f"extra.{key}"] += "extra" not in carries
     ids = [category.id for category in header.categories]
+    seen["category.id"] += sum(number is not None for number in ids)
     if "category.id" not in carries and ids != list(range(len(ids))):
         lost["category.id"] += sum(number is not None for number in ids)
     for name in ("supercategory", "extra"):
+        count = sum(getattr(category, name) is not None for category in header.categories)
+        seen[f"category.{name}"] += count
         if f"category.{name}" not in carries:
-            lost[f"category.{name}"] += sum(getattr(category, name) is not None for category in header.categories)
+            lost[f"category.{name}"] += count
 
 
-def count_overruled(header: Header, index: NDArray[np.int32], kept: Header, lost: Counter[str]) -> None:
-    """Count what one of several sources says once and what is not `kept`, as an earlier source says otherwise. `index`:
-    the class in `kept` of each class of the source, or -1.
+def count_overruled(header: Header, index: NDArray[np.int32], kept: Header, account: Account) -> None:
+    """Count what one of several sources says once and what is not `kept`, as an earlier source says otherwise, and its
+    classes that have another name there. `index`: the class in `kept` of each class of the source, or -1.
     """
+    lost: Counter[str] = Counter()
     for name, value, other in (("info", header.info, kept.info), ("licenses", header.licenses, kept.licenses)):
         if value is not None and not _same(value, other):
             lost[name] += 1
@@ -134,12 +146,18 @@ def count_overruled(header: Header, index: NDArray[np.int32], kept: Header, lost
             f"extra.{key}" for key, text in jsontext.members(header.extra).items() if not _same(text, members.get(key))
         )
     for category, place in zip(header.categories, index.tolist(), strict=True):
-        if place < 0 or category.name != kept.categories[place].name:  # left out or renamed, as the user asked
+        if place < 0:  # left out, as the user asked
+            continue
+        account.seen["category.name"] += 1
+        if category.name != kept.categories[place].name:
+            account.changed["category.name", "renamed"] += 1
             continue
         for name in ("supercategory", "extra"):
             value = getattr(category, name)
             if value is not None and not _same(value, getattr(kept.categories[place], name)):
                 lost[f"category.{name}"] += 1
+    account.seen.update(lost)
+    account.lost.update(lost)
 
 
 def _same(text: str, other: str | None) -> bool:
@@ -147,11 +165,6 @@ def _same(text: str, other: str | None) -> bool:
         return text == other or (other is not None and json.loads(text) == json.loads(other))
     except ValueError:
         return False
-
-
-def class_of(field: str) -> FieldClass:
-    """Geometry, label, flag or metadata."""
-    return CLASSES.get(field, "metadata")
 
 
 def refused(lost: Mapping[str, int], strict: str | None, asked: Collection[str]) -> list[Diagnostic]:

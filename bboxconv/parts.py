@@ -28,7 +28,7 @@ def of_parts(
 
     def stream() -> Iterator[pa.RecordBatch]:
         for number, part in enumerate(parts()):
-            seen = Findings()
+            seen = Findings(findings.recording)
             batches = list(part(seen))
             if number == told.parts:
                 findings.merge(seen)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,16 +15,20 @@ from typing import Literal
 
 import pyarrow as pa
 
-from bboxconv import io, loss, registry
+from bboxconv import agreement, io, loss, registry
+from bboxconv.account import Account
+from bboxconv.agreement import Agreement
 from bboxconv.boxes import BoxFormat
-from bboxconv.codec import Encodes, Encoding, Progress, Target, WriteContext, Writes, Written, silent
+from bboxconv.codec import Encodes, Encoding, Progress, Source, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
-from bboxconv.flow import Account, Flow, encoded, stream
+from bboxconv.flow import Flow, encoded, stream
+from bboxconv.readback import read_back
+from bboxconv.rejects import Rejects
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
 from bboxconv.sources import Opened, at_hand, named, open_sources
-from bboxconv.suggest import did_you_mean
+from bboxconv.suggest import did_you_mean, for_missing
 from bboxconv.workers import Workers, at_work, available
 
 
@@ -38,12 +42,15 @@ def run(
     run; nothing is written), OutputError where reading or writing fails.
     """
     began = time.monotonic()
-    findings = Findings()
+    rejects = Rejects()
+    findings = Findings(request.listing, rejects.collect, request.max_errors)
     account = Account()
     with ExitStack() as stack:
         writer = registry.writer(request.to) if request.to else _writer_for(request.dst)
         options = registry.options_of(dict(request.out), writer.INFO.write_options, "out", writer.INFO.name)
         layout = _layout(writer, request.dst)
+        if request.verify and request.dry_run:
+            raise UsageError.of("option-conflict", "--dry-run writes nothing that --verify could read back")
         if request.dst != "-":
             io.refuse_existing(Path(request.dst), layout, overwrite=request.overwrite)
         _spare_data(request)
@@ -61,9 +68,9 @@ def run(
             tuple(folder for one in opened.datasets for folder in one.image_folders),
             request.dst,
         )
-        loss.count_header(opened.header, target.carries, account.lost)
+        loss.count_header(opened.header, target.carries, account)
         for other, index in zip(opened.datasets, opened.index, strict=True):
-            loss.count_overruled(other.header, index, opened.header, account.lost)
+            loss.count_overruled(other.header, index, opened.header, account)
         flow = Flow(request, opened, findings, crew, progress)
 
         def fill(stage: Path) -> Written:
@@ -76,10 +83,23 @@ def run(
             batches = stream(flow, target, account)
             return _used_up(batches, writer.write(header, batches, stage, context))
 
-        written, files, size = _write(request, writer, layout, fill, lambda: _refuse(request, findings, account))
+        agreements: list[Agreement] = []
+
+        def settle(stage: Path) -> None:
+            _refuse(request, findings, account)
+            if request.verify:
+                again = replace(flow, findings=Findings())
+                agreements.append(read_back(again, target, Account(), stage, writer.INFO, request.dst))
+                agreements[0].excuse(_not_written(findings))
+                agreement.refuse(agreements[0], findings)
+            if request.rejects and request.listing:
+                rejects.write(request.rejects)
+
+        written, files, size = _write(request, writer, layout, fill, settle)
     account.filled.update(written.filled)
     report = _report(request, opened, account, findings, written, time.monotonic() - began, writer)
-    return replace(report, files=files, bytes=size, exit_code=ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE)
+    code = ExitCode.SET_ASIDE if findings.errors else ExitCode.DONE
+    return replace(report, files=files, bytes=size, exit_code=code, verify=next(iter(agreements), None))
 
 
 def _spare_data(request: Request) -> None:
@@ -149,18 +169,18 @@ def _write(
     writer: Writes,
     layout: Literal["file", "folder"],
     fill: Callable[[Path], Written],
-    refuse: Callable[[], None],
+    settle: Callable[[Path], None],
 ) -> tuple[Written, int, int]:
-    """Fill a staged place and put it where it belongs, once everything is read and `refuse` has not raised."""
+    """Fill a staged place and put it where it belongs, once everything is read and `settle` has not raised."""
     if request.dry_run:
         fill(Path())
-        refuse()
+        settle(Path())
         return Written(), 0, 0
     if request.dst == "-":
         with tempfile.TemporaryDirectory(prefix="bboxconv-") as folder:
             stage = Path(folder) / f"stdout{writer.INFO.extensions[0]}"
             written = fill(stage)
-            refuse()
+            settle(stage)
             with stage.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
@@ -168,7 +188,7 @@ def _write(
     dst = Path(request.dst)
     with io.staged(dst, layout, overwrite=request.overwrite) as stage:
         written = fill(stage)
-        refuse()
+        settle(stage)
         files, size = written.size or io.size_of(stage)
     return written, files, size
 
@@ -185,28 +205,24 @@ def _used_up(pieces: Iterator[object], written: Written) -> Written:
 
 
 def _refuse(request: Request, findings: Findings, account: Account) -> None:
-    """End the run where there are faults, or set them aside where the user asked for it, and where `--strict` refuses
-    what is lost.
+    """End the run where there are faults, unless the user wants them set aside, and where `--strict` refuses what is
+    lost.
     """
     crowd = {
         "object.iscrowd": account.left_out_boxes["crowd"],
         "object.ignore": account.left_out_boxes["ignore region"],
     }
-    lost = {**account.lost, **{field: account.lost[field] + count for field, count in crowd.items() if count}}
+    turned = sum(count for (name, _), count in account.changed.items() if name == "object.rotation")
+    more = {**crowd, "object.rotation": turned}
+    lost = {**account.lost, **{field: account.lost[field] + count for field, count in more.items() if count}}
     strict = loss.refused(lost, request.strict, request.out)
     if strict or (findings.errors and request.on_error == "fail"):
         raise DataError([*findings, *strict])
-    if findings.errors and request.rejects:
-        lines = [
-            json.dumps(
-                {"code": d.code, "message": d.message, "where": place.where, "detail": place.detail}, ensure_ascii=False
-            )
-            + "\n"
-            for d in findings.of("error")
-            for place in d.places
-        ]
-        with io.staged(request.rejects, "file", overwrite=True) as stage:
-            stage.write_text("".join(lines), encoding="utf-8")
+
+
+def _not_written(findings: Findings) -> int:
+    """How many images the writer left out, each with a fault of its own."""
+    return sum(fault.images for fault in findings.of("error") if fault.late)
 
 
 def _report(
@@ -218,8 +234,11 @@ def _report(
     seconds: float,
     writer: Writes | None = None,
 ) -> Report:
-    for message, count in account.changed.items():
-        findings.add("rotation-changed", message, severity="note", count=count)
+    for how, words in (("envelope", "their envelope"), ("unrotated", "if not turned")):
+        if account.changed["object.rotation", how]:
+            count = account.changed["object.rotation", how]
+            findings.add("rotation-changed", f"rotated boxes written as {words}", severity="note", count=count)
+    rejected_images, rejected_boxes = _settle(findings, account)
     known = dict(opened.header.switches)
     known.update({f"{writer.INFO.name}.{key}": value for key, value in request.out.items()} if writer else {})
     return Report(
@@ -228,8 +247,11 @@ def _report(
         target=Side(request.dst, writer.INFO.name) if writer else None,
         read=Counts(account.read_images, account.read_boxes, opened.read_categories),
         written=Counts(account.images, account.boxes, len(opened.header.categories)),
+        rejected_images=rejected_images,
+        rejected_boxes=rejected_boxes,
         left_out_images=+account.left_out_images,
         left_out_boxes=+account.left_out_boxes,
+        fields=account.fields() if writer else {},
         lost=dict(sorted((+account.lost).items())),
         filled=+account.filled,
         findings=tuple(findings),
@@ -240,29 +262,68 @@ def _report(
     )
 
 
+def verify(request: Request, progress: Progress = silent) -> Report:
+    """Compare DST with what the sources give, converted by the same request; exit code REFUSED where they differ.
+
+    Raises UsageError, and DataError where a side cannot be read, or the sources have faults.
+    """
+    began = time.monotonic()
+    findings, account = Findings(), Account()
+    with ExitStack() as stack:
+        if not Path(request.dst).exists():
+            hint = for_missing(Path(request.dst))
+            raise UsageError.of("path-not-found", f"there is no {request.dst}", hint=hint)
+        writer = registry.writer(request.to) if request.to else _writer_of(request.dst)
+        options = registry.options_of(dict(request.out), writer.INFO.write_options, "out", writer.INFO.name)
+        box = _box_format(request.box) if request.box is not None else None
+        crew = stack.enter_context(at_work(request.jobs or available()))
+        opened = open_sources(request, findings, stack, crew, progress)
+        target = _target(writer, opened.header, options, box, _layout(writer, request.dst))
+        flow = Flow(request, opened, findings, crew, progress)
+        output = Path(request.dst)
+        found = read_back(flow, target, account, output, writer.INFO, request.dst, any_box=True)
+        found.excuse(_not_written(findings))
+    _refuse(request, findings, account)
+    findings.merge(found.diagnostics())
+    report = _report(request, opened, account, findings, Written(), time.monotonic() - began, writer)
+    code = ExitCode.DONE if found.same else ExitCode.REFUSED
+    return replace(report, command="verify", exit_code=code, verify=found)
+
+
+def _writer_of(dst: str) -> Writes:
+    """The format of an output that exists: by its name, else by its content."""
+    try:
+        return registry.by_destination(dst)
+    except UsageError:
+        return registry.writer(registry.detect(Source(Path(dst)))[0].INFO.name)
+
+
+def _settle(findings: Findings, account: Account) -> tuple[Counter[str], Counter[str]]:
+    """The images and boxes that were set aside while reading, by code; those that were left out when writing move from
+    written to left out."""
+    images: Counter[str] = Counter()
+    boxes: Counter[str] = Counter()
+    for found in findings:
+        (account.left_out_images if found.late else images)[found.code] += found.images
+        (account.left_out_boxes if found.late else boxes)[found.code] += found.boxes
+        if found.late:
+            account.images -= found.images
+            account.boxes -= found.boxes
+    return +images, +boxes
+
+
 def validate(request: Request, progress: Progress = silent) -> Report:
     """Read everything and report every finding; exit code REFUSED where one is an error.
 
     Raises UsageError, and DataError where a source cannot be read at all.
     """
     began = time.monotonic()
-    findings = Findings()
+    findings = Findings(limit=request.max_errors)
     account = Account()
     with ExitStack() as stack:
         crew = stack.enter_context(at_work(request.jobs or available()))
         opened = open_sources(request, findings, stack, crew, progress)
-        names: set[str] = set()
-        for batch in stream(Flow(request, opened, findings, crew, progress), None, account):
-            _check_names(batch, names, findings)
+        for _ in stream(Flow(request, opened, findings, crew, progress), None, account):
+            pass
     report = _report(request, opened, account, findings, Written(), time.monotonic() - began)
     return replace(report, exit_code=ExitCode.REFUSED if findings.errors else ExitCode.DONE)
-
-
-def _check_names(batch: pa.RecordBatch, seen: set[str], findings: Findings) -> None:
-    for split, name in zip(batch.column("split").to_pylist(), batch.column("file_name").to_pylist(), strict=True):
-        if name is None:
-            continue
-        key = f"{split or ''}\0{name}"
-        if key in seen:
-            findings.add("duplicate-file-name", "two images have the same file name", severity="warning", where=name)
-        seen.add(key)

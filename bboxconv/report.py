@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bboxconv.account import Values, class_of
+from bboxconv.agreement import Agreement
 from bboxconv.errors import Diagnostic, ExitCode
 
 VERSION = 1
@@ -45,18 +47,23 @@ class Counts:
 class Report:
     """The account of one conversion or validation.
 
-    It sums: what was read is what was written plus what was left out (`left_out_images`, `left_out_boxes`, counted by
-    reason).
+    It sums: what the sources have is what was read plus what was set aside while reading (`rejected_images`,
+    `rejected_boxes`, counted by code); what was read is what was written plus what was left out (`left_out_images`,
+    `left_out_boxes`, counted by reason). Of an image that could not be read, its boxes are not known and not counted.
     """
 
-    command: Literal["convert", "validate"]
+    command: Literal["convert", "validate", "verify"]
     exit_code: ExitCode = ExitCode.DONE
     sources: tuple[Side, ...] = ()
     target: Side | None = None
     read: Counts = Counts()
     written: Counts = Counts()
+    rejected_images: Mapping[str, int] = field(default_factory=dict)
+    rejected_boxes: Mapping[str, int] = field(default_factory=dict)
     left_out_images: Mapping[str, int] = field(default_factory=dict)
     left_out_boxes: Mapping[str, int] = field(default_factory=dict)
+    fields: Mapping[str, Values] = field(default_factory=dict)
+    """What became of the values of every field that occurs (`object.bbox`, `image.extra.license`, `info`)."""
     lost: Mapping[str, int] = field(default_factory=dict)
     """Values that the target does not carry, by field (`object.iscrowd`, `image.extra.license`)."""
     filled: Mapping[str, int] = field(default_factory=dict)
@@ -70,21 +77,23 @@ class Report:
     bytes: int = 0
     seconds: float = 0.0
     dry_run: bool = False
+    verify: Agreement | None = None
+    """How far the output agrees with its source, where that was asked for."""
 
     @property
     def images(self) -> int:
         """Images written (validate: read)."""
-        return self.written.images if self.command == "convert" else self.read.images
+        return self.written.images if self.command != "validate" else self.read.images
 
     @property
     def boxes(self) -> int:
         """Boxes written (validate: read)."""
-        return self.written.boxes if self.command == "convert" else self.read.boxes
+        return self.written.boxes if self.command != "validate" else self.read.boxes
 
     @property
     def categories(self) -> int:
         """Categories written (validate: read)."""
-        return self.written.categories if self.command == "convert" else self.read.categories
+        return self.written.categories if self.command != "validate" else self.read.categories
 
     def as_dict(self) -> dict[str, object]:
         """The document as plain types."""
@@ -96,7 +105,9 @@ class Report:
             "target": self.target.as_dict() if self.target else None,
             "read": self.read.as_dict(),
             "written": self.written.as_dict(),
+            "rejected": {"images": dict(self.rejected_images), "boxes": dict(self.rejected_boxes)},
             "left_out": {"images": dict(self.left_out_images), "boxes": dict(self.left_out_boxes)},
+            "fields": {name: _values(name, values) for name, values in self.fields.items()},
             "lost": dict(self.lost),
             "filled": dict(self.filled),
             "findings": [finding.as_dict() for finding in self.findings],
@@ -106,7 +117,19 @@ class Report:
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "dry_run": self.dry_run,
+            **({"verify": self.verify.as_dict()} if self.verify is not None else {}),
         }
+
+
+def _values(name: str, values: Values) -> dict[str, object]:
+    return {
+        "class": class_of(name),
+        "count": values.count,
+        "carried": values.carried,
+        "changed": dict(values.changed),
+        "lost": values.lost,
+        "places": list(values.places),
+    }
 
 
 @dataclass(frozen=True, slots=True)

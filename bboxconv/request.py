@@ -44,3 +44,10 @@ class Request:
     """None; `default` (geometry, labels, flags); `all`; or field names with commas."""
     overwrite: bool = False
     dry_run: bool = False
+    verify: bool = False
+    """Whether the output is read back and compared before it is put in place."""
+
+    @property
+    def listing(self) -> bool:
+        """Whether the records that are set aside are listed."""
+        return self.rejects is not None and self.on_error == "skip"

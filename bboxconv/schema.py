@@ -124,6 +124,8 @@ class Dataset:
     """
     parts: Callable[[], Iterable[Part]] | None = None
     """The same batches as tasks for any process; `bboxconv.parts.of_parts` makes such a data set."""
+    compared: bool = False
+    """Its reader has looked for ids, and categories, that occur more than once."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self.stream()

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from bboxconv import classes, classfiles, io, jsontext, registry
 from bboxconv.codec import Match, Progress, ReadContext, Reads, Source, silent
-from bboxconv.errors import DataError, Diagnostic, Findings, UsageError
+from bboxconv.errors import DataError, Diagnostic, Findings, TooManyError, UsageError
+from bboxconv.repeats import distinct_categories
 from bboxconv.report import Side
 from bboxconv.request import Request
 from bboxconv.schema import Category, Dataset, Header
@@ -167,10 +168,15 @@ def open_sources(
             request.images,
         )
         try:
-            datasets.append(source.format.read(source.source, context))
+            dataset = source.format.read(source.source, context)
+            if not dataset.compared:
+                header = distinct_categories(dataset.header, source.source.shown, findings)
+                dataset = replace(dataset, header=header)
+            datasets.append(dataset)
+        except TooManyError:
+            raise
         except DataError as error:  # the other sources are read too: every fault is reported in one run
             faults.extend(error.diagnostics)
-        check_max_errors(request, findings)
     if faults:
         raise DataError([*findings, *faults])
     shown = [source.source.shown for source in opened]
@@ -260,14 +266,3 @@ def at_hand(dataset: Dataset) -> Opened:
     side = Side("data set", dataset.header.source)
     identity = np.arange(count, dtype=np.int32)
     return Opened(dataset.header, (dataset,), ("data set",), (side,), (identity,), read_categories=count)
-
-
-def check_max_errors(request: Request, findings: Findings) -> None:
-    """Raise DataError where there are more faults than the user wants to wait for."""
-    if request.max_errors is not None and findings.errors > request.max_errors:
-        raise DataError(
-            [
-                *findings,
-                Diagnostic("too-many-errors", f"stopped after more than {request.max_errors} errors (--max-errors)"),
-            ]
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain, pairwise
 
 import msgspec
@@ -13,8 +14,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import schema
+from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
-from bboxconv.errors import FIRST_PLACES, Findings
+from bboxconv.codec import Target
+from bboxconv.errors import FIRST_PLACES, Findings, Record
 from bboxconv.schema import Objects
 
 Rows = NDArray[np.bool_]
@@ -31,24 +34,26 @@ def sizes_of(batch: pa.RecordBatch, image_of: NDArray[np.int64]) -> NDArray[np.f
     return np.stack(columns, axis=-1)[image_of]
 
 
-def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> str:
+def place(batch: pa.RecordBatch, objects: Objects, row: int, shown: str) -> Record:
     """Where an object stands: its source, its image, and its id, or its number where it has none."""
     image = int(np.searchsorted(objects.offsets, row, side="right")) - 1
     number = row - int(objects.offsets[image])
     identity = objects.column("id")[row].as_py()
-    return f"{image_place(batch, image, shown)}, {f'object {number}' if identity is None else f'id {identity}'}"
+    own = f"object {number}" if identity is None else f"id {identity}"
+    return Record(shown, pointer=f"{image_place(batch, image, shown).pointer}, {own}")
 
 
-def image_place(batch: pa.RecordBatch, image: int, shown: str) -> str:
+def image_place(batch: pa.RecordBatch, image: int, shown: str) -> Record:
     """Where an image stands: its source and name, or its id."""
     name = batch.column("file_name")[image].as_py()
-    return f"{shown}: image {name if name is not None else batch.column('id')[image].as_py()}"
+    return Record(shown, pointer=f"image {name if name is not None else batch.column('id')[image].as_py()}")
 
 
 def check_boxes(
     batch: pa.RecordBatch, box: BoxFormat, on_invalid: str, findings: Findings, left_out: Counter[str], shown: str
 ) -> pa.RecordBatch:
-    """Count boxes that pass an edge of their image or have no area; keep, clip or drop them, or make them faults."""
+    """Count boxes that pass an edge of their image or have no area; keep or drop them, or make them faults. Those
+    that are to be clipped are kept: `clip` follows, once it is known which are written."""
     objects = schema.flat(batch)
     if not len(objects.rows):
         return batch
@@ -66,12 +71,50 @@ def check_boxes(
         gone = degenerate(clipped, box) & valid & ~flat
         message = "a box outside its image was clipped to no width or no height"
         _report_boxes(batch, objects, gone, "box-without-area", message, on_invalid, findings, shown)
-        return schema.with_objects(batch, objects.with_columns({"bbox": schema.bbox_array(clipped, valid)}))
     if on_invalid in ("drop", "fail") and (passing | flat).any():
         left_out["box-outside-image"] += int((passing & ~flat).sum())
         left_out["box-without-area"] += int(flat.sum())
         return schema.with_objects(batch, schema.keep_objects(objects, ~(passing | flat)))
     return batch
+
+
+def clip(batch: pa.RecordBatch, box: BoxFormat) -> tuple[pa.RecordBatch, Rows]:
+    """The batch with its boxes cut at the edges of their images, and which (N,) were."""
+    objects = schema.flat(batch)
+    values, valid = schema.boxes_of(objects.rows)
+    sizes = None if box.scale is not None else sizes_of(batch, objects.image_of())
+    passing = outside(values, box, sizes, tolerance=ROUNDING * box.scale if box.scale else 0.0) & valid
+    if not passing.any():
+        return batch, passing
+    inside = np.where(passing[:, None], clip_boxes(values, box, sizes), values)
+    return schema.with_objects(batch, objects.with_columns({"bbox": schema.bbox_array(inside, valid)})), passing
+
+
+def count_changes(
+    batch: pa.RecordBatch,
+    source: BoxFormat,
+    goal: BoxFormat,
+    clipped: Rows,
+    target: Target,
+    changed: Counter[tuple[str, str]],
+) -> None:
+    """Count how the geometry of a batch, which is in `goal` now, was changed; each value under one way."""
+    objects = schema.flat(batch)
+    values, valid = schema.boxes_of(objects.rows)
+    left = valid & ~clipped if len(clipped) else valid
+    changed["object.bbox", "clipped"] += int(valid.sum() - left.sum())
+    if target.decimals is not None:
+        rounded = left & (np.round(values, target.decimals) != values).any(axis=1)
+        changed["object.bbox", "rounded"] += int(rounded.sum())
+        left = left & ~rounded
+    if source == goal:
+        return
+    changed["object.bbox", "converted"] += int(left.sum())
+    if (source.scale, source.origin, source.inclusive) != (goal.scale, goal.origin, goal.inclusive):
+        for name in ("segmentation", "keypoints"):
+            if f"object.{name}" in target.carries:
+                column = objects.column(name)
+                changed[f"object.{name}", "converted"] += len(column) - column.null_count
 
 
 def _report_boxes(
@@ -99,7 +142,6 @@ def _report_boxes(
         lambda row: (place(batch, objects, row, shown), str(objects.column("bbox")[row].as_py())),
         severity="error" if on_invalid == "fail" else "warning",
         hint=hint,
-        kept=len(bad) if on_invalid == "fail" else FIRST_PLACES,  # records are set aside by the places of faults
     )
 
 
@@ -128,16 +170,16 @@ def lacking(name: str) -> Callable[[Objects], Rows]:
     return lambda objects: np.asarray(objects.column(name).is_null().to_numpy(zero_copy_only=False))
 
 
-def finite(batch: pa.RecordBatch, findings: Findings, left_out: Counter[str], shown: str) -> pa.RecordBatch:
-    """The batch without boxes that hold a NaN or an infinity, which are faults; elsewhere such a number becomes
-    null.
+def finite(batch: pa.RecordBatch, findings: Findings, account: Account, shown: str) -> pa.RecordBatch:
+    """The batch without boxes that hold a NaN or an infinity, which are faults; elsewhere such a number is lost: it
+    becomes null.
     """
     objects = schema.flat(batch)
     values, valid = schema.boxes_of(objects.rows)
     bad = valid & ~np.isfinite(values).all(axis=1)
     for row in np.flatnonzero(bad).tolist():
-        findings.add("bad-number", "a box holds a number that is not finite", where=place(batch, objects, row, shown))
-    left_out["not finite"] += int(bad.sum())
+        findings.add("bad-number", "a box holds a number that is not finite", record=place(batch, objects, row, shown))
+    account.left_out_boxes["not finite"] += int(bad.sum())
     columns: dict[str, pa.Array] = {}
     for name in ("score", "area", "truncated", "occluded", "rotation"):
         column = objects.column(name)
@@ -147,20 +189,26 @@ def finite(batch: pa.RecordBatch, findings: Findings, left_out: Counter[str], sh
             message = f"{name} is not finite: it is left out"
             findings.add("non-finite", message, severity="warning", where=shown, count=count)
             columns[name] = pc.if_else(odd, pa.scalar(None, pa.float64()), column)
+            account.seen[f"object.{name}"] += count
+            account.lose(f"object.{name}", count, partial(_first, batch, objects, odd, shown))
     if columns:
         objects = objects.with_columns(columns)
     return schema.with_objects(batch, schema.keep_objects(objects, ~bad)) if columns or bad.any() else batch
 
 
-def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, changed: Counter[str]) -> pa.RecordBatch:
+def _first(batch: pa.RecordBatch, objects: Objects, mask: pa.Array, shown: str) -> list[str]:
+    rows = np.flatnonzero(mask.to_numpy(zero_copy_only=False))[:FIRST_PLACES].tolist()
+    return [place(batch, objects, row, shown).where for row in rows]
+
+
+def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, account: Account) -> pa.RecordBatch:
     """Rotated boxes for a target without rotation: their envelope, or their rectangle as if it were not turned."""
     objects = schema.flat(batch)
     angles = objects.column("rotation")
     if angles.null_count == len(angles) or box.rotation is None:
         return batch
-    changed[f"rotated boxes written as {'their envelope' if how == 'envelope' else 'if not turned'}"] += (
-        len(angles) - angles.null_count
-    )
+    account.seen["object.rotation"] += len(angles) - angles.null_count
+    account.changed["object.rotation", how] += len(angles) - angles.null_count
     columns: dict[str, pa.Array] = {"rotation": schema.null_column("rotation", len(angles))}
     if how == "envelope":
         values, valid = schema.boxes_of(objects.rows)

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 import numpy as np
 
 from bboxconv import jsontext, schema
+from bboxconv.account import Account
 from bboxconv.codec import Progress, silent
 from bboxconv.errors import Findings
-from bboxconv.flow import Account, Flow, stream
+from bboxconv.flow import Flow, stream
 from bboxconv.report import Counts, Inspection
 from bboxconv.request import Request
 from bboxconv.sources import open_sources

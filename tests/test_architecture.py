@@ -17,7 +17,10 @@ import bboxconv
 from bboxconv.codes import catalogue
 
 PACKAGE = Path(bboxconv.__file__).parent
-ABOVE_FORMATS = frozenset({"registry", "sources", "request", "flow", "pipeline", "stages", "loss", "stats", "api"})
+ABOVE_FORMATS = frozenset(
+    {"registry", "sources", "request", "flow", "pipeline", "stages", "loss", "stats", "api"}
+    | {"rejects", "repeats", "sizesource"}
+)
 """What a format does not know of."""
 HEAVY = ("pyarrow", "pandas", "numpy", "rich")
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+")

@@ -151,7 +151,7 @@ def test_a_fault_costs_one_element_and_says_where(text: str, fault: Fault) -> No
     assert (part.faults, part.count) == ((fault,), 3)
     assert part.batch.select(["id", "element"]).to_pylist() == [{"id": 1, "element": 0}, {"id": 3, "element": 2}]
     findings = Findings()
-    part.faults[0].report(findings, "a.json: $.annotations", 100)
+    part.faults[0].report(findings, "a.json", "$.annotations", 100)
     assert [place.where for d in findings for place in d.places] == [f"a.json: $.annotations[101]{fault.path}"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -40,7 +41,7 @@ def bboxconv(
       bboxconv inspect VOCdevkit/
       bboxconv formats
     """
-    return ExitCode.DONE if context.invoked_subcommand else _help(context)
+    return ExitCode.DONE if context.invoked_subcommand else show_usage(context)
 
 
 @app.command(add_help_option=False)
@@ -71,6 +72,7 @@ def convert(
     strict: flags.Strict = None,
     overwrite: flags.Overwrite = False,
     dry_run: flags.DryRun = False,
+    verify: flags.Verify = False,
     report: flags.ReportFile = None,
     json: flags.Json = False,
     batch_size: flags.BatchSize = "4096",
@@ -94,46 +96,20 @@ def convert(
     Formats are inferred: the sources' from their content, DST's from its name. What DST cannot carry is counted, field
     by field, on stderr.
     """
-    if (not sources and not dst) or _waits_for_typing(sources or [dst]):
-        return _help(context)
+    if (not sources and not dst) or waits_for_typing(sources or [dst]):
+        return show_usage(context)
     usage.spare_data(report, [*(sources or ()), dst])
     look = usage.Look(
         "convert", json=json, report=report, quiet=quiet, verbose=verbose, color=usage.color(color), debug=debug
     )
 
     def request() -> Request:
-        from bboxconv.request import Request
-
-        return Request(
-            sources=tuple(sources or ()),
-            dst=dst,
-            from_=from_,
-            to=to,
-            in_=usage.pairs("--in", in_ or ()),
-            out=usage.pairs("--out", out or ()),
-            box=box,
-            split=tuple(split or ()),
-            classes=classes,
-            class_map=tuple(class_map or ()),
-            include_class=tuple(include_class or ()),
-            exclude_class=tuple(exclude_class or ()),
-            default_class=default_class,
-            images=images,
-            image_sizes=image_sizes,
-            image_size=None if image_size is None else usage.sides("--image-size", image_size),
-            drop_empty=drop_empty,
-            unannotated=usage.choice("--unannotated", unannotated, ("skip", "keep")),
-            on_error=usage.choice("--on-error", on_error, ("fail", "skip")),
-            rejects=rejects,
-            max_errors=None if max_errors is None else usage.whole("--max-errors", max_errors, 1),
-            on_invalid=usage.choice("--on-invalid", on_invalid, ("keep", "clip", "drop", "fail")),
-            strict=strict,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            batch_size=usage.whole("--batch-size", batch_size, 1),
-            jobs=usage.whole("--jobs", jobs, 0),
-            memory=usage.amount("--memory", memory),
-        )
+        asked = usage.converting(
+            sources or (), dst, from_, to, in_, out, box, split, classes, class_map, include_class, exclude_class,
+            default_class, images, image_sizes, image_size, drop_empty, unannotated, on_error, max_errors, on_invalid,
+            batch_size, jobs, memory,
+        )  # fmt: skip
+        return replace(asked, rejects=rejects, strict=strict, overwrite=overwrite, dry_run=dry_run, verify=verify)
 
     def work() -> ExitCode:
         if not sources:
@@ -186,8 +162,8 @@ def inspect(
       bboxconv inspect instances.json
       bboxconv inspect VOCdevkit/ --json
     """
-    if not sources or _waits_for_typing(sources):
-        return _help(context)
+    if not sources or waits_for_typing(sources):
+        return show_usage(context)
     usage.spare_data(report, sources)
     look = usage.Look(
         "inspect", json=json, report=report, quiet=quiet, verbose=verbose, color=usage.color(color), debug=debug
@@ -237,8 +213,8 @@ def validate(
       bboxconv validate instances.json
       bboxconv validate yolo/ --json > findings.json
     """
-    if not sources or _waits_for_typing(sources):
-        return _help(context)
+    if not sources or waits_for_typing(sources):
+        return show_usage(context)
     usage.spare_data(report, sources)
     look = usage.Look(
         "validate", json=json, report=report, quiet=quiet, verbose=verbose, color=usage.color(color), debug=debug
@@ -322,8 +298,8 @@ def boxes(
       bboxconv boxes labels.txt --column 2 --from yolo --to voc --image-size 640x480
       bboxconv boxes boxes.npy boxes.csv --from xywh --to xyxy
     """
-    if _waits_for_typing([src]):
-        return _help(context)
+    if waits_for_typing([src]):
+        return show_usage(context)
     look = usage.Look("boxes", quiet=quiet, color=usage.color(color), debug=debug)
 
     def work() -> ExitCode:
@@ -378,10 +354,12 @@ def explain(
     return settle(work, look)
 
 
-def _help(context: typer.Context) -> int:
+def show_usage(context: typer.Context) -> int:
+    """Show the help of a command that was called without what it needs."""
     sys.stderr.write(flags.help_of(context))
     return ExitCode.USAGE
 
 
-def _waits_for_typing(paths: Sequence[str]) -> bool:
+def waits_for_typing(paths: Sequence[str]) -> bool:
+    """Whether a path is standard input, and that is a terminal."""
     return "-" in paths and sys.stdin.isatty()

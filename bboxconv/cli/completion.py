@@ -99,6 +99,8 @@ def _arguments(root: Group, name: str | None) -> Answer:
         return [(command, (sub.help or "").partition("\n")[0]) for command, sub in root.commands.items()]
     if name == "formats":
         return _formats()
+    if name == "schema":
+        return [("report", "")]
     if name == "explain":
         from bboxconv.codes import catalogue  # noqa: PLC0415 - needed for this answer alone
 

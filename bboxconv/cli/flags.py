@@ -250,6 +250,15 @@ Overwrite = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", rich_help_panel=OUTPUT, help="Do everything but write.")]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        rich_help_panel=OUTPUT,
+        help="Read the output back and compare it with the sources before it is put in place.",
+    ),
+]
+Output = Annotated[str, typer.Argument(metavar="DST", help="What was written: a file or a folder.")]
 ReportFile = Annotated[
     Path | None,
     typer.Option(
@@ -327,6 +336,7 @@ FormatName = Annotated[
 Code = Annotated[
     str | None, typer.Argument(metavar="[CODE]", help="The word in brackets of a message; without it, all are listed.")
 ]
+SchemaName = Annotated[str, typer.Argument(metavar="[NAME]", help="report: what --json and --report write.")]
 RowsIn = Annotated[
     str, typer.Argument(metavar="[SRC]", help="Rows of numbers: a text or npy file, or - for stdin [-].")
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from bboxconv.agreement import Agreement
 from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, printable
 from bboxconv.report import Counts, Inspection, Report, Side
 
@@ -81,6 +82,8 @@ def report(account: Report, width: int, verbose: bool, paint: Paint) -> list[str
     """The account of a conversion or validation, without its findings; the result is the last line."""
     lines = _sources(account.sources, width, verbose, paint)
     lines += _items("read", _counts(account.read).split(", "), width, paint)
+    rejects = [_reasons(account.rejected_images, "image"), _reasons(account.rejected_boxes, "box")]
+    lines += row("rejected", "; ".join(reason for reason in rejects if reason), width, paint)
     lines += _items("filled", _fields(account.filled, verbose), width, paint)
     reasons = [_reasons(account.left_out_images, "image"), _reasons(account.left_out_boxes, "box")]
     lines += row("left out", "; ".join(reason for reason in reasons if reason), width, paint)
@@ -89,7 +92,28 @@ def report(account: Report, width: int, verbose: bool, paint: Paint) -> list[str
         lines += _items("switches", [f"{k}={v}" for k, v in account.switches.items()], width, paint)
     if account.next_step:
         lines += row("next", account.next_step, width, paint)
+    if account.command == "verify" and account.verify is not None:
+        return [*lines, _verified(account, account.verify, paint)]
+    if account.verify is not None:
+        lines += row("verified", agreement(account.verify), width, paint)
     return [*lines, _converted(account, paint) if account.command == "convert" else _validated(account, paint)]
+
+
+def agreement(found: Agreement) -> str:
+    """What was compared, and the largest error of a coordinate."""
+    error = f"{found.error.pixels:.1g} px" if found.error.pixels else "0 px"
+    if found.error.unsized:
+        error = f"{found.error.units:.1g} units in the last place"
+    return f"{count(found.images, 'image')}, {count(found.boxes, 'box')}, largest error {error}"
+
+
+def _verified(account: Report, found: Agreement, paint: Paint) -> str:
+    target = account.target or Side("", "")
+    facts = ", ".join([agreement(found), f"{_formats(account.sources)} -> {target.format}", f"{account.seconds:.1f} s"])
+    if found.same:
+        return f"{paint('done', 'verified')}: {facts}"
+    differences = sum(tally.differ for tally in (*found.unpaired.values(), *found.fields.values()))
+    return f"{paint('error', 'different')}: {count(differences, 'difference')}; {facts}"
 
 
 def _converted(account: Report, paint: Paint) -> str:

@@ -107,11 +107,11 @@ def show_report(account: Report, look: Look) -> None:
     """The findings and the account of a run."""
     paint = painter(sys.stderr, look.color)
     say(render.diagnostics(account.findings, paint, look.verbose, look.hidden))
+    lines = render.report(account, width(sys.stderr), look.verbose, paint)
     if not look.quiet:
-        lines = render.report(account, width(sys.stderr), look.verbose, paint)
         say(lines if account.command == "convert" or look.verbose else lines[-1:])
     elif account.exit_code == ExitCode.REFUSED:
-        say([render.refusal(account.findings, account.command, paint)])
+        say(lines[-1:] if account.command == "verify" else [render.refusal(account.findings, account.command, paint)])
     publish(account.as_dict(), look)
 
 
@@ -131,7 +131,8 @@ def show_failure(error: BboxconvError, look: Look) -> None:
     say(render.diagnostics(error.diagnostics, paint, look.verbose, look.hidden))
     if error.exit_code == ExitCode.REFUSED:
         say([render.refusal(error.diagnostics, look.command, paint)])
-    publish(failure(error.exit_code, [d.as_dict() for d in error.diagnostics], look.command), look)
+    document = failure(error.exit_code, [d.as_dict() for d in error.diagnostics], look.command)
+    publish({**document, **error.details}, look)
 
 
 def failure(code: ExitCode, findings: Sequence[Mapping[str, object]], command: str) -> dict[str, object]:

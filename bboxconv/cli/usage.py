@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -152,6 +152,52 @@ def reading(
         batch_size=whole("--batch-size", batch_size, 1),
         jobs=whole("--jobs", jobs, 0),
         memory=amount("--memory", memory),
+    )
+
+
+def converting(
+    sources: Sequence[str],
+    dst: str,
+    from_: str | None,
+    to: str | None,
+    in_: Sequence[str] | None,
+    out: Sequence[str] | None,
+    box: str | None,
+    split: Sequence[str] | None,
+    classes: Path | None,
+    class_map: Sequence[str] | None,
+    include_class: Sequence[str] | None,
+    exclude_class: Sequence[str] | None,
+    default_class: str | None,
+    images: Path | None,
+    image_sizes: str | None,
+    image_size: str | None,
+    drop_empty: bool,
+    unannotated: str,
+    on_error: str,
+    max_errors: str | None,
+    on_invalid: str,
+    batch_size: str,
+    jobs: str,
+    memory: str,
+) -> Request:
+    """What is asked of a command that converts: all that changes what the output says."""
+    read = reading(sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory)
+    return replace(
+        read,
+        dst=dst,
+        to=to,
+        out=pairs("--out", out or ()),
+        box=box,
+        class_map=tuple(class_map or ()),
+        include_class=tuple(include_class or ()),
+        exclude_class=tuple(exclude_class or ()),
+        default_class=default_class,
+        drop_empty=drop_empty,
+        unannotated=choice("--unannotated", unannotated, ("skip", "keep")),
+        on_error=choice("--on-error", on_error, ("fail", "skip")),
+        max_errors=None if max_errors is None else whole("--max-errors", max_errors, 1),
+        on_invalid=choice("--on-invalid", on_invalid, ("keep", "clip", "drop", "fail")),
     )
 
 

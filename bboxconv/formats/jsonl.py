@@ -53,7 +53,7 @@ from bboxconv.codec import (
     encoded,
     option,
 )
-from bboxconv.errors import DataError, Findings, UsageError
+from bboxconv.errors import DataError, Findings, Record, UsageError
 from bboxconv.headerjson import class_names, header_members, header_of
 from bboxconv.parts import of_parts
 from bboxconv.readers import imagelines, lines
@@ -228,7 +228,11 @@ class HeldPart:
 def _tell(faults: Iterable[imagelines.Fault], before: int, shown: str, findings: Findings) -> None:
     """Report the faults of a block that `before` lines stand before."""
     for fault in faults:
-        findings.add(fault.code, fault.message, where=f"{shown}:{before + fault.line}", detail=fault.detail)
+        alone = bool(fault.pointer)
+        record = Record(shown, before + fault.line, fault.pointer, fault.raw)
+        findings.add(
+            fault.code, fault.message, record=record, detail=fault.detail, images=int(not alone), boxes=int(alone)
+        )
 
 
 def _dataset(header: Header, reading: Reading, text: _Lines) -> Dataset:

@@ -20,8 +20,10 @@ import pyarrow.compute as pc
 
 from bboxconv import jsontext, schema
 from bboxconv.boxes import convert_boxes, extent
+from bboxconv.errors import cut
 from bboxconv.jsontext import compose, members
 from bboxconv.readers.lines import Block
+from bboxconv.readers.linetexts import object_texts
 from bboxconv.schema import SHAPES, Shape
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
@@ -88,15 +90,17 @@ class Fault:
     code: str
     message: str
     detail: str
+    raw: bytes = b""
+    """The text of the line, or of the object, cut."""
+    pointer: str = ""
+    """Where the object stands in its line, where it is an object alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a block of lines held: a batch in schema.IMAGE, and how many lines and bytes were read."""
+    """What a block of lines held: a batch in schema.IMAGE, and what could not be read."""
 
     batch: pa.RecordBatch
-    lines: int
-    size: int
     faults: tuple[Fault, ...]
     classes: tuple[int | str, ...]
     """The classes in order of first sight."""
@@ -149,10 +153,10 @@ def parse(task: tuple[Block, Reading]) -> Part:
             for image in images:
                 if image.annotations is not None:
                     _read_rows(image, reading)
-            return _part(images, range(1, count + 1), (count, len(data)), reading, [])
+            return _part(images, range(1, count + 1), data, reading, [])
     except (ValueError, RecursionError):  # msgspec's, those of UTF-8 and Arrow's are ValueErrors
         pass
-    return _one_by_one(data, count, reading)
+    return _one_by_one(data, reading)
 
 
 def _malformed(line: bytes, number: int, error: str) -> Fault:
@@ -161,13 +165,13 @@ def _malformed(line: bytes, number: int, error: str) -> Fault:
         json.dumps(json.loads(line), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         message = "a text holds half of a surrogate pair, which is no character"
-        return Fault(number, "bad-encoding", message, error)
+        return Fault(number, "bad-encoding", message, error, cut(line))
     except (ValueError, RecursionError):
         pass
-    return Fault(number, "bad-json", "line is not JSON", error)
+    return Fault(number, "bad-json", "line is not JSON", error, cut(line))
 
 
-def _one_by_one(data: bytes, count: int, reading: Reading) -> Part:
+def _one_by_one(data: bytes, reading: Reading) -> Part:
     faults: list[Fault] = []
     images: list[ImageLine] = []
     numbers: list[int] = []
@@ -182,14 +186,14 @@ def _one_by_one(data: bytes, count: int, reading: Reading) -> Part:
             images.append(image)
             numbers.append(number)
         except UnicodeDecodeError as error:
-            faults.append(Fault(number, "bad-encoding", "line is not UTF-8", str(error)))
+            faults.append(Fault(number, "bad-encoding", "line is not UTF-8", str(error), cut(line)))
         except (msgspec.ValidationError, _BadValueError) as error:
-            faults.append(Fault(number, "bad-value", "value is not of its kind", str(error)))
+            faults.append(Fault(number, "bad-value", "value is not of its kind", str(error), cut(line)))
         except RecursionError:
-            faults.append(Fault(number, "too-deep", "a value is nested too deeply", ""))
+            faults.append(Fault(number, "too-deep", "a value is nested too deeply", "", cut(line)))
         except msgspec.DecodeError as error:
             faults.append(_malformed(line, number, str(error)))
-    return _part(images, numbers, (count, len(data)), reading, faults)
+    return _part(images, numbers, data, reading, faults)
 
 
 def _image(line: bytes) -> ImageLine:
@@ -277,10 +281,10 @@ def _read_rows(image: ImageLine, reading: Reading) -> None:
 
 
 def _part(
-    images: Sequence[ImageLine], numbers: Sequence[int], read: tuple[int, int], reading: Reading, faults: list[Fault]
+    images: Sequence[ImageLine], numbers: Sequence[int], data: bytes, reading: Reading, faults: list[Fault]
 ) -> Part:
-    """Images, each from the line of that number, as columns. Raises ValueError where JSON text is not UTF-8 or an
-    `extra` is no object."""
+    """Images, each from the line of that number of the data, as columns. Raises ValueError where JSON text is not
+    UTF-8 or an `extra` is no object."""
     lists = [image.objects for image in images]
     objects = list(chain.from_iterable(items for items in lists if items))
     offsets = np.cumsum([0] + [len(items) if items else 0 for items in lists], dtype=np.int64)
@@ -299,17 +303,17 @@ def _part(
     unknown = pc.equal(category, -1).fill_null(False).to_numpy(zero_copy_only=False)
     if unknown.any():
         held = schema.flat(batch)
-        for row, image in zip(np.flatnonzero(unknown), held.image_of()[unknown], strict=True):
-            faults.append(
-                Fault(
-                    numbers[image],
-                    "unknown-class",
-                    "class is not one of the data set's",
-                    f"class {objects[row].category!r}",
-                )
-            )
+        texts = data.split(b"\n")
+        image_of = held.image_of()
+        for image in dict.fromkeys(image_of[unknown].tolist()):
+            first, last = int(held.offsets[image]), int(held.offsets[image + 1])
+            array, given = object_texts(texts[numbers[image] - 1])
+            for row in (first + np.flatnonzero(unknown[first:last])).tolist():
+                message, detail = "class is not one of the data set's", f"class {objects[row].category!r}"
+                pointer = f"{array}[{row - first}]"
+                faults.append(Fault(numbers[image], "unknown-class", message, detail, given[row - first], pointer))
         batch = schema.with_objects(batch, schema.keep_objects(held, ~unknown))
-    return Part(batch, *read, tuple(faults), classes)
+    return Part(batch, tuple(faults), classes)
 
 
 def _categories(objects: Sequence[ObjectLine], reading: Reading) -> tuple[pa.Array, tuple[int | str, ...]]:

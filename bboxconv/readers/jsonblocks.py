@@ -91,6 +91,12 @@ def _split(block: bytes, commas: NDArray[np.int64], stop: int) -> list[bytes]:
     return [] if elements == [b""] else elements
 
 
+def elements_of(text: bytes) -> list[bytes]:
+    """The text of each element of a JSON list that the decoder has taken, brackets included."""
+    inside = text[1:-1]
+    return _split(inside, structure(inside)[0], len(inside))
+
+
 def read_block(task: Block[T]) -> BlockResult[T]:
     """Read one block; whatever is wrong with the cut is put right here."""
     block, reader = task.block(), task.reader

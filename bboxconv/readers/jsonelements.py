@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import field as with_default
 from functools import lru_cache, partial
 from itertools import chain
 from typing import TypeVar
@@ -22,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bboxconv import jsontext
-from bboxconv.errors import Findings
-from bboxconv.readers.jsonblocks import ArrayReader, Keys
+from bboxconv.errors import Findings, Record, cut
+from bboxconv.readers.jsonblocks import ArrayReader, Keys, elements_of
 from bboxconv.readers.jsonvalues import EXACT, Field, Kind, put
 from bboxconv.schema import BBOX, bbox_array
 
@@ -69,11 +70,14 @@ class Fault:
     code: str
     message: str
     detail: str = ""
+    raw: bytes = with_default(default=b"", compare=False)
+    """The text of the element, cut."""
 
-    def report(self, findings: Findings, array: str, first: int) -> None:
-        """Add the fault to the findings; `array` is `file.json: $.annotations`, `first` the number of the block's
-        first element."""
-        findings.add(self.code, self.message, where=f"{array}[{first + self.element}]{self.path}", detail=self.detail)
+    def report(self, findings: Findings, file: str, array: str, first: int, *, images: int = 0, boxes: int = 0) -> None:
+        """Add the fault to the findings; `array` is `$.annotations`, `first` the number of the block's first
+        element, and so many images or boxes are left out for it."""
+        record = Record(file, pointer=f"{array}[{first + self.element}]{self.path}", raw=self.raw)
+        findings.add(self.code, self.message, record=record, detail=self.detail, images=images, boxes=boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,13 @@ class Part:
     count: int
     faults: tuple[Fault, ...] = ()
     keys: Keys = ()
+    text: bytes | Sequence[bytes] = b""
+    """The text of the list, or of each element."""
+
+    def raws(self, numbers: Sequence[int]) -> list[bytes]:
+        """The text of the elements of these numbers, cut."""
+        elements = elements_of(self.text) if isinstance(self.text, bytes) else self.text
+        return [cut(elements[number]) for number in numbers]
 
 
 def columns_of(fields: Sequence[Field]) -> pa.Schema:
@@ -158,7 +169,7 @@ def _fast(fields: tuple[Field, ...], text: bytes, keys: Keys) -> tuple[Part, Key
         except UnicodeDecodeError as error:
             raise msgspec.ValidationError(str(error)) from error
     try:
-        return _part(fields, elements, keys, names), keys
+        return replace(_part(fields, elements, keys, names), text=text), keys
     except (OverflowError, pa.ArrowInvalid, UnicodeError) as error:
         raise msgspec.ValidationError(str(error)) from error
 
@@ -253,7 +264,7 @@ def _slow(fields: tuple[Field, ...], elements: Sequence[bytes], keys: Keys) -> t
     for number, element in enumerate(elements):
         row = _element(fields, element, number, met)
         if isinstance(row, Fault):
-            faults.append(row)
+            faults.append(replace(row, raw=cut(element)))
         else:
             rows.append({**row, "element": number})
     columns = {
@@ -267,7 +278,7 @@ def _slow(fields: tuple[Field, ...], elements: Sequence[bytes], keys: Keys) -> t
     }
     usual = {field.key for field in fields if field.usual}
     keys = tuple(key for key in met if key not in usual and _possible(key))[:MAX_KEYS]
-    return Part(_batch(fields, columns, len(rows)), len(elements), tuple(faults), keys), keys
+    return Part(_batch(fields, columns, len(rows)), len(elements), tuple(faults), keys, elements), keys
 
 
 def _present(rows: Sequence[Mapping[str, object]], name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bboxconv.errors import printable
+from bboxconv.errors import cut, printable
 from bboxconv.io import BOM, READ, listing, read_small
 
 _SPACES = b" \t\n\r\v\f"
 _IS_SPACE = bytes(byte in _SPACES for byte in range(256))
+_LINE = re.compile(rb"[^\r\n]*")
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -34,9 +35,18 @@ class Joined:
     failed: dict[int, str]
     """Why a file could not be read, by its number; it counts as empty."""
 
-    def line(self, file: int, place: int) -> int:
-        """The line, from 1, on which the byte at `place` stands in its file."""
-        return len((self.data[self.bounds[file] : place] + b"x").splitlines())
+    def lines(self, files: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The line (N,), from 1, on which the byte at each of these places (N,) stands in its file."""
+        raw = np.frombuffer(self.data, dtype=np.uint8)
+        ends = raw == 10
+        ends[:-1] |= (raw[:-1] == 13) & (raw[1:] != 10)
+        breaks = np.flatnonzero(ends)
+        return np.searchsorted(breaks, places) - np.searchsorted(breaks, self.bounds[files]) + 1
+
+    def row(self, place: int) -> bytes:
+        """The text of the row that begins at `place`, to the end of its line, cut."""
+        found = _LINE.match(self.data, place)
+        return cut(found[0].rstrip(_SPACES)) if found else b""
 
 
 @dataclass(frozen=True, slots=True)

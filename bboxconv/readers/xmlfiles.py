@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from lxml import etree
 
-from bboxconv.errors import Findings, OutputError
+from bboxconv.errors import Findings, OutputError, Record, cut
 from bboxconv.io import listing, read_small
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
@@ -102,17 +103,51 @@ def parse(data: bytes, shown: str, findings: Findings) -> etree._Element | None:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         line = error.position[0] if error.position else 1
-        where = f"{shown}:{max(line or 1, 1)}"
+        record = Record(shown, max(line or 1, 1), raw=cut(data))
         if error.code in _ENCODING:  # type: ignore[attr-defined]
-            findings.add("bad-encoding", "the text is not in the encoding that the document declares", where=where)
+            message = "the text is not in the encoding that the document declares"
+            findings.add("bad-encoding", message, record=record, images=1)
             return None
-        findings.add("bad-xml", "not well-formed XML", where=where, detail=str(error.msg))
+        findings.add("bad-xml", "not well-formed XML", record=record, detail=str(error.msg), images=1)
         return None
     dtd = root.getroottree().docinfo.internalDTD
     if isinstance(dtd, etree.DTD) and dtd.entities():  # type: ignore[attr-defined]
-        findings.add("bad-xml", "the document declares entities, which are not expanded", where=f"{shown}:1")
+        message = "the document declares entities, which are not expanded"
+        findings.add("bad-xml", message, record=Record(shown, 1, raw=cut(data)), images=1)
         return None
     return root
+
+
+@dataclass(slots=True)
+class SourceTexts:
+    """The text of the children of a document's root that have one tag, as it stands in the document; where that cannot
+    be told without parsing (comments, CDATA, nested elements of the tag), as lxml writes the element."""
+
+    data: bytes
+    root: etree._Element
+    tag: str
+    _found: list[bytes] | None = None
+
+    def of(self, element: etree._Element, number: int) -> bytes:
+        """The text of the child of that number, cut."""
+        if self._found is None:
+            tag = re.escape(self.tag.encode())
+            pattern = rb"<%b(?:\s[^<>]*)?(?:/>|>.*?</%b\s*>)" % (tag, tag)
+            told = b"<![" not in self.data and b"<!--" not in self.data
+            found = re.findall(pattern, self.data, re.DOTALL) if told else []
+            whole = (
+                len(found)
+                == sum(child.tag == self.tag for child in self.root)
+                == len(re.findall(rb"<%b[\s/>]" % tag, self.data))
+            )
+            self._found = [cut(text) for text in found] if whole else []
+        return self._found[number] if self._found else cut(etree.tostring(element, encoding="utf-8", with_tail=False))
+
+
+def line_of(element: etree._Element) -> int:
+    """The line on which an element begins."""
+    line: object = element.sourceline
+    return line if isinstance(line, int) else 1
 
 
 def text_of(element: etree._Element) -> str:

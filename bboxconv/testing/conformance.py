@@ -140,8 +140,8 @@ class FormatConformance:
 
     @pytest.mark.parametrize("name", REFERENCES)
     def test_the_account_is_exact(self, name: str, tmp_path: Path) -> None:
-        """What is read is what is written plus what is left out, and every value that is not carried is counted under
-        its field.
+        """What is read is what is written plus what is left out, and every value is counted under its field: as
+        carried, as changed or as lost.
         """
         dataset = reference_dataset(name)
         wanted = expected(dataset, self.target(dataset.header))
@@ -152,6 +152,12 @@ class FormatConformance:
         assert dict(report.left_out_images) == dict(+wanted.left_out_images)
         assert dict(report.left_out_boxes) == dict(+wanted.left_out_boxes)
         assert dict(report.lost) == dict(+wanted.lost)
+        fields = report.fields
+        assert {name: values.count for name, values in fields.items()} == dict(+wanted.seen)
+        assert {name: values.lost for name, values in fields.items() if values.lost} == dict(+wanted.lost)
+        assert all(values.carried >= 0 for values in fields.values())
+        geometry = {"object.bbox", "object.rotation", "object.segmentation", "object.keypoints"}
+        assert {name for name, values in fields.items() if values.changed} <= geometry
 
     def test_numbers_of_its_own_box_format_come_back_to_the_last_bit(self, tmp_path: Path) -> None:
         """Three thousand boxes of one image, in the box format of the target, are the same bits again."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import cast
 
@@ -207,6 +207,7 @@ class Expected:
     """What must come of reference data under a target: the images in order, and the account."""
 
     images: list[Row] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     left_out_images: Counter[str] = field(default_factory=Counter)
     left_out_boxes: Counter[str] = field(default_factory=Counter)
@@ -220,16 +221,17 @@ def expected(dataset: Dataset, target: Target) -> Expected:
         if objects is None and "unannotated" not in target.carries:
             found.left_out_images["not annotated"] += 1
             continue
-        kept = (
-            None
-            if objects is None
-            else [_turned(row, target) for row in objects if not _left_out(row, target, found.left_out_boxes)]
-        )
+        own = [row for row in objects or () if not _left_out(row, target, found.left_out_boxes)]
+        kept = None if objects is None else [_turned(row, target) for row in own]
         found.images.append({**image, "objects": kept})
+        _see("image", schema.IMAGE_FIELDS, image, found.seen)
+        for row in own:
+            _see("object", schema.OBJECT_FIELDS, row, found.seen)
         _lose("image", schema.IMAGE_FIELDS, image, target, found.lost)
         for row in kept or ():
             _lose("object", schema.OBJECT_FIELDS, row, target, found.lost)
     _lose_header(dataset.header, target, found.lost)
+    _see_header(dataset.header, found.seen)
     return found
 
 
@@ -278,6 +280,21 @@ def _lose(prefix: str, fields: Sequence[str], row: Row, target: Target, lost: Co
         lost.update(
             member for member in (f"{key}.{part}" for part in json.loads(str(value))) if member not in target.carries
         )
+
+
+def _see(prefix: str, fields: Sequence[str], row: Row, seen: Counter[str]) -> None:
+    for name in fields:
+        if name == "extra" and row[name] is not None:
+            seen.update(f"{prefix}.extra.{key}" for key in json.loads(str(row[name])))
+        elif row[name] is not None:
+            seen[f"{prefix}.{name}"] += 1
+
+
+def _see_header(header: Header, seen: Counter[str]) -> None:
+    seen.update(name for name in ("info", "licenses") if getattr(header, name) is not None)
+    seen.update(f"extra.{key}" for key in json.loads(header.extra or "{}"))
+    for category in header.categories:
+        seen.update(f"category.{f.name}" for f in fields(category) if getattr(category, f.name) is not None)
 
 
 def reserved_of(key: str, row: Row, target: Target) -> list[str]:

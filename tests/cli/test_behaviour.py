@@ -402,6 +402,21 @@ def test_14_json(anywhere: Shell) -> None:
     done = anywhere("convert", "a.json", "a.jsonl", "--from", "coco", "--json", "--report", "r.json", "-q")
     assert (done.err, done.code, done.out.count("\n")) == ("", 0, 1)
     document = json.loads(done.out)
+    fields = document.pop("fields")
+    assert {name: values["count"] for name, values in fields.items() if values["carried"] == values["count"]} == {
+        "category.id": 2,
+        "category.name": 2,
+        "category.supercategory": 1,
+        "image.file_name": 2,
+        "image.height": 2,
+        "image.id": 2,
+        "image.width": 2,
+        "object.area": 2,
+        "object.bbox": 2,
+        "object.category": 2,
+        "object.id": 2,
+        "object.iscrowd": 2,
+    }
     assert document == {
         "version": 1,
         "command": "convert",
@@ -410,6 +425,7 @@ def test_14_json(anywhere: Shell) -> None:
         "target": {"path": "a.jsonl", "format": "jsonl"},
         "read": {"images": 2, "boxes": 2, "categories": 2},
         "written": {"images": 2, "boxes": 2, "categories": 2},
+        "rejected": {"images": {}, "boxes": {}},
         "left_out": {"images": {}, "boxes": {}},
         "lost": {},
         "filled": {},
@@ -422,7 +438,7 @@ def test_14_json(anywhere: Shell) -> None:
         "dry_run": False,
     }
     kept = json.loads((anywhere.folder / "r.json").read_text())
-    assert {**kept, "seconds": 0.0} == document
+    assert {**kept, "seconds": 0.0} == {**document, "fields": fields}
 
 
 def test_14_json_is_pretty_on_a_terminal(shell: Shell) -> None:

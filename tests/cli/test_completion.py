@@ -18,7 +18,7 @@ FORMATS = ["coco", "jsonl", "parquet", "voc", "yolo"]
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("bboxconv ", ["convert", "inspect", "validate", "formats", "boxes", "explain"]),
+        ("bboxconv ", ["convert", "inspect", "validate", "formats", "boxes", "explain", "verify"]),
         ("bboxconv con", ["convert"]),
         ("bboxconv convert a.json b --to ", FORMATS),
         ("bboxconv convert -f ", FORMATS),
@@ -29,6 +29,8 @@ FORMATS = ["coco", "jsonl", "parquet", "voc", "yolo"]
         ("bboxconv boxes --from ce", ["center"]),
         ("bboxconv convert --out dec --to yolo --out 'dec", ["decimals="]),
         ("bboxconv convert a b --to yolo --out crowd=", ["crowd=keep", "crowd=drop"]),
+        ("bboxconv verify a.json b --to y", ["yolo"]),
+        ("bboxconv verify a.json b --unan", ["--unannotated"]),
         ("bboxconv explain output-e", ["output-exists"]),
         ("bboxconv --completion ", ["bash", "zsh", "fish"]),
         ("bboxconv convert a", []),

@@ -382,7 +382,9 @@ def test_repeated_categories(tmp_path: Path) -> None:
     assert found["annotations"][0]["category_id"] == 2
     (tmp_path / "out.json").unlink()
     same_id = [{"id": 1, "name": "cat"}, {"id": 1.0, "name": "dog"}]
-    assert faults(tmp_path, document(annotation(), categories=same_id)) == [("duplicate-category-id", ["$.categories"])]
+    assert faults(tmp_path, document(annotation(), categories=same_id)) == [
+        ("duplicate-category-id", ["$.categories[1]"])
+    ]
 
 
 def test_odd_categories(tmp_path: Path) -> None:
@@ -720,13 +722,18 @@ def test_an_element_that_is_no_object_is_a_fault(tmp_path: Path, row: object) ->
 
 
 def test_a_fault_in_every_tenth_element(tmp_path: Path) -> None:
-    """2,000 faults in 20,000 elements are all named, by their numbers, and the others are written."""
+    """2,000 faults in 20,000 elements are counted, the first five named; the list of rejects names all of them by
+    their numbers, and the others are written."""
     rows = [
         annotation(i, bbox=[i, 0, 1, 1] if i % 10 else [i], segmentation=[[0, 0, i, 0, i, i]]) for i in range(20000)
     ]
     found = faults(tmp_path, document(*rows))
-    assert found == [("bad-value", [f"$.annotations[{i}].bbox" for i in range(0, 20000, 10)])]
-    report, back = convert(tmp_path, document(*rows), on_error="skip", on_invalid="keep")
+    assert found == [("bad-value", [f"$.annotations[{i}].bbox" for i in range(0, 50, 10)])]
+    rejects = tmp_path / "rejects.jsonl"
+    report, back = convert(tmp_path, document(*rows), on_error="skip", on_invalid="keep", rejects=rejects)
+    listed = [json.loads(line)["pointer"] for line in rejects.read_text().splitlines()]
+    assert listed == [f"$.annotations[{i}].bbox" for i in range(0, 20000, 10)]
+    assert seen(report)["bad-value"] == 2000
     assert (report.boxes, report.exit_code) == (18000, ExitCode.SET_ASIDE)
     assert [a["id"] for a in back["annotations"]] == [i for i in range(20000) if i % 10]
 

@@ -632,7 +632,7 @@ def test_one_image_in_two_files_is_an_error(tmp_path: Path) -> None:
     data, findings = read(tree(tmp_path, {"a.xml": doc("x.jpg", "cat"), "b.xml": doc("x.jpg", "dog")}))
     assert [len(image["objects"]) for image in data.to_table().to_pylist()] == [1]
     assert data.images == 1
-    assert faults(findings) == [("duplicate-image", "src: 'x.jpg'")]
+    assert faults(findings) == [("duplicate-image", "src/b.xml: 'x.jpg'")]
 
 
 def test_image_sets(tmp_path: Path) -> None:
@@ -916,10 +916,11 @@ def test_unsafe_split_writes_no_list(tmp_path: Path) -> None:
 
 
 def test_class_that_xml_cannot_hold(tmp_path: Path) -> None:
-    """A class name with a control character is an error, and its boxes are left out."""
+    """A class name with a control character is an error, and so is each of its boxes, which are left out."""
     rows = [{"category": 0, "bbox": [1, 2, 3, 4]}, {"category": 1, "bbox": [1, 2, 3, 4]}]
     findings = write(dataset([{**IMAGE, "objects": rows}], ("a\x00", "dog")), tmp_path / "out")
-    assert [code for code, _ in faults(findings)] == ["bad-value"]
+    assert faults(findings) == [("bad-value", r"out: 'a\x00'"), ("bad-value", "out: image a.jpg")]
+    assert [(d.count, d.boxes) for d in findings] == [(2, 1)]
     again, _ = read(tmp_path / "out")
     assert [category.name for category in again.header.categories] == ["dog"]
 
@@ -959,14 +960,17 @@ def test_detection(tmp_path: Path) -> None:
 
 
 def test_the_first_documents_of_all_folders_decide(tmp_path: Path) -> None:
-    """The first three by their paths, in whatever folder, must be VOC; folders outside of Annotations do not count."""
+    """One of the first three by their paths, in whatever folder, must be VOC: one odd file hides no data set; folders
+    outside of Annotations do not count."""
     files = {f"{folder}/Annotations/{name}.xml": doc(f"{name}.jpg", "cat") for folder in "ba" for name in "21"}
     found = voc.detect(tree(tmp_path / "two", files), b"")
     assert found is not None and found.evidence == "4 XML files in 2 folders, <annotation> with <bndbox>"
     other = {"0.xml": "<note/>", **files}
     assert voc.detect(tree(tmp_path / "outside", other), b"") == found
-    assert voc.detect(tree(tmp_path / "third", {**files, "b/Annotations/0.xml": "<note/>"}), b"") is None
-    assert voc.detect(tree(tmp_path / "fourth", {**files, "b/Annotations/3.xml": "<note/>"}), b"") is not None
+    odd = {f"a/Annotations/0{number}.xml": "<note/>" for number in range(3)}
+    assert voc.detect(tree(tmp_path / "third", {**files, **odd}), b"") is None
+    odd.popitem()
+    assert voc.detect(tree(tmp_path / "fourth", {**files, **odd}), b"") is not None
 
 
 def test_left_over_copies_of_macos_are_no_documents(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ INFO = FormatInfo(
 RESERVED = frozenset(
     [f"image.extra.{one.key}" for one in IMAGE_FIELDS] + [f"object.extra.{one.key}" for one in ANNOTATION_FIELDS]
 )
+FILLED = frozenset({"image.id", "category.id", *(f"object.{name}" for name in ("id", "area", "iscrowd", "bbox"))})
+"""Values that a document gets where the source has none: `bbox` is the extent of a polygon."""
 SPLITS = re.compile(r"^(train|val|valid|validation|test)[-_]?(\d{4})?$")
 """Names of splits, with the year that those of COCO have; any other name stands as it is."""
 
@@ -140,7 +142,14 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
 def target(header: Header, options: Options) -> Target:
     """Boxes as xywh; every annotation needs a category."""
-    return Target(XYWH, INFO.carries, frozenset({"object.category"}), rotated=rotated_of(options), reserved=RESERVED)
+    return Target(
+        XYWH,
+        INFO.carries,
+        frozenset({"object.category"}),
+        rotated=rotated_of(options),
+        reserved=RESERVED,
+        fills=FILLED,
+    )
 
 
 def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[Texts]:

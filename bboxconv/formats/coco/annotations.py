@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -41,6 +42,8 @@ ANNOTATION_FIELDS = (
     Field("occluded", "float", usual=False),
     Field("track_id", "id", usual=False),
 )
+NO_IMAGE = "the image of an annotation does not exist"
+NO_CATEGORY = "the category of an annotation does not exist"
 POLYGONS = msgspec.json.Decoder(list[list[float]])
 LARGEST = 1e150
 """Beyond this the width or area of an extent would be infinite."""
@@ -72,6 +75,8 @@ class Block:
     faults: tuple[Fault, ...]
     orphans: tuple[Orphan, ...] = ()
     ids: Slip | None = None
+    categories: tuple[int | str, ...] = ()
+    """The ids of the categories that are named, where somebody wants to know."""
 
     def held(self, spool: Spool) -> Block:
         """The block with all that it left held."""
@@ -87,16 +92,18 @@ class Divide:
     width: int
 
 
-def annotations_reader(shelf: Shelf, divide: Shared[Divide] | None) -> ArrayReader[Block]:
-    """How a block is read; divided by image where these are known."""
-    return then(reader(ANNOTATION_FIELDS), partial(_leave_block, shelf, divide))
+def annotations_reader(shelf: Shelf, divide: Shared[Divide] | None, *, listing: bool = False) -> ArrayReader[Block]:
+    """How a block is read; divided by image where these are known. `listing`: with the ids of its categories."""
+    return then(reader(ANNOTATION_FIELDS), partial(_leave_block, shelf, divide, listing))
 
 
-def _leave_block(shelf: Shelf, divide: Shared[Divide] | None, part: Part) -> Block:
+def _leave_block(shelf: Shelf, divide: Shared[Divide] | None, listing: bool, part: Part) -> Block:
     given = len(part.batch) - part.batch.column("bbox").null_count
-    batch, faults = _complete(part.batch)
+    batch, faults = complete(part)
     captions = "caption" in part.keys and pc.any(pc.match_substring(part.batch.column("extra"), '"caption":')).as_py()
     found = Block(part.count, (), Slips(), given, bool(captions), (*part.faults, *faults))
+    if listing:
+        found = replace(found, categories=named_categories(batch))
     if divide is None:
         return replace(found, parts=(-1,), pieces=Slips.of(leave([batch], shelf)))
     return _divide(found, batch, shelf, divide.get())
@@ -132,6 +139,19 @@ def key_of(batch: pa.RecordBatch, name: str, row: int) -> str:
     """An id as it was written."""
     key = batch.column(name)[row]
     return str(key if key.is_valid else batch.column(name + "#")[row])
+
+
+def named_categories(batch: pa.RecordBatch) -> tuple[int | str, ...]:
+    """The ids of the categories that annotations name."""
+    columns = (batch.column("category_id"), batch.column("category_id#"))
+    return tuple(chain.from_iterable(pc.unique(column.drop_null()).to_pylist() for column in columns))
+
+
+def complete(part: Part) -> tuple[pa.RecordBatch, list[Fault]]:
+    """The annotations that have a place in their image, and faults for the others."""
+    batch, faults = _complete(part.batch)
+    raws = part.raws([fault.element for fault in faults]) if faults else []
+    return batch, [replace(fault, raw=raw) for fault, raw in zip(faults, raws, strict=True)]
 
 
 def _complete(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Fault]]:
@@ -186,6 +206,8 @@ class Ranges:
     annotated: bool
     size: int
     """Images of a batch at most."""
+    told: bool = False
+    """Annotations whose category does not exist were reported before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +250,12 @@ class ImageRange:
         given = pc.or_(batch.column("category_id").is_valid(), batch.column("category_id#").is_valid())
         mask = given.to_numpy(zero_copy_only=False)
         keep = (category >= 0) | ~mask
-        faults = np.flatnonzero(~keep).tolist()
+        faults = [] if ranges.told else np.flatnonzero(~keep).tolist()
         places = self._places() if faults else pa.nulls(0, pa.int64())
         for row in faults:
             place = f"{ranges.where}[{places[row]}].category_id"
             detail = f"category_id {key_of(batch, 'category_id', row)}"
-            message = "the category of an annotation does not exist"
-            findings.add("orphan-annotation", message, where=place, detail=detail)
+            findings.add("orphan-annotation", NO_CATEGORY, where=place, detail=detail, boxes=1)
         columns = {name: batch.column(name) for name in schema.OBJECT_FIELDS if name in batch.schema.names}
         columns["category"] = pa.array(category.astype(np.int32), mask=~mask)
         rows = schema.object_rows(columns, len(batch))

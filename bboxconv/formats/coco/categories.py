@@ -11,41 +11,49 @@ import pyarrow.compute as pc
 
 from bboxconv import jsontext
 from bboxconv.codec import ReadContext
-from bboxconv.errors import DataError
+from bboxconv.errors import DataError, Record, cut
 from bboxconv.readers.jsonvalues import id_of
 from bboxconv.schema import Category
 
 Id = int | str
 """As `jsonvalues.id_of` gives it."""
 
-_ROWS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_ROW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_categories(text: str, where: str, context: ReadContext) -> tuple[tuple[Category, ...], dict[Id, int]]:
-    """The categories in the order of their ids (numbers before texts), and the index of each id.
+    """The categories in the order of their ids (numbers before texts), and the index of each id; of several with one
+    id the first is kept. `where` is the file.
 
-    Raises DataError where the JSON text is no array of objects.
+    Raises DataError where the JSON text is no array.
     """
     try:
         rows = _ROWS.decode(text)
     except msgspec.DecodeError as error:
-        message = "categories is not an array of objects"
-        raise DataError.of("bad-value", message, where=where, detail=str(error)) from error
+        message = "categories is not an array"
+        raise DataError.of("bad-value", message, where=f"{where}: $.categories", detail=str(error)) from error
     found: list[tuple[Id, Category]] = []
+    known: set[Id] = set()
     for number, row in enumerate(rows):
-        pair = _category({key: bytes(raw).decode() for key, raw in row.items()}, f"{where}[{number}]", context)
-        if pair is not None:
-            found.append(pair)
+        record = Record(where, pointer=f"$.categories[{number}]", raw=cut(bytes(row)))
+        pair = _category(bytes(row), record, context)
+        if pair is None:
+            continue
+        if pair[0] in known:
+            message, detail = "two categories have the same id; the first is kept", f"id {pair[0]}: {pair[1].name}"
+            context.findings.add("duplicate-category-id", message, record=record, detail=detail)
+            continue
+        known.add(pair[0])
+        found.append(pair)
     found.sort(key=lambda pair: _order(pair[0]))
-    index: dict[Id, int] = {}
-    for position, (key, category) in enumerate(found):
-        if index.setdefault(key, position) != position:
-            detail = f"id {key}: {category.name}"
-            context.findings.add("duplicate-category-id", "two categories have the same id", where=where, detail=detail)
+    index = {key: position for position, (key, _) in enumerate(found)}
     names = [category.name for _, category in found]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         message = "two categories have the same name; both are kept"
-        context.findings.add("duplicate-category-name", message, severity="warning", where=where, detail=name)
+        context.findings.add(
+            "duplicate-category-name", message, severity="warning", where=f"{where}: $.categories", detail=name
+        )
     return tuple(category for _, category in found), index
 
 
@@ -55,14 +63,19 @@ def _order(key: Id) -> tuple[int, float, str]:
     return (2, 0, key) if key.startswith('"') else (1, float(key), key)
 
 
-def _category(texts: dict[str, str], where: str, context: ReadContext) -> tuple[Id, Category] | None:
-    """One category from its members' JSON text, and its id."""
+def _category(text: bytes, record: Record, context: ReadContext) -> tuple[Id, Category] | None:
+    """One category from its JSON text, and its id."""
+    try:
+        texts = {key: bytes(raw).decode() for key, raw in _ROW.decode(text).items()}
+    except msgspec.DecodeError as error:
+        context.findings.add("bad-value", "a category is not an object", record=record, detail=str(error))
+        return None
     try:
         key = id_of(texts.get("id", "null"))
     except ValueError:
         key = None
     if key is None:
-        context.findings.add("missing-field", "a category has no id", where=where)
+        context.findings.add("missing-field", "a category has no id", record=record)
         return None
     if isinstance(key, int):  # else it is carried as written
         texts.pop("id")
@@ -71,7 +84,7 @@ def _category(texts: dict[str, str], where: str, context: ReadContext) -> tuple[
     else:
         name = _name(key)
         message = "a category has no name: its id stands for it"
-        context.findings.add("category-without-name", message, severity="warning", where=where)
+        context.findings.add("category-without-name", message, severity="warning", where=record.where)
         texts.pop("name", None)
     parent = json.loads(texts.pop("supercategory")) if texts.get("supercategory", "").startswith('"') else None
     return key, Category(name, key if isinstance(key, int) else None, parent, jsontext.compose(texts))

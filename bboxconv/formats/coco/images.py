@@ -70,6 +70,11 @@ class Numbers:
         order = np.argsort(ids, kind="stable")
         return cls(ids[order], numbers[order].astype(np.int32), others)
 
+    def knows(self, ids: Sequence[int | str]) -> bool:
+        """Whether all these ids have a number."""
+        plain = [key for key in ids if isinstance(key, int)]
+        return all(key in self.others for key in ids if isinstance(key, str)) and bool(np.isin(plain, self.ids).all())
+
     def find(self, batch: pa.RecordBatch, name: str) -> NDArray[np.int64]:
         """The number (B,) of what each row of a batch names in a column, -1 where there is none."""
         ids, others = batch.column(name), batch.column(name + "#")
@@ -118,6 +123,10 @@ def _block(batch: pa.RecordBatch, shelf: Shelf) -> ImageBlock:
     return ImageBlock(len(batch), leave([batch], shelf)[0], pa.concat_arrays([ids]), texts)
 
 
+Repeats = dict[int, tuple[int | str, str]]
+"""The id of each entry that is a fault, by the number of the entry, and what is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Images:
     """The images of a document, in the order of their numbers, as they are held."""
@@ -140,13 +149,15 @@ class Images:
         return tuple(found)
 
 
-def images_of(blocks: Sequence[ImageBlock], where: str, findings: Findings, spool: Spool) -> tuple[Images, Numbers]:
-    """Put the images together, and the number of the image of each id; entries that repeat an id are faults, those
-    that repeat an image are left out."""
+def images_of(
+    blocks: Sequence[ImageBlock], file: str, findings: Findings, spool: Spool, repeats: Repeats
+) -> tuple[Images, Numbers]:
+    """Put the images together, and the number of the image of each id; entries that repeat an id are faults, which
+    go to `repeats`, those that repeat an image are left out."""
     known = [block.ids.drop_null().to_numpy() for block in blocks]
     texts = [text for block in blocks for text in block.others.values()]
     if repeated(known) or len(set(texts)) < len(texts):
-        blocks = list(_first_entries(blocks, where, findings, spool))
+        blocks = list(_first_entries(blocks, file, findings, spool, repeats))
     start, numbers, others = 0, [], {}
     for block in blocks:
         numbers.append(start + np.flatnonzero(block.ids.is_valid().to_numpy(zero_copy_only=False)))
@@ -160,7 +171,9 @@ def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def _first_entries(blocks: Sequence[ImageBlock], where: str, findings: Findings, spool: Spool) -> Iterator[ImageBlock]:
+def _first_entries(
+    blocks: Sequence[ImageBlock], file: str, findings: Findings, spool: Spool, repeats: Repeats
+) -> Iterator[ImageBlock]:
     """The blocks without the entries whose id has occurred before."""
     first: dict[int | str, str | None] = {}
     for block in blocks:
@@ -173,13 +186,13 @@ def _first_entries(blocks: Sequence[ImageBlock], where: str, findings: Findings,
             if key not in first:
                 first[key] = name
                 continue
-            place = f"{where}[{_element(blocks, block, batch, len(keep) - 1)}]"
+            element = _element(blocks, block, batch, len(keep) - 1)
             if first[key] == name:
                 message = "an image is listed twice; the first entry is kept"
-                findings.add("duplicate-image", message, severity="warning", where=place, detail=f"id {key}")
+                place = f"{file}: $.images[{element}]"
+                findings.add("duplicate-image", message, severity="warning", where=place, detail=f"id {key}", images=1)
             else:
-                detail = f"id {key}: {first[key]} and {name}"
-                findings.add("duplicate-image-id", "two images have the same id", where=place, detail=detail)
+                repeats[element] = (key, f"id {key}: {first[key]} and {name}")
         yield _block(batch.filter(pa.array(keep)), Shelf()).held(spool)
 
 

@@ -17,8 +17,9 @@ import pyarrow as pa
 from bboxconv import jsontext
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, UsageError
+from bboxconv.errors import DataError, Record, UsageError
 from bboxconv.formats.coco.annotations import (
+    NO_IMAGE,
     Block,
     Divide,
     ImageRange,
@@ -28,7 +29,16 @@ from bboxconv.formats.coco.annotations import (
     divide_again,
 )
 from bboxconv.formats.coco.categories import name_categories, read_categories
-from bboxconv.formats.coco.images import ImageBlock, Images, Numbers, images_named, images_of, images_reader
+from bboxconv.formats.coco.images import (
+    ImageBlock,
+    Images,
+    Numbers,
+    Repeats,
+    images_named,
+    images_of,
+    images_reader,
+)
+from bboxconv.formats.coco.strays import SAME_ID, Wanted, tell_texts
 from bboxconv.io import compression_of
 from bboxconv.parts import of_parts
 from bboxconv.readers.jsonblocks import ArrayReader
@@ -72,6 +82,7 @@ class _Pass:
     """How many images a partition has."""
     results: bool = False
     """The document is a list of annotations."""
+    repeats: Repeats = field(default_factory=dict)
 
     def reader(self, key: str) -> Reader | None:
         """How the array of that name is read, which begins now."""
@@ -83,12 +94,12 @@ class _Pass:
         self.results = key == ""
         if self.image_blocks:
             self.finish_images()
-        return annotations_reader(shelf, self.divide)
+        return annotations_reader(shelf, self.divide, listing=self.context.findings.recording)
 
     def finish_images(self) -> None:
         """All images are known."""
-        where = f"{self.source.shown}: $.images"
-        self.images, numbers = images_of(self.image_blocks, where, self.context.findings, self.spool)
+        shown, findings = self.source.shown, self.context.findings
+        self.images, numbers = images_of(self.image_blocks, shown, findings, self.spool, self.repeats)
         self.image_blocks.clear()
         self.width = width_of(self.images.count, self.expected, self.context.batch_size)
         shelf = self.spool.shelf(apart=self.context.workers.apart)
@@ -98,7 +109,7 @@ class _Pass:
         """A block was read."""
         if isinstance(value, ImageBlock):
             for fault in value.faults:
-                fault.report(self.context.findings, f"{self.source.shown}: $.images", self.image_elements)
+                fault.report(self.context.findings, self.source.shown, "$.images", self.image_elements, images=1)
             self.image_elements += value.count
             self.image_blocks.append(value.held(self.spool))
         elif isinstance(value, Block):
@@ -113,12 +124,12 @@ class _Pass:
         """Report the faults of the blocks that were read."""
         for number in self.untold:
             for fault in self.blocks[number].faults:
-                fault.report(self.context.findings, self.array, self.firsts[number])
+                fault.report(self.context.findings, self.source.shown, self.pointer, self.firsts[number], boxes=1)
             self.blocks[number] = replace(self.blocks[number], faults=())
         self.untold.clear()
 
     def divide_all(self) -> None:
-        """Divide what was held as it came, and report annotations whose image does not exist."""
+        """Divide what was held as it came."""
         context = self.context
         if self.divide is None:
             self.finish_images()
@@ -128,19 +139,42 @@ class _Pass:
             shelf = spool.shelf(apart=context.workers.apart)
             tasks = ((block, shelf, self.divide) for block in self.blocks)
             self.blocks = [block.held(spool) for block in context.workers.run(divide_again, tasks)]
-        for block, first in zip(self.blocks, self.firsts, strict=True):
-            for orphan in block.orphans:
-                context.findings.add(
-                    "orphan-annotation",
-                    "the image of an annotation does not exist",
-                    where=f"{self.array}[{first + orphan.element}].image_id",
-                    detail=f"image_id {orphan.image_id}",
+
+    def tell_strays(self, categories: Numbers) -> bool:
+        """Report the entries and annotations that cannot be kept as others do not exist, or do; whether annotations
+        were looked up whose category does not exist."""
+        assert self.divide is not None
+        findings, shown = self.context.findings, self.source.shown
+        orphans = any(block.orphans for block in self.blocks)
+        if findings.recording:
+            orphans = orphans or any(not categories.knows(block.categories) for block in self.blocks)
+            if orphans or self.repeats:
+                wanted = Wanted(
+                    self.divide.get().images, categories, frozenset(key for key, _ in self.repeats.values())
                 )
+                array = ("" if self.results else "annotations") if orphans else None
+                tell_texts(self.source.path, shown, self.context, wanted, array, {} if self.results else self.repeats)
+            if not self.results:
+                return orphans
+        for element, (_, detail) in self.repeats.items():
+            record = Record(shown, pointer=f"$.images[{element}]")
+            findings.add("duplicate-image-id", SAME_ID, record=record, detail=detail, images=1)
+        for block, first in zip(self.blocks, self.firsts, strict=True):
+            for orphan in () if findings.recording else block.orphans:
+                record = Record(shown, pointer=f"{self.pointer}[{first + orphan.element}].image_id")
+                detail = f"image_id {orphan.image_id}"
+                findings.add("orphan-annotation", NO_IMAGE, record=record, detail=detail, boxes=1)
+        return orphans and findings.recording
+
+    @property
+    def pointer(self) -> str:
+        """The array of annotations in the document."""
+        return "$" if self.results else "$.annotations"
 
     @property
     def array(self) -> str:
         """The array of annotations in messages."""
-        return f"{self.source.shown}: $" if self.results else f"{self.source.shown}: $.annotations"
+        return f"{self.source.shown}: {self.pointer}"
 
     def annotations(self) -> Iterator[pa.RecordBatch]:
         """All annotations as they came, before they are divided."""
@@ -164,7 +198,7 @@ def read_coco(source: Source, context: ReadContext, box: BoxFormat, header_file:
         known = _header_pass(Path(header_file), context)
         found.image_blocks, found.members = known.image_blocks, known.members
     text = found.members.pop("categories", "[]")
-    categories, category_of = read_categories(text, f"{source.shown}: $.categories", context)
+    categories, category_of = read_categories(text, source.shown, context)
     if found.results and not found.image_blocks:
         found.image_blocks = [images_named(found.annotations())]
     if found.results and not categories:
@@ -176,7 +210,9 @@ def read_coco(source: Source, context: ReadContext, box: BoxFormat, header_file:
     info, licenses = found.members.pop("info", None), found.members.pop("licenses", None)
     header = Header(box, categories, info, licenses, jsontext.compose(found.members), "coco")
     assert found.images is not None
-    return of_parts(header, _parts(found, numbers), context.findings, found.images.count)
+    told = found.tell_strays(numbers)
+    dataset = of_parts(header, _parts(found, numbers, told), context.findings, found.images.count)
+    return replace(dataset, compared=True)
 
 
 def _first_pass(source: Source, context: ReadContext, *, images_alone: bool = False) -> _Pass:
@@ -216,12 +252,12 @@ def _header_pass(path: Path, context: ReadContext) -> _Pass:
     return _first_pass(Source(path), context, images_alone=True)
 
 
-def _parts(found: _Pass, categories: Numbers) -> Callable[[], Iterable[ImagePart]]:
+def _parts(found: _Pass, categories: Numbers, told: bool) -> Callable[[], Iterable[ImagePart]]:
     """Makes the parts: one that looks for repeated ids, and one for each range of images."""
     assert found.images is not None
     source, context, images, width = found.source, found.context, found.images, found.width
     annotated = bool(found.blocks)
-    ranges = Ranges(categories, found.array, source.split, annotated, context.batch_size)
+    ranges = Ranges(categories, found.array, source.split, annotated, context.batch_size, told)
     shared = share(ranges, found.spool.shelf(apart=context.workers.apart))
     ids = tuple(block.ids for block in found.blocks if block.ids is not None)
 

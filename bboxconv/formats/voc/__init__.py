@@ -61,7 +61,7 @@ from bboxconv.codec import (
 )
 from bboxconv.io import HEAD, read_small
 from bboxconv.parts import of_parts
-from bboxconv.schema import Category, Dataset, Header, Part
+from bboxconv.schema import Category, Dataset, Header, Part, flat
 from bboxconv.spool import Spool
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ INFO = FormatInfo(
     read_options=(ORIGIN, NAME),
     write_options=(ORIGIN, DECIMALS, CROWD_KEEP, ROTATED, DEFAULTS),
 )
+
+_DEFAULTED = frozenset({"object.truncated", "object.difficult", "object.extra.pose"})
 
 SLICE = 4096
 """Files that a task reads at most."""
@@ -157,7 +159,10 @@ def read(source: Source, context: ReadContext) -> Dataset:
     rows: list[int] = []
     done = 0
     stems = option(context.options, NAME) == "stem"
-    tasks = ((task, shelf) for task in _tasks(files, source, min(context.batch_size, SLICE), stems))
+    tasks = (
+        (task, shelf)
+        for task in _tasks(files, source, min(context.batch_size, SLICE), stems, context.findings.recording)
+    )
     for found in context.workers.run(leave_slice, tasks):
         context.findings.merge(found.diagnostics)
         rows += (found.rows + done).tolist()
@@ -167,7 +172,9 @@ def read(source: Source, context: ReadContext) -> Dataset:
     origin = option(context.options, ORIGIN)
     if origin == "0":
         _note_origin(left, source, context)
-    unique = lists.unique_names([found.file_names for found in left], rows, files, source, context.findings)
+    unique = lists.unique_names([found.file_names for found in left], rows, files)
+    if unique is not None:
+        _tell_repeated(left, rows, unique, files, source, context)
     classes = sorted({name for found in left for name in found.names})
     header = Header(
         box=_box(origin),
@@ -179,6 +186,24 @@ def read(source: Source, context: ReadContext) -> Dataset:
     parts = list(_parts(left, classes, unique, missing, context.batch_size))
     kept = spool.rows if unique is None else sum(name is not None for name in unique)
     return of_parts(header, lambda: parts, context.findings, kept + len(missing))
+
+
+def _tell_repeated(
+    left: Sequence[Left],
+    rows: Sequence[int],
+    unique: Sequence[str | None],
+    files: lists.Files,
+    source: Source,
+    context: ReadContext,
+) -> None:
+    start = 0
+    for found in left:
+        gone = [row for row in range(found.slip.rows) if unique[start + row] is None]
+        boxes = np.diff(flat(found.slip.load()).offsets) if gone else ()
+        for row in gone:
+            name = found.file_names[row].as_py()
+            lists.tell_repeated(rows[start + row], name, int(boxes[row]), files, source, context.findings)
+        start += found.slip.rows
 
 
 def _note_origin(left: Sequence[Left], source: Source, context: ReadContext) -> None:
@@ -199,13 +224,19 @@ def _box(origin: str) -> BoxFormat:
     return BoxFormat("xyxy", origin=1, inclusive=True) if origin == "1" else BoxFormat("xyxy")
 
 
-def _tasks(files: lists.Files, source: Source, size: int, stems: bool) -> Iterator[Task]:
+def _tasks(files: lists.Files, source: Source, size: int, stems: bool, listing: bool) -> Iterator[Task]:
     from bboxconv.formats.voc.documents import Task
 
     for at in range(0, len(files.paths), size):
         part = slice(at, at + size)
         yield Task(
-            str(source.path), source.shown.rstrip("/"), files.paths[part], files.splits[part], files.others[part], stems
+            str(source.path),
+            source.shown.rstrip("/"),
+            files.paths[part],
+            files.splits[part],
+            files.others[part],
+            stems,
+            listing,
         )
 
 
@@ -238,15 +269,22 @@ def target(header: Header, options: Options) -> Target:
         requires=frozenset(["image.file_name", "image.width", "image.height", "object.category", "object.bbox"]),
         crowd=crowd_of(options, CROWD_KEEP),
         rotated=rotated_of(options),
+        decimals=_digits(options),
+        fills=_DEFAULTED if option(options, DEFAULTS) == "yes" else frozenset(),
     )
+
+
+def _digits(options: Options) -> int | None:
+    """Digits after the point; None: all."""
+    digits = option(options, DECIMALS)
+    return None if digits == "full" else int(digits)
 
 
 def encoder(header: Header, out: Path, context: WriteContext) -> DocumentWriter:
     """Writes `Annotations/<name>.xml` for each image of a batch."""
     from bboxconv.formats.voc.writing import DocumentWriter, Style
 
-    digits = option(context.options, DECIMALS)
-    style = Style(None if digits == "full" else int(digits), option(context.options, DEFAULTS) == "yes")
+    style = Style(_digits(context.options), option(context.options, DEFAULTS) == "yes")
     return DocumentWriter.of(header, out, style, context.shown or str(out))
 
 

@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 
 from lxml import etree
 
-from bboxconv.errors import Findings
-from bboxconv.readers.xmlfiles import Json, add, compact, text_of, to_json
+from bboxconv.errors import Findings, Record, cut
+from bboxconv.readers.xmlfiles import Json, SourceTexts, add, compact, line_of, text_of, to_json
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 COUNT = r"0|[1-9][0-9]{0,8}"
@@ -58,26 +58,46 @@ def image_name(filename: str | None, path: str, stems: bool = False) -> str:
     return name if suffix or name.rpartition("/")[2] == stem else stem
 
 
-def document(root: etree._Element, place: Place, rows: Rows, findings: Findings) -> None:
+@dataclass(slots=True)
+class _Given:
+    """The object that is being read, for what is said of it."""
+
+    shown: str
+    findings: Findings
+    texts: SourceTexts
+    element: etree._Element
+    number: int
+
+    def fault(self, code: str, message: str, line: int, detail: str = "") -> None:
+        """It cannot be read."""
+        record = Record(self.shown, line, raw=self.texts.of(self.element, self.number))
+        self.findings.add(code, message, record=record, detail=detail, boxes=1)
+
+
+def document(data: bytes, root: etree._Element, place: Place, rows: Rows, findings: Findings) -> None:
     """Add what one document holds to `rows`. Objects that cannot be read are left out and reported."""
     shown = place.shown
     if root.tag != "annotation":
         findings.add(
             "bad-xml",
             "the root element is not <annotation>",
-            where=f"{shown}:{root.sourceline}",
+            record=Record(shown, line_of(root), raw=cut(data)),
             detail=f"it is <{root.tag}>",
+            images=1,
         )
         return
     filename: str | None = None
     size: dict[str, int] = {}
     extra: dict[str, Json] = {f"@{key!s}": str(value) for key, value in root.attrib.items()}
     objects: list[tuple[object, ...]] = []
+    texts = SourceTexts(data, root, "object")
+    number = -1
     try:
         for child in root:
             tag = child.tag
             if tag == "object":
-                found = _object(child, place.row, shown, findings)
+                number += 1
+                found = _object(place.row, _Given(shown, findings, texts, child, number))
                 if found is not None:
                     objects.append(found)
             elif tag == "filename" and filename is None:
@@ -87,7 +107,8 @@ def document(root: etree._Element, place: Place, rows: Rows, findings: Findings)
             elif isinstance(tag, str):
                 _member(extra, child)
     except ValueError as error:
-        findings.add("bad-xml", str(error), where=f"{shown}:{root.sourceline}")
+        record = Record(shown, line_of(root), raw=cut(data))
+        findings.add("bad-xml", str(error), record=record, images=1)
         return
     source = extra.get("source")
     rows.voc = rows.voc or (isinstance(source, dict) and "VOC" in str(source.get("database", "")))
@@ -133,8 +154,9 @@ def _size(
         extra["size"] = rest
 
 
-def _object(element: etree._Element, row: int, shown: str, findings: Findings) -> tuple[object, ...] | None:
+def _object(row: int, given: _Given) -> tuple[object, ...] | None:
     """The values of OBJECTS of one object; None, with an error among the findings, where it has no name or no box."""
+    element = given.element
     name: str | None = None
     flags: dict[str, float] = {}
     extra: dict[str, Json] = {f"@{key!s}": str(value) for key, value in element.attrib.items()}
@@ -155,14 +177,13 @@ def _object(element: etree._Element, row: int, shown: str, findings: Findings) -
                 parts.append(to_json(child, 1))
         elif isinstance(tag, str):
             _member(extra, child)
-    where = f"{shown}:{element.sourceline}"
     if name is None or not name.strip():
-        findings.add("missing-field", "object has no <name>", where=where)
+        given.fault("missing-field", "object has no <name>", line_of(element))
         return None
     if box is None:
-        findings.add("missing-field", "object has no <bndbox>", where=where, detail=f"{name!r}")
+        given.fault("missing-field", "object has no <bndbox>", line_of(element), f"{name!r}")
         return None
-    numbers = _sides(box, extra, shown, findings)
+    numbers = _sides(box, extra, given)
     if numbers is None:
         return None
     difficult = bool(flags["difficult"]) if "difficult" in flags else None
@@ -190,7 +211,7 @@ def _level(element: etree._Element) -> float | None:
     return None if len(element) or element.attrib else level(str(element.tag), text_of(element))
 
 
-def _sides(box: etree._Element, extra: dict[str, Json], shown: str, findings: Findings) -> list[float] | None:
+def _sides(box: etree._Element, extra: dict[str, Json], given: _Given) -> list[float] | None:
     values: dict[str, float] = {}
     rest: dict[str, Json] = {f"@{key!s}": str(value) for key, value in box.attrib.items()}
     for child in box:
@@ -201,15 +222,12 @@ def _sides(box: etree._Element, extra: dict[str, Json], shown: str, findings: Fi
         text = text_of(child).strip()
         number = float(text) if _DECIMAL.fullmatch(text) else float("nan")
         if not math.isfinite(number):
-            where = f"{shown}:{child.sourceline}"
-            findings.add("bad-number", "coordinate is not a finite number", where=where, detail=f"{tag} is {text!r}")
+            given.fault("bad-number", "coordinate is not a finite number", line_of(child), f"{tag} is {text!r}")
             return None
         values[tag] = number
     missing = [side for side in SIDES if side not in values]
     if missing:
-        findings.add(
-            "missing-field", "box lacks a coordinate", where=f"{shown}:{box.sourceline}", detail=f"no <{missing[0]}>"
-        )
+        given.fault("missing-field", "box lacks a coordinate", line_of(box), f"no <{missing[0]}>")
         return None
     if rest:
         extra["bndbox"] = rest

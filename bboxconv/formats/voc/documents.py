@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv.errors import Diagnostic, Findings
+from bboxconv.errors import Diagnostic, Findings, Record
 from bboxconv.formats.voc.document import SIDES, Place, Rows, document, image_name
 from bboxconv.formats.voc.shape import UnusualError
 from bboxconv.formats.voc.usual import Usual, usual
@@ -61,6 +61,8 @@ class Task:
     """Further splits of each image."""
     stems: bool = False
     """Images are called by the name of the XML file."""
+    listing: bool = False
+    """Whether every fault is named with its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _parse_slice(task: Task, fast: bool) -> Parsed:
-    findings = Findings()
+    findings = Findings(task.listing)
     documents, unread = _loaded(task, findings)
     slow = Rows()
     tables: list[tuple[pa.Table, pa.Table]] = []
@@ -118,7 +120,7 @@ def _parse_slice(task: Task, fast: bool) -> Parsed:
         root = parse(documents[row], shown, findings)
         if root is not None:
             place = Place(row, shown, task.paths[row] or task.root, task.others[row], task.stems)
-            document(root, place, slow, findings)
+            document(documents[row], root, place, slow, findings)
     if slow.images or not tables:
         tables.append((_table(slow.images, IMAGES), _table(slow.objects, OBJECTS)))
     images, objects = (_merged(parts) for parts in zip(*tables, strict=True))
@@ -136,7 +138,8 @@ def _loaded(task: Task, findings: Findings) -> tuple[list[bytes], set[int]]:
             documents.append(b"")
             unread.add(row)
             message = "a file cannot be read: its image is left out"
-            findings.add("unreadable-file", message, where=_shown(task, row), detail=error.strerror or str(error))
+            record = Record(_shown(task, row))
+            findings.add("unreadable-file", message, record=record, detail=error.strerror or str(error), images=1)
     return documents, unread
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Findings, printable
+from bboxconv.errors import DataError, Findings, Record, cut, printable
 from bboxconv.readers.xmlfiles import by_folder, compact, load
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
@@ -82,7 +82,9 @@ def _readable(path: str, source: Source, findings: Findings) -> bool:
         path.encode()
     except UnicodeEncodeError:
         shown = path.encode("utf-8", "backslashreplace").decode()
-        findings.add("bad-encoding", "the name of a file is not UTF-8", where=f"{source.shown}/{shown}")
+        record = Record(f"{source.shown}/{path}")
+        where = f"{source.shown}/{shown}"
+        findings.add("bad-encoding", "the name of a file is not UTF-8", where=where, record=record, images=1)
         return False
     return True
 
@@ -131,12 +133,10 @@ def _lists(folder: Path, known: set[str], shown: str, findings: Findings) -> dic
     return {identifier: tuple(sorted(sorted(set(of)), key=split_rank)) for identifier, of in found.items()}
 
 
-def unique_names(
-    names: list[pa.Array], rows: list[int], files: Files, source: Source, findings: Findings
-) -> list[str | None] | None:
+def unique_names(names: list[pa.Array], rows: list[int], files: Files) -> list[str | None] | None:
     """The names of all images, with folders where that makes them unique; None where all are unique as they are.
 
-    In the place of an image whose name is still taken there is None, and an error among the findings.
+    In the place of an image whose name is still taken there is None.
     """
     column = pa.chunked_array(names, pa.string())
     if pc.count_distinct(column).as_py() == len(column):
@@ -146,18 +146,24 @@ def unique_names(
     result: list[str | None] = []
     seen: set[str] = set()
     for name in full:
-        if name in seen:
-            hint = "--in name=stem takes the names of the XML files"
-            findings.add(
-                "duplicate-image",
-                "several XML files name the same image",
-                where=source.shown,
-                detail=f"{name!r}",
-                hint=hint,
-            )
         result.append(None if name in seen else name)
         seen.add(name)
     return result
+
+
+def tell_repeated(row: int, name: str, boxes: int, files: Files, source: Source, findings: Findings) -> None:
+    """Report a file that is left out, as the image that it names has another one."""
+    path = files.paths[row]
+    record = Record(f"{source.shown.rstrip('/')}/{path}", raw=cut(load(f"{source.path}/{path}")))
+    findings.add(
+        "duplicate-image",
+        "several XML files name the same image; the first is kept",
+        record=record,
+        detail=f"{name!r}",
+        hint="--in name=stem takes the names of the XML files",
+        images=1,
+        boxes=boxes,
+    )
 
 
 def unannotated(files: Files, source: Source, context: ReadContext) -> list[tuple[str, str, str | None]]:

@@ -25,6 +25,7 @@ from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_a
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
 
 _DECODER: msgspec.json.Decoder[dict[str, Json]] = msgspec.json.Decoder()
+NAMELESS = "a class name is empty or holds a character that XML cannot"
 PART = 2048
 """Images whose text is built at a time."""
 _FLAGS = ("pose", "truncated", "difficult", "occluded")
@@ -66,6 +67,8 @@ class Piece:
 
     files: Files
     lists: Mapping[str, tuple[int, ...]]
+    boxes: tuple[int, ...] = ()
+    """How many boxes each image has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +92,30 @@ class DocumentWriter:
         """Write the documents of a batch. An image whose name is unsafe or taken is left out, an error."""
         texts = [text for part in pieces(batch, PART) for text in self._documents(part, encoding.findings)]
         names, splits = batch.column("file_name").to_pylist(), batch.column("split").to_pylist()
-        stems = [_safe_stem(name, self.shown, encoding.findings) for name in names]
+        counts = self._counts(batch, encoding.findings)
+        stems = [_safe_stem(*pair, self.shown, encoding.findings) for pair in zip(names, counts, strict=True)]
         files = write_files(f"{self.root}/Annotations", ".xml", batch.column("file_name"), stems, texts)
         lists: dict[str, list[int]] = {}
         for row, split in enumerate(splits):
             if split is not None and stems[row] is not None:
                 for one in (split, *_further_splits(batch.column("extra")[row].as_py())):
                     lists.setdefault(one, []).append(row)
-        return Piece(files, {split: tuple(rows) for split, rows in lists.items()})
+        return Piece(files, {split: tuple(rows) for split, rows in lists.items()}, tuple(counts))
+
+    def _counts(self, batch: pa.RecordBatch, findings: Findings) -> list[int]:
+        """How many boxes of each image are written: those of a class that XML cannot name are not."""
+        objects = flat(batch)
+        counts = np.diff(objects.offsets)
+        if self.bad.any():
+            category = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
+            rows = np.flatnonzero(np.take(self.bad, category) & (category >= 0))
+            image = objects.image_of()[rows]
+            for one in image.tolist():
+                where = f"{self.shown}: image {batch.column('file_name')[one].as_py()}"
+                findings.add("bad-value", NAMELESS, where=where, boxes=1, late=True)
+            counts = counts - np.bincount(image, minlength=len(counts))
+        found: list[int] = counts.tolist()
+        return found
 
     def _documents(self, batch: pa.RecordBatch, findings: Findings) -> list[bytes]:
         """The document of each image."""
@@ -256,14 +275,15 @@ def _odd(name: str) -> bool:
     return illegal(name) or not name.strip()
 
 
-def _safe_stem(name: str, shown: str, findings: Findings) -> str | None:
+def _safe_stem(name: str, boxes: int, shown: str, findings: Findings) -> str | None:
     """The document of an image, without extension; None, and a fault, where its name is not safe."""
     why = unsafe_name(name) or (
         "holds a control character" if not name.isprintable() and re.search(r"[\x00-\x1f]", name) else None
     )
     if why is None:
         return _stem(plain_path(name))
-    findings.add("unsafe-name", f"the name of an image {why}", where=shown, detail=repr(name))
+    message = f"the name of an image {why}"
+    findings.add("unsafe-name", message, where=shown, detail=repr(name), images=1, boxes=boxes, late=True)
     return None
 
 
@@ -279,8 +299,7 @@ def write_lists(
     """
     for category in header.categories:
         if _odd(category.name):
-            message = "a class name is empty or holds a character that XML cannot"
-            findings.add("bad-value", message, where=writer.shown, detail=repr(category.name))
+            findings.add("bad-value", NAMELESS, where=writer.shown, detail=repr(category.name), late=True)
     Path(writer.root, "Annotations").mkdir(parents=True, exist_ok=True)
     written = list(pieces)
     lost = set()
@@ -288,7 +307,9 @@ def write_lists(
         lost.add(clash.key)
         where = f"{writer.shown}/Annotations/{clash.place}.xml"
         message = "two images would write the same file"
-        findings.add("file-clash", message, where=where, detail=f"{clash.other} and {clash.name}")
+        number, row = clash.key
+        boxes, detail = written[number].boxes[row], f"{clash.other} and {clash.name}"
+        findings.add("file-clash", message, where=where, detail=detail, images=1, boxes=boxes, late=True)
     for number, piece in enumerate(written):
         places = piece.files.places.to_pylist() if piece.lists else []
         lists = {

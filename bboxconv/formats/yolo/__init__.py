@@ -98,6 +98,9 @@ INFO = FormatInfo(
     write_options=(TASK_OUT, DECIMALS, SCORE, CROWD_DROP, ROTATED, IMAGES),
 )
 
+UNWRITTEN = r"(?s)^(?:.*/)?images/|([^/])\.[^./]*$"
+"""What of an image's name its label file does not have: a folder `images`, and the extension."""
+
 _SLICE = 2_048
 
 
@@ -175,6 +178,7 @@ def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes:
                 classes,
                 tree.base,
                 tree.shown,
+                context.findings.recording,
             )
 
 
@@ -191,7 +195,26 @@ def target(header: Header, options: Options) -> Target:
     if header.source == "yolo":
         carries |= {"extra"}
     requires = frozenset({"image.file_name", "object.category", "object.bbox"})
-    return Target(BOX, carries, requires, crowd_of(options, CROWD_DROP), rotated_of(options))
+    return Target(
+        BOX,
+        carries,
+        requires,
+        crowd_of(options, CROWD_DROP),
+        rotated_of(options),
+        reserved=frozenset({"extra.kpt_shape"}),
+        decimals=_digits(header.box, options),
+        fills=carries & {"object.segmentation", "object.shape", "object.keypoints"},
+        redraws="corners" if task == "obb" else "polygon" if task in ("segment", "mixed") else "",
+        unwritten_name=UNWRITTEN,
+    )
+
+
+def _digits(source: BoxFormat, options: Options) -> int | None:
+    """Digits after the point; None: all."""
+    decimals = option(options, DECIMALS)
+    if decimals == "auto":
+        return 6 if source.scale is None else None
+    return None if decimals == "full" else int(decimals)
 
 
 def _task(header: Header, options: Options) -> str:
@@ -214,10 +237,7 @@ def encoder(header: Header, out: Path, context: WriteContext) -> LabelWriter:
 
     Raises UsageError where images are asked for and their folder is not given.
     """
-    decimals = option(context.options, DECIMALS)
-    if decimals == "auto":
-        decimals = "6" if context.source_box.scale is None else "full"
-    task, digits = _task(header, context.options), None if decimals == "full" else int(decimals)
+    task, digits = _task(header, context.options), _digits(context.source_box, context.options)
     score, images = _score(header, context.options), option(context.options, IMAGES)
     return label_writer(header, out, context, task=task, digits=digits, score=score, images=images)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bboxconv import jsontext
 from bboxconv.boxes import convert_boxes, extent
-from bboxconv.errors import Diagnostic, Findings, printable
+from bboxconv.errors import Diagnostic, Findings, Record, printable
 from bboxconv.readers.textfiles import Joined, Rows, numbers_of, ranges, read_joined, rows_of
 from bboxconv.schema import SHAPES, bbox_array, flat, image_batch, keep_images, object_rows, pieces, shape_array
 from bboxconv.shelf import Shelf
@@ -38,6 +38,8 @@ class Task:
     base: str
     shown: str
     """The folder `base` as the user wrote it."""
+    listing: bool = False
+    """Whether every fault is named with its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Left:
 def leave_labels(given: tuple[Task, Shelf]) -> Left:
     """Read the label files of some images whose classes have no names; a task."""
     task, shelf = given
-    findings = Findings()
+    findings = Findings(task.listing)
     batch = batch_of(task, findings)
     top = pc.max(flat(batch).column("category")).as_py()
     return Left(leave([batch], shelf)[0], -1 if top is None else top, tuple(findings))
@@ -92,7 +94,7 @@ def batch_of(task: Task, findings: Findings) -> pa.RecordBatch:
     np.cumsum(np.bincount(rows.file[good], minlength=len(task.names)), out=offsets[1:])
     for file, why in joined.failed.items():
         message = "a label file cannot be read; its image is left out"
-        findings.add("unreadable-file", message, where=_shown(task, file), detail=why)
+        findings.add("unreadable-file", message, record=Record(_shown(task, file)), detail=why, images=1)
     if 2 * large > len(begins):
         hint = "YOLO's numbers are fractions of the image's size"
         message = "most rows hold numbers above 2: they are pixels, not fractions"
@@ -135,14 +137,20 @@ def _check(
         unknown = (number < 0) | (number >= task.classes)
     faulty = bad_columns | bad_numbers | fraction | unknown
 
+    bad = np.flatnonzero(faulty)
+    lines = (
+        dict(zip(bad.tolist(), joined.lines(rows.file[bad], rows.place[bad]).tolist(), strict=True)) if len(bad) else {}
+    )
+
     def report(code: str, message: str, which: NDArray[np.bool_], detail: str, hint: str = "") -> None:
-        def place(row: int) -> tuple[str, str]:
+        def place(row: int) -> tuple[Record, str]:
+            file, start = int(rows.file[row]), int(rows.place[row])
             tokens = range(int(rows.offsets[row]), int(rows.offsets[row + 1]))
             odd = next((t for t in tokens if np.isnan(values[t])), tokens[0])
-            where = f"{_shown(task, int(rows.file[row]))}:{joined.line(int(rows.file[row]), int(rows.place[row]))}"
-            return where, detail.format(token=rows.token(odd), count=counts[row])
+            record = Record(_shown(task, file), lines[row], raw=joined.row(start))
+            return record, detail.format(token=rows.token(odd), count=counts[row])
 
-        findings.add_each(code, message, np.flatnonzero(which).tolist(), place, hint=hint)
+        findings.add_each(code, message, np.flatnonzero(which).tolist(), place, hint=hint, boxes=1)
 
     if faulty.any():
         report("bad-number", "a value in a row is not a finite number", bad_numbers, "{token}")

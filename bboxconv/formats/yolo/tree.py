@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Diagnostic, Findings, printable
+from bboxconv.errors import DataError, Diagnostic, Findings, Record, printable
 from bboxconv.formats.yolo.config import Config, find_yaml, labels_for, load_config, locate, read_names
 from bboxconv.io import listing
 from bboxconv.readers.textfiles import files_below
@@ -99,7 +99,7 @@ def find_tree(source: Source, context: ReadContext) -> Tree:
     path = source.path.absolute()
     base = path if path.is_dir() else path.parent
     shown = source.shown if path.is_dir() else os.path.dirname(source.shown)
-    seen = Findings()
+    seen = Findings(context.findings.recording)
     try:
         return _find(path, base, shown, replace(context, findings=seen))
     finally:
@@ -200,6 +200,7 @@ def _listed(split: str | None, file: Path, root: Path, base: Path, context: Read
             severity="warning",
             where=str(file.name),
             count=len(paths) - len(unique),
+            images=len(paths) - len(unique),
         )
     folder = os.path.commonpath([os.path.dirname(p) for p in unique]) if unique else str(root)
     names = [os.path.relpath(p, folder).replace(os.sep, "/") for p in unique]
@@ -351,9 +352,8 @@ def _part(split: str | None, folder: Path, names: list[str], labels: Labels, con
     if not "".join(names).isascii() and not all(map(_is_text, names)):
         for name in names:
             if not _is_text(name):
-                context.findings.add(
-                    "bad-encoding", "a file name is not UTF-8: its image is left out", where=printable(name)
-                )
+                message, record = "a file name is not UTF-8: its image is left out", Record(f"{folder}/{name}")
+                context.findings.add("bad-encoding", message, where=printable(name), record=record, images=1)
         labels = [label for name, label in zip(names, labels[:], strict=True) if _is_text(name)]
         names = [name for name in names if _is_text(name)]
     without = 0 if isinstance(labels, Stems) else labels.count("")
@@ -389,7 +389,6 @@ def _joined(parts: list[Part], findings: Findings, shown: str) -> Part:
             twice += full in rows
             rows.setdefault(full, label)
     if twice:
-        findings.add(
-            "duplicate-image", "an image is listed twice; it is read once", severity="warning", where=shown, count=twice
-        )
+        message = "an image is listed twice; it is read once"
+        findings.add("duplicate-image", message, severity="warning", where=shown, count=twice, images=twice)
     return Part(parts[0].split, Path(folder), tuple(rows), tuple(rows.values()))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -41,6 +42,8 @@ class Piece:
     files: Files | None = None
     """The label files, below `labels`."""
     held: Slip | None = None
+    boxes: tuple[int, ...] = ()
+    """How many boxes each image has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class LabelWriter:
         objects, findings = flat(batch), encoding.findings
         data, bounds = label_texts(objects, self.style, findings)
         names, splits = batch.column("file_name").to_pylist(), batch.column("split").to_pylist()
-        places = [_place(name, split, findings) for name, split in zip(names, splits, strict=True)]
+        counts = np.diff(objects.offsets).tolist()
+        places = [_place(*row, findings) for row in zip(names, splits, counts, strict=True)]
         ends = bounds.tolist()
         texts = [data[start:stop] for start, stop in pairwise(ends)]
         files = write_files(f"{self.out}/labels", ".txt", batch.column("file_name"), places, texts)
@@ -72,7 +76,7 @@ class LabelWriter:
                 written[splits[row]] += 1
                 if self.images != "none":
                     self.place_image(names[row], splits[row], place, findings)
-        return Piece(written, frozenset(pc.unique(objects.column("category")).to_pylist()), files)
+        return Piece(written, frozenset(pc.unique(objects.column("category")).to_pylist()), files, None, tuple(counts))
 
     def image_target(self, name: str, place: str) -> str:
         """Where the image of a label file belongs."""
@@ -168,10 +172,20 @@ def write_tree(
 def _settle_clashes(state: _State, writer: LabelWriter) -> None:
     """Report images whose label file is another's; images follow their labels."""
     batches = [piece.files for piece in state.written if piece.files is not None]
+    counts = [piece.boxes for piece in state.written if piece.files is not None]
     for clash in settle(batches, f"{writer.out}/labels", ".txt"):
         where = f"{printable(clash.other)} and {printable(clash.name)}"
         message = "two images would write the same label file"
-        state.findings.add("file-clash", message, where=where, detail=f"labels/{clash.place}.txt")
+        number, row = clash.key
+        state.findings.add(
+            "file-clash",
+            message,
+            where=where,
+            detail=f"labels/{clash.place}.txt",
+            images=1,
+            boxes=counts[number][row],
+            late=True,
+        )
         if clash.taken_back is not None and writer.images != "none":
             number, row = clash.taken_back
             Path(writer.image_target(clash.name, clash.place)).unlink(missing_ok=True)
@@ -186,13 +200,14 @@ def _stem(name: str) -> str:
     return name[:dot] if dot > name.rfind("/") + 1 else name
 
 
-def _place(name: str, split: str | None, findings: Findings) -> str | None:
+def _place(name: str, split: str | None, boxes: int, findings: Findings) -> str | None:
     """Where the label file of an image stands below `labels`, without extension; None, and a fault, where its name is
     not safe."""
     where = f"{split}/{name}" if split is not None else name
     why = unsafe_name(where) or (None if split != "" else "has an empty split")
     if why is not None:
-        findings.add("unsafe-name", f"a file name {why}: its image is left out", where=printable(where) or '""')
+        message = f"a file name {why}: its image is left out"
+        findings.add("unsafe-name", message, where=printable(where) or '""', images=1, boxes=boxes, late=True)
         return None
     stem = _stem(plain_path(name))
     _, found, rest = f"/{stem}".rpartition("/images/")

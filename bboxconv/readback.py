@@ -1,0 +1,238 @@
+"""An output read back and compared with what its source gives: both are divided by the names of their images, and
+compared a part at a time, so that memory does not grow with the data and the order of images does not matter.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from bboxconv import io, jsontext, registry, schema
+from bboxconv.account import Account
+from bboxconv.agreement import Agreement, Sight, Tally, shown
+from bboxconv.codec import EVERYTHING, Encoding, FormatInfo, Target
+from bboxconv.comparison import Rules, Side, compare
+from bboxconv.errors import DataError, Diagnostic, Findings, printable
+from bboxconv.flow import Flow, encoded
+from bboxconv.jsonsame import same_text
+from bboxconv.pairing import keys
+from bboxconv.request import Request
+from bboxconv.schema import Category, Header
+from bboxconv.shelf import Shelf
+from bboxconv.sources import Opened, open_sources
+from bboxconv.spool import Slip, Spool, divided, in_order, leave
+
+_PART = 8 << 20
+"""About how many bytes of an output are compared at once."""
+_MOST = 256
+_PACKED = 6
+"""How many times larger than its file a compressed output may be."""
+_NUMBER = "number of the image"
+
+Pieces = tuple[tuple[int, Slip], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Divider:
+    """Divides batches into `parts` by the names of their images, without what the target does not carry."""
+
+    shelf: Shelf
+    parts: int
+    target: Target
+
+    def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Pieces:
+        """The images of each part, left on the shelf."""
+        if not len(batch):
+            return ()
+        numbers = np.arange(encoding.first, encoding.first + len(batch))
+        names = keys(batch, self.target.unwritten_name).to_pylist()
+        part = np.array([zlib.crc32(name.encode()) % self.parts for name in names], np.int64)
+        batch = _carried(batch, self.target.carries).append_column(_NUMBER, pa.array(numbers, pa.int64()))
+        found = [(number, pa.concat_batches([piece])) for number, piece in divided(batch, part, 1)]
+        slips = leave([piece for _, piece in found], self.shelf)
+        return tuple((number, slip) for (number, _), slip in zip(found, slips, strict=True))
+
+
+def _carried(batch: pa.RecordBatch, carries: frozenset[str]) -> pa.RecordBatch:
+    """The batch with null in object fields that are not carried; `id` stays, which names an object."""
+    objects = schema.flat(batch)
+    gone = [
+        name
+        for name in schema.OBJECT_FIELDS
+        if name != "id" and not any(key.startswith(f"object.{name}") for key in carries)
+    ]
+    empty = {name: schema.null_column(name, len(objects.rows)) for name in gone}
+    return schema.with_objects(batch, objects.with_columns(empty)) if empty else batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One part of both sides: a task."""
+
+    source: tuple[Slip, ...]
+    output: tuple[Slip, ...]
+    rules: Rules
+
+
+def _compare(task: _Pair) -> Agreement:
+    return compare(_side(task.source), _side(task.output), task.rules)
+
+
+def _side(slips: Iterable[Slip]) -> Side:
+    pieces = [slip.load() for slip in slips]
+    if not pieces:
+        return Side.of(pa.RecordBatch.from_pylist([], schema=schema.IMAGE), np.zeros(0, np.int64))
+    batch, _ = in_order(pieces)
+    at = batch.schema.get_field_index(_NUMBER)
+    numbers = batch.column(at).to_numpy()
+    columns = [batch.column(name) for name in schema.IMAGE.names]
+    return Side.of(pa.RecordBatch.from_arrays(columns, schema=schema.IMAGE), numbers)
+
+
+def read_back(
+    flow: Flow, target: Target, account: Account, output: Path, info: FormatInfo, where: str, *, any_box: bool = False
+) -> Agreement:
+    """Compare an output with what the sources of a run give under its target, which is counted in `account`. `where`
+    names the output in messages. `any_box`: a target without a box format of its own has that of the output.
+
+    Raises DataError where the output cannot be read at all, OutputError where the disk cannot hold what waits.
+    """
+    request, findings, header = flow.request, Findings(), flow.opened.header
+
+    def progress(stage: str, done: int, total: int | None, unit: str) -> None:
+        flow.progress("verifying", done, total, unit)
+
+    with ExitStack() as stack:
+        opened = _open(request, output, info, findings, stack, flow)
+        if any_box and target.box is None and opened is not None:
+            target = replace(target, box=opened.header.box)
+        box = target.box or header.box
+        read = opened.header if opened else replace(header, box=box)
+        classes, read_classes = (tuple(one.name for one in side.categories) for side in (header, read))
+        rules = Rules(target, box, read.box, classes, read_classes, where)
+        _require_comparable(rules)
+        parts = _parts(output, info)
+        spool = Spool(request.memory)
+        divide = Divider(spool.shelf(apart=flow.workers.apart), parts, target)
+        sides = [_divided(encoded(replace(flow, progress=progress), target, account, divide), parts, spool)]
+        if opened is None:
+            sides.append([[] for _ in range(parts)])
+        else:
+            there = Flow(_reading(request, output, info), opened, findings, flow.workers, progress)
+            sides.append(_divided(encoded(there, _AS_IT_IS, Account(), divide), parts, spool))
+        tasks = (_Pair(tuple(one), tuple(other), rules) for one, other in zip(*sides, strict=True) if one or other)
+        found = Agreement()
+        for part in flow.workers.run(_compare, tasks):
+            found.add(part)
+    _compare_headers(found, header, read, rules)
+    _unreadable(found, findings.of("error"))
+    return found
+
+
+_AS_IT_IS = Target(None, EVERYTHING, finite=False)
+
+
+def _reading(request: Request, output: Path, info: FormatInfo) -> Request:
+    """How the output is read: with the options of reading that those of writing name."""
+    options = {
+        spec.name: request.out[spec.name]
+        for spec in info.read_options
+        if spec.name in request.out and spec.accepts(request.out[spec.name])
+    }
+    return Request((str(output),), from_=info.name, in_=options, batch_size=request.batch_size, memory=request.memory)
+
+
+def _open(
+    request: Request, output: Path, info: FormatInfo, findings: Findings, stack: ExitStack, flow: Flow
+) -> Opened | None:
+    """The output, opened; None where it holds no image: a folder without files need not be told from a wrong path."""
+    registry.reader(info.name)
+    try:
+        return open_sources(_reading(request, output, info), findings, stack, flow.workers, flow.progress)
+    except DataError as error:
+        if [found.code for found in error.diagnostics if found.severity == "error"] == ["no-annotations"]:
+            return None
+        raise
+
+
+def _require_comparable(rules: Rules) -> None:
+    if rules.read.needs_size(rules.box):
+        message = f"the output has boxes as {rules.read.name}, and the source gives {rules.box.name}"
+        raise DataError.of("verify-differs", message, where=rules.where, hint="--box names the box format of DST")
+
+
+def _parts(output: Path, info: FormatInfo) -> int:
+    """Into how many parts to divide."""
+    size = io.size_of(output)[1]
+    packed = not info.compressible or output.suffix.lower() in io.COMPRESSION
+    return max(1, min(_MOST, -(-size * (_PACKED if packed else 1) // _PART)))
+
+
+def _divided(pieces: Iterable[Pieces], parts: int, spool: Spool) -> list[list[Slip]]:
+    found: list[list[Slip]] = [[] for _ in range(parts)]
+    for number, slip in chain.from_iterable(pieces):
+        found[number].append(spool.take(slip))
+    return found
+
+
+def _unreadable(found: Agreement, faults: Iterable[Diagnostic]) -> None:
+    """Count what could not be read of the output."""
+    for fault in faults:
+        places = [Sight(0, at, place.where, f"{fault.message} {place.detail}") for at, place in enumerate(fault.places)]
+        found.of("what can be read").add(Tally(differ=fault.count))
+        found.of("what can be read").see(places)
+
+
+def _compare_headers(found: Agreement, header: Header, read: Header, rules: Rules) -> None:
+    """Compare what is said once."""
+    carries = rules.target.carries
+    for name, text, other in (("info", header.info, read.info), ("licenses", header.licenses, read.licenses)):
+        if name in carries:
+            _said(found, name, text, other, rules)
+    if "extra" in carries:
+        ours, theirs = (jsontext.members(text) if text else {} for text in (header.extra, read.extra))
+        for key in dict.fromkeys((*ours, *theirs)):
+            if f"extra.{key}" not in rules.target.reserved:
+                _said(found, f"extra.{key}", ours.get(key), theirs.get(key), rules)
+    named = dict[str, list[Category]]()
+    for category in read.categories:
+        named.setdefault(category.name, []).append(category)
+    for index, category in enumerate(header.categories):
+        rest = named.get(category.name)
+        if not rest:
+            listed = "category.id" in carries  # else a class that no box uses need not be written
+            if listed or index in found.used:
+                _said(found, "category.name", _text(category.name), None, rules)
+            continue
+        same = rest.pop(0)
+        for name, one, two in (
+            ("id", _text(category.id), _text(same.id)),
+            ("supercategory", _text(category.supercategory), _text(same.supercategory)),
+            ("extra", category.extra, same.extra),
+        ):
+            if f"category.{name}" in carries:
+                _said(found, f"category.{name}", one, two, rules, f", class {printable(category.name)}")
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _said(found: Agreement, name: str, one: str | None, other: str | None, rules: Rules, of: str = "") -> None:
+    if one is None and other is None:
+        return
+    if one is None and name in rules.target.fills:
+        found.of(name).add(Tally(filled=1))
+    elif same_text(one, other):
+        found.of(name).add(Tally(1))
+    else:
+        place = Sight(-1, 0, f"{rules.where}{of}", f"{shown(one)} became {shown(other)}")
+        found.of(name).add(Tally(differ=1, places=[place]))

@@ -1,0 +1,130 @@
+"""What a data set has twice: ids of images and objects, and file names; found over all sources of a run without holding
+more than numbers.
+
+Each task leaves the ids of its objects and, of its images, the ids and a number made of split and name. At the end
+the numbers are compared, so many at once as fit; the names themselves lie in a spool, and only those of repeated
+numbers are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bboxconv import schema
+from bboxconv.errors import FIRST_PLACES, Findings
+from bboxconv.schema import Category, Header
+from bboxconv.spool import Slip, Spool
+
+SEPARATOR = "\0"
+_ZERO = np.zeros(1, np.uint64)
+_FACTORS = np.random.default_rng(1).integers(1, 2**64, 4096, np.uint64)
+AT_ONCE = 1_000_000
+"""Numbers that are compared at once: 8 MB of them."""
+
+
+def identities(batch: pa.RecordBatch, *, ids: bool) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """What to compare of the images of a batch and, where `ids` says so, of its objects."""
+    keys = pc.binary_join_element_wise(batch.column("split").fill_null(""), batch.column("file_name"), SEPARATOR)
+    own = batch.column("id") if ids else pa.nulls(len(batch), pa.int64())
+    images = pa.RecordBatch.from_arrays([own, _hashes(keys), keys], ["id", "hash", "key"])
+    column = schema.flat(batch).column("id") if ids else pa.nulls(0, pa.int64())
+    return images, pa.RecordBatch.from_arrays([column.drop_null()], ["id"])
+
+
+def _hashes(texts: pa.StringArray) -> pa.Int64Array:
+    """A number for each text, the same for equal ones: each byte times the number of its place, added up."""
+    whole = pa.concat_arrays([texts])
+    _, places, data = whole.buffers()
+    offsets = np.frombuffer(places, np.int32)[: len(whole) + 1] if len(whole) else np.zeros(1, np.int32)
+    raw = np.frombuffer(data, np.uint8)[: offsets[-1]] if data is not None else np.zeros(0, np.uint8)
+    inside = np.arange(len(raw)) - np.repeat(offsets[:-1], np.diff(offsets))
+    sums = np.concatenate((_ZERO, np.cumsum((raw + np.uint64(1)) * _FACTORS[inside % len(_FACTORS)], dtype=np.uint64)))
+    numbers = (sums[offsets[1:]] - sums[offsets[:-1]]).view(np.int64)
+    return pa.array(numbers, mask=~whole.is_valid().to_numpy(zero_copy_only=False))
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was left of one source."""
+
+    shown: str
+    spool: Spool
+    images: list[Slip] = field(default_factory=list)
+    objects: list[Slip] = field(default_factory=list)
+
+    def take(self, found: Sequence[tuple[pa.RecordBatch, pa.RecordBatch]]) -> None:
+        """Hold what a task left."""
+        for images, objects in found:
+            self.images.append(self.spool.keep(images))
+            self.objects.append(self.spool.keep(objects))
+
+
+def tell_repeats(sources: Sequence[Seen], findings: Findings) -> None:
+    """Report what occurs more than once: ids within a source, names over all of them. All are kept."""
+    for source in sources:
+        for slips, code, what in (
+            (source.images, "duplicate-image-id", "an image id"),
+            (source.objects, "duplicate-annotation-id", "an annotation id"),
+        ):
+            found = repeated(slips, "id")
+            message = f"{what} occurs more than once; all are kept"
+            for number in found[:FIRST_PLACES].tolist():
+                findings.add(code, message, severity="warning", where=source.shown, detail=f"id {number}")
+            if len(found) > FIRST_PLACES:
+                findings.add(code, message, severity="warning", count=len(found) - FIRST_PLACES)
+    left = [(source.shown, slip) for source in sources for slip in source.images]
+    again = repeated([slip for _, slip in left], "hash")
+    if len(again):
+        _tell_names(left, again, findings)
+
+
+def _tell_names(slips: Sequence[tuple[str, Slip]], again: NDArray[np.int64], findings: Findings) -> None:
+    """Report each image whose name one before it has; that numbers are equal does not prove it."""
+    known: set[str] = set()
+    for shown, slip in slips:
+        batch = slip.load()
+        for key in batch.filter(pc.is_in(batch.column("hash"), pa.array(again))).column("key").to_pylist():
+            if key in known:
+                where = f"{shown}: image {key.partition(SEPARATOR)[2]}"
+                message = "two images have the same file name; both are kept"
+                findings.add("duplicate-file-name", message, severity="warning", where=where)
+            known.add(key)
+
+
+def distinct_categories(header: Header, shown: str, findings: Findings) -> Header:
+    """The header with an id at one category alone, which is the first that has it; repeated ids and names are
+    reported."""
+    ids: set[int] = set()
+    names: set[str] = set()
+    categories: list[Category] = []
+    for one in header.categories:
+        if one.name in names:
+            message = "two categories have the same name; both are kept"
+            findings.add("duplicate-category-name", message, severity="warning", where=shown, detail=one.name)
+        if one.id is not None and one.id in ids:
+            message = "two categories have the same id; both are kept, the second without it"
+            detail = f"id {one.id}: {one.name}"
+            findings.add("duplicate-category-id", message, severity="warning", where=shown, detail=detail)
+        categories.append(replace(one, id=None) if one.id in ids else one)
+        names.add(one.name)
+        if one.id is not None:
+            ids.add(one.id)
+    return replace(header, categories=tuple(categories))
+
+
+def repeated(slips: Sequence[Slip], name: str) -> NDArray[np.int64]:
+    """The numbers of a column that occur more than once, in order."""
+    rounds = -(-sum(slip.rows for slip in slips) // AT_ONCE)
+    found: list[NDArray[np.int64]] = []
+    for turn in range(rounds):
+        columns = [slip.load().column(name).drop_null().to_numpy() for slip in slips]
+        chosen = [ids[ids % rounds == turn] if rounds > 1 else ids for ids in columns]
+        together = np.sort(np.concatenate(chosen))
+        found.append(np.unique(together[1:][together[1:] == together[:-1]]))
+    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
