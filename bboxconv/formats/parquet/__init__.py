@@ -49,6 +49,7 @@ from bboxconv.errors import DataError, Findings
 from bboxconv.formats.parquet.footer import MAGIC
 from bboxconv.formats.parquet.write import KEY, GroupEncoder, RowGroup, Rows, group_encoder, write_file
 from bboxconv.io import listing
+from bboxconv.jsonproof import check_json
 from bboxconv.parts import of_parts, regrouped
 from bboxconv.schema import Dataset, Header, Part
 
@@ -236,10 +237,13 @@ def _typed(table: pa.Table, kind: pa.Schema) -> pa.Table:
 
 
 def _check(batch: pa.RecordBatch, header: Header) -> None:
-    """Raises ValueError for what no good file holds: text that is not UTF-8, a class that the header does not
-    have, an image without pixels.
+    """Raises ValueError for what no good file holds: text that is not UTF-8, JSON text that is none, a class that the
+    header does not have, an image without pixels.
     """
     batch.validate(full=True)
+    check_json(batch.column("extra"), "extra")
+    for name in schema.JSON_FIELDS:
+        check_json(schema.flat(batch).column(name), name)
     for name in ("width", "height"):
         least = pc.min(batch.column(name)).as_py()
         if least is not None and least < 1:
