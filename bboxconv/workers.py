@@ -217,7 +217,8 @@ def _end_with_parent() -> None:
 
 
 def own_process() -> None:
-    """Set up a process that is ours alone, before anything is imported that uses pyarrow."""
+    """Set up a process that is ours alone, before anything is imported that uses numpy or pyarrow."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads turn idly at first
     leave_pandas_out()
     import pyarrow as pa  # noqa: PLC0415 - as below
 
