@@ -340,6 +340,24 @@ def test_an_orphan_is_a_fault_with_its_place(tmp_path: Path, what: str, key: obj
         convert(tmp_path, whole)
 
 
+@pytest.mark.parametrize("ids", [(7, 5, 6), (-3, 20, 4), (-(2**63), 0, 2**63 - 1), (10**18, 10**18 + 1, 5)])
+def test_annotations_find_their_images_however_far_apart_ids_lie(tmp_path: Path, ids: tuple[int, ...]) -> None:
+    """Each annotation is with the image of its id, whether ids are close together or at the ends of int64, and those
+    beside the known ids are orphans."""
+    images = [image(key, f"{key}.jpg") for key in ids]
+    known = [annotation(number, image_id=key) for number, key in enumerate(ids, 1)]
+    convert(tmp_path, document(*known, images=images), "out.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()[1:]]
+    assert [(line["id"], [item["id"] for item in line["objects"]]) for line in lines] == [
+        (key, [number]) for number, key in enumerate(ids, 1)
+    ]
+    (tmp_path / "out.jsonl").unlink()
+    beside = [key for key in {key + step for key in ids for step in (-1, 1)} - {*ids} if -(2**63) <= key < 2**63]
+    strays = [annotation(9, image_id=key) for key in beside]
+    found = faults(tmp_path, document(*strays, images=images))
+    assert found == [("orphan-annotation", [f"$.annotations[{n}].image_id" for n in range(len(beside))][:5])]
+
+
 @pytest.mark.parametrize("key", [True, [], {}, [[1]]])
 @pytest.mark.parametrize("name", ["id", "image_id", "category_id", "track_id"])
 def test_what_is_no_id_is_a_fault(tmp_path: Path, name: str, key: object) -> None:
