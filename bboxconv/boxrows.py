@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bboxconv import schema
 from bboxconv.schema import OBJECT, SHAPES, Header, coordinate_names
@@ -47,9 +48,8 @@ def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0, *, texts_onc
     filled = lengths[image] > 0
     rows = objects.rows
     if not filled.all():
-        place = pa.array(np.cumsum(filled) - 1, mask=~filled)
         rows = pa.StructArray.from_arrays(
-            [rows.field(name).take(place) for name in schema.OBJECT_FIELDS], fields=list(OBJECT)
+            [_with_gaps(rows.field(name), filled) for name in schema.OBJECT_FIELDS], fields=list(OBJECT)
         )
     boxes, valid = schema.boxes_of(rows)
     index = rows.field("category")
@@ -76,6 +76,19 @@ def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0, *, texts_onc
     }
     kind = [field.with_type(column.type) for field, column in zip(row_schema(header), columns.values(), strict=True)]
     return pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(kind))
+
+
+def _with_gaps(column: pa.Array, filled: NDArray[np.bool_]) -> pa.Array:
+    """The values of a column in the rows where `filled` (N,) is True, null in the others. Texts, which may be large,
+    stay where they are."""
+    if not pa.types.is_string(column.type) or column.buffers()[2] is None:
+        return column.take(pa.array(np.cumsum(filled) - 1, mask=~filled))
+    _, offsets, texts = column.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    valid = filled.copy()
+    valid[filled] = column.is_valid().to_numpy(zero_copy_only=False)
+    spaced = bounds[np.concatenate(([0], np.cumsum(filled)))]
+    return pa.StringArray.from_buffers(len(filled), pa.py_buffer(spaced), texts, pa.array(valid).buffers()[1])
 
 
 def _spread(column: pa.Array, images: pa.Array, texts_once: bool) -> pa.Array:
