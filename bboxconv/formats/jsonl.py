@@ -83,7 +83,7 @@ INFO = FormatInfo(
 ROWS = BoxFormat("cxcywh", 1)
 """The box format of Ultralytics' rows."""
 _MANY = 32 << 20  # bytes of a file from which on more than one process pays
-_LARGE = 256 << 20  # bytes of a batch from which on it is written in halves: an Arrow column of text ends at 2 GiB
+_LARGE = 4 << 20  # bytes of a batch from which on it is written in halves: its text stands in memory several times
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _START = re.compile(rb'\{\s*"type"\s*:\s*("dataset"|"image")')
 
