@@ -102,7 +102,7 @@ def read_block(task: Block[T]) -> BlockResult[T]:
     block, reader = task.block(), task.reader
     end = -1
     try:
-        value, keys = reader.fast(b"[" + block + b"]", task.keys)
+        value, keys = reader.fast(_listed(block), task.keys)
         return BlockResult(value, keys, len(block), ended=False, truncated=task.last)
     except (msgspec.DecodeError, RecursionError) as error:
         trailing = _TRAILING.search(str(error))
@@ -120,16 +120,21 @@ def read_block(task: Block[T]) -> BlockResult[T]:
             return BlockResult(None, task.keys, 0)
     whole = block[:stop]
     try:
-        value, keys = reader.fast(b"[" + whole + b"]", task.keys)
+        value, keys = reader.fast(_listed(whole), task.keys)
     except (msgspec.DecodeError, RecursionError):
         elements = _split(block, structure(whole)[0] if commas is None else commas, stop)
         value, keys = reader.slow(elements[:-1] if truncated else elements, task.keys)
     return BlockResult(value, keys, stop, ended, truncated)
 
 
+def _listed(elements: bytes) -> bytes:
+    """The elements as a list: in one copy."""
+    return b"".join((b"[", elements, b"]"))
+
+
 def _proves(block: bytes) -> bool:
     try:
-        _RAWS.decode(b"[" + block + b"]")
+        _RAWS.decode(_listed(block))
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
