@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from bboxconv.errors import OutputError
@@ -36,6 +36,9 @@ _PATIENCE = 5.0
 """Seconds that a task may take which nobody wants any more."""
 _MOMENT = 1.0
 """Seconds in which a process ends by itself when its run was stopped."""
+_SAFE_PATH = "PYTHONSAFEPATH"
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+"""Parameters of glibc's mallopt, as its malloc.h numbers them."""
 
 
 class Here(Executor):
@@ -74,8 +77,9 @@ class Workers:
             from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - 40 ms that small inputs do not need
 
             self.executor = ProcessPoolExecutor(self.jobs, mp_context=warm(), initializer=_settle_in)
-            for _ in range(self.jobs):  # a process starts with its first task: while this one goes on
-                self.submit(bool, None)
+            with _without_main():
+                for _ in range(self.jobs):  # a process starts with its first task: while this one goes on
+                    self.submit(bool, None)
 
     def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         """Do one task. Raises OutputError where a process of the pool has died."""
@@ -174,12 +178,39 @@ def warm() -> BaseContext:
     # what is started now never sees what is sent to all processes of a run: the first one sees to it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        resource_tracker.ensure_running()  # first: it would let the others through again, and ignores them itself
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        forkserver.ensure_running()
+        with _nothing_from_here():
+            resource_tracker.ensure_running()  # first: it would let the others through again, and ignores them itself
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let processes that are started now not run the program's own script again, as they would to find its functions:
+    tasks are functions of modules, and a script that has no `if __name__ == "__main__"` would start all anew."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextmanager
+def _nothing_from_here() -> Iterator[None]:
+    """Let processes that are started now import nothing from the folder in which the run is: it may be a stranger's
+    data set, with a numpy.py in it. What is started by `python -c` looks there first."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_SAFE_PATH]
+        if before is not None:
+            os.environ[_SAFE_PATH] = before
 
 
 def _settle_in() -> None:
@@ -219,10 +250,22 @@ def _end_with_parent() -> None:
 def own_process() -> None:
     """Set up a process that is ours alone, before anything is imported that uses numpy or pyarrow."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads turn idly at first
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others keep what they had for a block
+    _give_memory_back()
     leave_pandas_out()
-    import pyarrow as pa  # noqa: PLC0415 - as below
 
-    pa.set_memory_pool(pa.system_memory_pool())  # gives back what it had for a block, in the same time
+
+def _give_memory_back() -> None:
+    """Let the allocator of glibc, where it is that, give back what was large, and use again what was not.
+
+    Left to itself it raises both limits with what it meets: what a block needed then stays, in pieces.
+    """
+    import ctypes  # noqa: PLC0415 - numpy loads it too
+
+    with suppress(OSError, AttributeError):
+        allocator = ctypes.CDLL(None)
+        for parameter, value in ((_MMAP_THRESHOLD, 4 << 20), (_TRIM_THRESHOLD, 16 << 20), (_ARENA_MAX, 1)):
+            allocator.mallopt(parameter, value)
 
 
 def leave_pandas_out() -> None:

@@ -56,6 +56,40 @@ def test_a_worker_that_dies_is_an_error_and_no_hang() -> None:
     assert caught.value.diagnostics[0].code == "worker-died"
 
 
+@pytest.mark.parametrize("name", ["numpy", "signal", "bboxconv/__init__"])
+def test_workers_import_nothing_from_the_folder_of_a_run(tmp_path: Path, name: str) -> None:
+    """Modules that lie in the current folder, such as those of a stranger's data set, are run by no process."""
+    trap = tmp_path / "data" / f"{name}.py"
+    trap.parent.mkdir(parents=True)
+    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w').close()")
+    (tmp_path / "script.py").write_text(SUM)
+    assert _run_script(tmp_path / "data", str(tmp_path / "script.py")) == "285\n"
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_script_needs_no_guard_of_its_main_part(tmp_path: Path) -> None:
+    """A program without `if __name__ == "__main__"` runs once, however many processes its tasks have."""
+    (tmp_path / "script.py").write_text(SUM)
+    assert _run_script(tmp_path, "script.py") == "285\n"
+
+
+SUM = """
+import operator
+from bboxconv.workers import at_work
+with at_work(2) as workers:
+    workers.begin()
+    print(sum(workers.run(operator.methodcaller("__mul__", 1), [n * n for n in range(10)])))
+"""
+
+
+def _run_script(folder: Path, *words: str) -> str:
+    """What a script says that is run in a folder and must end well."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
 def test_ctrl_c_waits_for_no_result() -> None:
     """Interrupted, a run ends its processes in the middle of their tasks."""
     with pytest.raises(KeyboardInterrupt), at_work(2) as workers:
