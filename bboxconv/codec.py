@@ -137,6 +137,9 @@ class ReadContext:
     """Names for class numbers, where the source has numbers alone."""
     images: Path | None = None
     """The folder of the images, where the user named one."""
+    carried: frozenset[str] = EVERYTHING
+    """The fields that come to be written. Of `object.segmentation` and `object.keypoints`, if they are not, a reader
+    need keep no more than that there is one: it is counted, and not looked into."""
 
 
 @dataclass(frozen=True, slots=True)

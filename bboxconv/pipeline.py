@@ -55,7 +55,10 @@ def run(
         box = _box_format(request.box) if request.box is not None else None
         claim = _claim(request, layout, findings, stack)  # first of all that the stack ends: tasks write there
         crew = workers or stack.enter_context(at_work(request.jobs or available()))
-        opened = open_sources(request, findings, stack, crew, progress) if dataset is None else at_hand(dataset)
+        carried = _carried(writer, options)
+        opened = (
+            open_sources(request, findings, stack, crew, progress, carried) if dataset is None else at_hand(dataset)
+        )
         target = _target(writer, opened.header, options, box, layout)
         header = replace(opened.header, box=target.box or opened.header.box)
         context = WriteContext(
@@ -152,6 +155,11 @@ def _target(writer: Writes, header: Header, options: Mapping[str, str], box: Box
             hint="--box is for Parquet and JSON Lines",
         )
     return replace(target, box=box)
+
+
+def _carried(writer: Writes, options: Mapping[str, str]) -> Callable[[str], frozenset[str]]:
+    """Which fields the writer carries of a source of a format, before its header is known."""
+    return lambda source: writer.target(Header(BoxFormat("xywh"), source=source), options).carries
 
 
 def _box_format(name: str) -> BoxFormat:
@@ -286,7 +294,7 @@ def verify(request: Request, progress: Progress = silent) -> Report:
         options = registry.options_of(dict(request.out), writer.INFO.write_options, "out", writer.INFO.name)
         box = _box_format(request.box) if request.box is not None else None
         crew = stack.enter_context(at_work(request.jobs or available()))
-        opened = open_sources(request, findings, stack, crew, progress)
+        opened = open_sources(request, findings, stack, crew, progress, _carried(writer, options))
         target = _target(writer, opened.header, options, box, _layout(writer, request.dst))
         flow = Flow(request, opened, findings, crew, progress)
         output = Path(request.dst)

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bboxconv import classes, classfiles, io, jsontext, registry
-from bboxconv.codec import Match, Progress, ReadContext, Reads, Source, silent
+from bboxconv.codec import EVERYTHING, Match, Progress, ReadContext, Reads, Source, silent
 from bboxconv.errors import DataError, Diagnostic, Findings, TooManyError, UsageError
 from bboxconv.repeats import distinct_categories
 from bboxconv.report import Side
@@ -139,9 +139,15 @@ class Opened:
 
 
 def open_sources(
-    request: Request, findings: Findings, stack: ExitStack, workers: Workers, progress: Progress = silent
+    request: Request,
+    findings: Findings,
+    stack: ExitStack,
+    workers: Workers,
+    progress: Progress = silent,
+    carried: Callable[[str], frozenset[str]] = lambda source: EVERYTHING,
 ) -> Opened:
-    """Read the headers of all sources and make one of them. `stack` removes what standard input was copied to.
+    """Read the headers of all sources and make one of them. `stack` removes what standard input was copied to;
+    `carried` says which fields come to be written of a source of that format.
 
     Raises UsageError for what the request has wrong, DataError for a source of which nothing can be read.
     """
@@ -166,6 +172,7 @@ def open_sources(
             workers,
             names,
             request.images,
+            carried(source.format.INFO.name),
         )
         try:
             dataset = source.format.read(source.source, context)

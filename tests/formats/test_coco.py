@@ -510,6 +510,33 @@ def test_an_annotation_that_nothing_places_is_a_fault(tmp_path: Path, segmentati
     assert faults(tmp_path, whole) == [("missing-field", ["$.annotations[1]"])]
 
 
+@pytest.mark.parametrize("first", ["images", "annotations"])
+def test_drawn_fields_that_are_not_written_are_read_all_the_same(tmp_path: Path, first: str) -> None:
+    """On the way to YOLO polygons and keypoints are counted as lost where they stand, give boxes that are lacking, and
+    are faults where they are no text."""
+    whole = document(
+        annotation(1, bbox=..., segmentation=[[10, 10, 30, 10, 20, 40]]),
+        annotation(2, segmentation={"counts": [0, 4], "size": [2, 2]}, iscrowd=0),
+        annotation(3, segmentation=None),
+        annotation(4, keypoints=[1, 2, 2]),
+    )
+    ordered = {first: whole[first], **whole}
+    report = bboxconv.convert(save(tmp_path / "in.json", ordered), tmp_path / "yolo", to="yolo", from_="coco")
+    assert {key: report.lost[key] for key in ("object.segmentation", "object.keypoints")} == {
+        "object.segmentation": 2,
+        "object.keypoints": 1,
+    }
+    assert report.fields["object.segmentation"].places == (
+        f"{tmp_path / 'in.json'}: image a.jpg, id 1",
+        f"{tmp_path / 'in.json'}: image a.jpg, id 2",
+    )
+    rows = (tmp_path / "yolo" / "labels" / "a.txt").read_text().splitlines()
+    assert rows == ["0 0.2 0.5 0.2 0.6", *["0 0.025 0.08 0.03 0.08"] * 3]
+    broken = json.dumps(ordered).replace("[10, 10, 30", '["?", 10, 30').encode().replace(b"?", b"\xff")
+    with pytest.raises(DataError, match="bad-encoding"):
+        bboxconv.convert(save(tmp_path / "in.json", broken), tmp_path / "again", to="yolo", from_="coco")
+
+
 def test_a_null_bbox_comes_back_as_null(tmp_path: Path) -> None:
     """A null bbox beside a polygon is read as its extent, and written as null to COCO."""
     whole = annotation(bbox=None, segmentation=[[1, 2, 5, 2, 5, 8]])

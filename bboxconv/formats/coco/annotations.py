@@ -4,7 +4,7 @@ images is put together from there by another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -47,6 +47,7 @@ NO_CATEGORY = "the category of an annotation does not exist"
 POLYGONS = msgspec.json.Decoder(list[list[float]])
 LARGEST = 1e150
 """Beyond this the width or area of an extent would be infinite."""
+_NOTHING = pa.scalar(None, pa.string())
 _AT_ONCE = 1_000_000
 """Ids that are compared at once: 8 MB of them."""
 
@@ -92,18 +93,26 @@ class Divide:
     width: int
 
 
-def annotations_reader(shelf: Shelf, divide: Shared[Divide] | None, *, listing: bool = False) -> ArrayReader[Block]:
-    """How a block is read; divided by image where these are known. `listing`: with the ids of its categories."""
-    return then(reader(ANNOTATION_FIELDS), partial(_leave_block, shelf, divide, listing))
+def annotations_reader(
+    shelf: Shelf, divide: Shared[Divide] | None, *, listing: bool = False, needless: Sequence[str] = ()
+) -> ArrayReader[Block]:
+    """How a block is read; divided by image where these are known. `listing`: with the ids of its categories;
+    `needless` are columns of JSON text of which nobody wants more than whether there is a value."""
+    return then(reader(ANNOTATION_FIELDS), partial(_leave_block, shelf, divide, listing, tuple(needless)))
 
 
-def _leave_block(shelf: Shelf, divide: Shared[Divide] | None, listing: bool, part: Part) -> Block:
+def _leave_block(
+    shelf: Shelf, divide: Shared[Divide] | None, listing: bool, needless: tuple[str, ...], part: Part
+) -> Block:
     given = len(part.batch) - part.batch.column("bbox").null_count
     batch, faults = complete(part)
     captions = "caption" in part.keys and pc.any(pc.match_substring(part.batch.column("extra"), '"caption":')).as_py()
     found = Block(part.count, (), Slips(), given, bool(captions), (*part.faults, *faults))
     if listing:
         found = replace(found, categories=named_categories(batch))
+    for name in needless:
+        at = batch.schema.get_field_index(name)
+        batch = batch.set_column(at, name, pc.if_else(batch.column(at).is_valid(), "[]", _NOTHING))
     if divide is None:
         return replace(found, parts=(-1,), pieces=Slips.of(leave([batch], shelf)))
     return _divide(found, batch, shelf, divide.get())

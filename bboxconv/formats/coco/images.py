@@ -55,8 +55,8 @@ def images_named(annotations: Iterable[pa.RecordBatch]) -> ImageBlock:
     return _block(pa.RecordBatch.from_arrays(arrays, schema=schema_), Shelf())
 
 
-_DENSE = 16
-"""A table of all numbers from the least id to the largest takes at most so many places for each id."""
+_DENSE, _TABLE = 16, 1 << 22
+"""How many places a table of numbers has at most: for each id, and in all (16 MB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,9 @@ class Numbers:
         order = np.argsort(ids, kind="stable")
         ids, found = ids[order], numbers[order].astype(np.int32)
         table = None
-        if len(ids) and int(ids[-1]) - int(ids[0]) < _DENSE * len(ids):
-            table = np.full(int(ids[-1]) - int(ids[0]) + 1, -1, np.int32)
+        span = int(ids[-1]) - int(ids[0]) + 1 if len(ids) else 0
+        if 0 < span <= min(_TABLE, _DENSE * len(ids)):
+            table = np.full(span, -1, np.int32)
             table[ids - ids[0]] = found
         return cls(ids, found, others, table)
 

@@ -94,7 +94,8 @@ class _Pass:
         self.results = key == ""
         if self.image_blocks:
             self.finish_images()
-        return annotations_reader(shelf, self.divide, listing=self.context.findings.recording)
+        needless = [name for name in ("segmentation", "keypoints") if f"object.{name}" not in self.context.carried]
+        return annotations_reader(shelf, self.divide, listing=self.context.findings.recording, needless=needless)
 
     def finish_images(self) -> None:
         """All images are known."""
