@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -97,7 +97,7 @@ class Listing:
 
 def listing(folder: str | Path) -> Listing:
     """What is in a folder. Each format looks into it to know its own, and there may be 100,000 files in
-    it: the last two are remembered.
+    it: the last ones are remembered, as many as a tree of images and labels with three splits has, and some.
 
     Raises OSError where it cannot be read.
     """
@@ -105,7 +105,7 @@ def listing(folder: str | Path) -> Listing:
     return _listing(path, os.stat(path).st_mtime_ns)  # noqa: PTH116 - half the time of a path
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)
 def _listing(folder: str, changed: int) -> Listing:
     files: list[str] = []
     folders: list[str] = []
@@ -117,11 +117,18 @@ def _listing(folder: str, changed: int) -> Listing:
             except OSError:  # a link to itself
                 others.append(entry.name)
     files.sort()
-    by_suffix: dict[str, list[str]] = {}
-    for name in files:
-        by_suffix.setdefault(name[name.rfind(".") :], []).append(name)
-    suffixes = {suffix: tuple(names) for suffix, names in by_suffix.items()}
-    return Listing(tuple(files), tuple(folders), tuple(others), suffixes)
+    return Listing(tuple(files), tuple(folders), tuple(others), _by_suffix(files))
+
+
+def _by_suffix(files: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    usual = PurePosixPath(files[0]).suffix if files else ""
+    rest = [name for name in files if not name.endswith(usual)] if usual else files  # nearly all are alike
+    if usual:
+        found[usual] = [name for name in files if name.endswith(usual)]
+    for name in rest:
+        found.setdefault(name[name.rfind(".") :], []).append(name)
+    return {suffix: tuple(names) for suffix, names in found.items()}
 
 
 def read_small(path: str) -> bytes:

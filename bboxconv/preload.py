@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # nothing that is loaded goes away, and tasks run without it
+
 from bboxconv.workers import own_process
 
 own_process()
 
-import lxml.etree
-import pyarrow.parquet
+import numpy.ma  # which pyarrow loads with the first array that it is given
 
 import bboxconv.flow
 import bboxconv.readers.jsonelements
 import bboxconv.readers.textfiles
-import bboxconv.spool
+
+gc.freeze()  # workers share what is loaded

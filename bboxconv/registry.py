@@ -32,12 +32,21 @@ DOUBT = 0.15
 class Listing:
     """A format as it is installed; `error` says why it cannot be used."""
 
-    name: str
-    distribution: str
+    point: EntryPoint
     info: FormatInfo | None = None
     error: str = ""
     reads: bool = False
     writes: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name under which it is registered."""
+        return self.point.name
+
+    @property
+    def distribution(self) -> str:
+        """The name and version of what provides it."""
+        return _distribution(self.point)
 
 
 def _points() -> tuple[EntryPoint, ...]:
@@ -49,11 +58,14 @@ def _scan(places: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     """The entry points of what is installed in these places: looking costs some 30 ms, and happens for every
     format.
     """
-    return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, _distribution(point))))
+    found = entry_points(group=GROUP)
+    times = Counter(point.name for point in found)
+    return tuple(sorted(found, key=lambda point: (point.name, _distribution(point) if times[point.name] > 1 else "")))
 
 
-@cache
 def _distribution(point: EntryPoint) -> str:
+    """Its name and version, for messages: to know them its metadata is parsed as a mail is, for which much is
+    loaded."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
 
 
@@ -96,15 +108,11 @@ def formats() -> list[Listing]:
         loaded = _load(point)
         if twice[point.name] > 1:
             others = ", ".join(_distribution(other) for other in points if other.name == point.name)
-            found.append(
-                Listing(point.name, _distribution(point), error=f"the name is provided more than once: {others}")
-            )
+            found.append(Listing(point, error=f"the name is provided more than once: {others}"))
         elif isinstance(loaded, str):
-            found.append(Listing(point.name, _distribution(point), error=loaded))
+            found.append(Listing(point, error=loaded))
         else:
-            found.append(
-                Listing(point.name, _distribution(point), loaded.INFO, reads=_reads(loaded), writes=_writes(loaded))
-            )
+            found.append(Listing(point, loaded.INFO, reads=_reads(loaded), writes=_writes(loaded)))
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from bboxconv.spool import Slip, Spool
 
 SEPARATOR = "\0"
 _ZERO = np.zeros(1, np.uint64)
-_FACTORS = np.random.default_rng(1).integers(1, 2**64, 4096, np.uint64)
+_FACTORS = np.frombuffer(Random(1).randbytes(8 * 4096), np.uint64)
 AT_ONCE = 1_000_000
 """Numbers that are compared at once: 8 MB of them."""
 

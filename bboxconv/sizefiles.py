@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bboxconv.errors import UsageError
@@ -64,6 +62,8 @@ def read_sizes(path: Path) -> SizeRows:
 
 
 def _read_parquet(path: Path) -> SizeRows:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - few runs have such a table
+
     with path.open("rb") as file:
         parquet = pq.ParquetFile(file)
         header = parquet.schema_arrow.names
@@ -73,6 +73,8 @@ def _read_parquet(path: Path) -> SizeRows:
 
 
 def _read_csv(path: Path) -> SizeRows:
+    import pyarrow.csv as pacsv  # noqa: PLC0415 - as above
+
     with open_input(path) as file:
         data = file.read().removeprefix(BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
@@ -92,19 +94,19 @@ def _read_csv(path: Path) -> SizeRows:
 
     faults: list[tuple[int, int]] = []
 
-    def note(row: pa.csv.InvalidRow) -> str:
+    def note(row: pacsv.InvalidRow) -> str:
         faults.append((row.number - 1, row.actual_columns))
         return "skip"
 
     names = [f"f{i}" for i in range(len(header))]
     body = data if headless else rest
-    table = pa.csv.read_csv(
+    table = pacsv.read_csv(
         pa.BufferReader(
             body if body.strip(NEWLINE) else b"," * (len(header) - 1) + NEWLINE
         ),  # no row at all is refused
-        pa.csv.ReadOptions(column_names=names, use_threads=False),
-        pa.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=note),
-        pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+        pacsv.ReadOptions(column_names=names, use_threads=False),
+        pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=note),
+        pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
     )
     if faults:
         row, columns = faults[0]

@@ -9,7 +9,6 @@ next run on the same destination removes it, once it has moved what was being mo
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import tempfile
@@ -199,8 +198,11 @@ def _stage_folder(dst: Path) -> Path:
         if dst == beside or not here:
             return dst / STAGE
     name = os.fsencode(dst.name)
-    known = dst.name if len(name) + len(STAGE) < _LONGEST else hashlib.sha256(name).hexdigest()[:32]
-    return beside / f".{known}{STAGE}"
+    if len(name) + len(STAGE) < _LONGEST:
+        return beside / f".{dst.name}{STAGE}"
+    from hashlib import sha256  # noqa: PLC0415 - names are short
+
+    return beside / f".{sha256(name).hexdigest()[:32]}{STAGE}"
 
 
 def _recover(folder: Path, dst: Path, target: Path) -> Findings:

@@ -290,3 +290,11 @@ def test_modules_stay_small(name: str) -> None:
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
     assert ast.get_docstring(trees()[name])
+
+
+@pytest.mark.parametrize("name", [name for name in trees() if "." in name])
+def test_no_module_hides_a_name(name: str) -> None:
+    """No package defines what a sub-module of it is called: to import that one later would put it in the place."""
+    package = name.rpartition(".")[0]
+    own = {node.name for node in trees().get(package, ast.Module([], [])).body if isinstance(node, ast.FunctionDef)}
+    assert name.rpartition(".")[2] not in own

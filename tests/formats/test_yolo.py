@@ -17,6 +17,7 @@ from bboxconv.boxes import BoxFormat
 from bboxconv.codec import ReadContext, Source, WriteContext, Writes
 from bboxconv.errors import DataError, UsageError
 from bboxconv.formats import yolo
+from bboxconv.formats.yolo import writing
 from bboxconv.schema import SHAPES, Category, Dataset, Header, bbox_array, flat, image_batch, object_rows, shape_array
 from bboxconv.workers import at_work
 
@@ -426,7 +427,7 @@ def test_batch_size(tmp_path: Path, size: int) -> None:
 
 def test_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes give what one gives."""
-    monkeypatch.setattr(yolo, "MANY", 0)
+    monkeypatch.setattr("bboxconv.formats.yolo.tree.MANY", 0)
     tree(tmp_path, {f"{i}.txt": f"{i % 7} .5 .5 .1 .{i + 1}\n0 bad\n" for i in range(40)})
     results = []
     for jobs in (1, 2):
@@ -943,3 +944,16 @@ def test_slices_are_written_whole(tmp_path: Path) -> None:
         "3.txt": "0 0.375 0 0 0\n" * 3,
     }
     assert len(flat(whole).rows) == 10
+
+
+PLAIN = ["person", "traffic light", "Class 1", "a/b", "A_b", "n", "y", "inf", "nan", "e5"]
+ODD = ["no", "On", "NULL", "true", "~", "1e5", "0x1F", "a: b", "a #b", " a", "a ", "a  b", "", "é", "a-b", "- a", "'a'"]
+
+
+@pytest.mark.parametrize("name", [*PLAIN, *ODD, "a" * 300])
+def test_config_is_written_as_by_pyyaml(name: str) -> None:
+    """data.yaml is to the byte what PyYAML makes of it, whatever the name of a class or of a split."""
+    for settings in ({"train": "images/train", "val": "images"}, {"train": "images", name: f"images/{name}"}):
+        document = {**settings, "names": {0: "cat", 1: name}}
+        expected = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1 << 30)
+        assert writing.yaml_text(settings, ["cat", name]) == expected

@@ -18,11 +18,15 @@ continuous, origin 0.
 Cannot carry: the difference between images at which nobody looked and images without boxes, rotations.
 """
 
+# What reads and what writes is imported where that is done: every format is loaded to know what a source is.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -44,15 +48,12 @@ from bboxconv.codec import (
     option,
     rotated_of,
 )
-from bboxconv.formats.coco.annotations import ANNOTATION_FIELDS
-from bboxconv.formats.coco.images import IMAGE_FIELDS
-from bboxconv.formats.coco.reading import read_coco
-from bboxconv.formats.coco.text import Kind, Texts
-from bboxconv.formats.coco.write import write_coco
 from bboxconv.io import base_suffix, listing
 from bboxconv.schema import Dataset, Header
-from bboxconv.shelf import Unnamed
 from bboxconv.splits import SPLIT_NAMES
+
+if TYPE_CHECKING:
+    from bboxconv.formats.coco.text import Texts
 
 HEADER = Option("header", "", "a COCO file with the images and categories that a list of results speaks of")
 XYWH = BoxFormat("xywh")
@@ -70,9 +71,6 @@ INFO = FormatInfo(
     write_options=(ROTATED,),
 )
 
-RESERVED = frozenset(
-    [f"image.extra.{one.key}" for one in IMAGE_FIELDS] + [f"object.extra.{one.key}" for one in ANNOTATION_FIELDS]
-)
 FILLED = frozenset({"image.id", "category.id", *(f"object.{name}" for name in ("id", "area", "iscrowd", "bbox"))})
 """Values that a document gets where the source has none: `bbox` is the extent of a polygon."""
 SPLITS = re.compile(r"^(train|val|valid|validation|test)[-_]?(\d{4})?$")
@@ -137,29 +135,41 @@ def read(source: Source, context: ReadContext) -> Dataset:
     Raises DataError for text that is broken outside of an element, for documents that are no COCO, and for captions,
     which have no boxes; UsageError where `header` names no file.
     """
+    from bboxconv.formats.coco.reading import read_coco
+
     return read_coco(source, context, XYWH, option(context.options, HEADER))
 
 
 def target(header: Header, options: Options) -> Target:
     """Boxes as xywh; every annotation needs a category."""
+    from bboxconv.formats.coco.annotations import ANNOTATION_FIELDS
+    from bboxconv.formats.coco.images import IMAGE_FIELDS
+
+    reserved = [f"image.extra.{one.key}" for one in IMAGE_FIELDS]
+    reserved += [f"object.extra.{one.key}" for one in ANNOTATION_FIELDS]
     return Target(
         XYWH,
         INFO.carries,
         frozenset({"object.category"}),
         rotated=rotated_of(options),
-        reserved=RESERVED,
+        reserved=frozenset(reserved),
         fills=FILLED,
     )
 
 
 def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[Texts]:
     """The text of the images and annotations of a batch, but for ids that are still to be found."""
+    from bboxconv.formats.coco.text import Kind
+    from bboxconv.shelf import Unnamed
+
     shelf = Unnamed.open(out if out.is_dir() else out.parent, shared=True).shelf
     return Kind.of(header, shelf, by_split=out.is_dir()).encode
 
 
 def assemble(header: Header, pieces: Iterable[Texts], out: Path, context: WriteContext) -> Written:
     """Write one document; where `out` is a folder, one `instances_{split}.json` for each split."""
+    from bboxconv.formats.coco.writing import write_coco
+
     return write_coco(header, pieces, out, context)
 
 

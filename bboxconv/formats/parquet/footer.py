@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 import pyarrow.parquet as pq
 
-MAGIC = b"PAR1"
+from bboxconv.formats.parquet import MAGIC
+
 TAIL = 8
 """Bytes at the end of a file: the length of the footer and the magic."""
 

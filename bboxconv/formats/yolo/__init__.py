@@ -19,12 +19,16 @@ It carries the file name, the split, the class and the box; scores, polygons and
 ids, sizes, flags, tracks, areas or whether anybody looked at an image.
 """
 
+# What reads and what writes is imported where that is done: every format is loaded to know what a source is.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -47,14 +51,16 @@ from bboxconv.codec import (
     rotated_of,
 )
 from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
-from bboxconv.formats.yolo.rows import Labels, Task, leave_labels
-from bboxconv.formats.yolo.tree import MANY, Tree, find_tree
-from bboxconv.formats.yolo.write import LabelWriter, Piece, label_writer, write_tree
 from bboxconv.jsontext import members
 from bboxconv.parts import Held, of_parts
 from bboxconv.readers.textfiles import numbers_of, rows_of, sample
 from bboxconv.schema import Category, Dataset, Header, Part
 from bboxconv.spool import Spool
+
+if TYPE_CHECKING:
+    from bboxconv.formats.yolo.rows import Task
+    from bboxconv.formats.yolo.tree import Tree
+    from bboxconv.formats.yolo.writing import LabelWriter, Piece
 
 BOX = BoxFormat("cxcywh", 1.0)
 TASK_IN = Option("task", "auto", "what rows of more than 6 columns are", ("auto", "detect", "segment", "obb", "pose"))
@@ -127,6 +133,9 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
     Raises DataError where there are no label files, or none of the splits of data.yaml exists.
     """
+    from bboxconv.formats.yolo.rows import Labels, leave_labels
+    from bboxconv.formats.yolo.tree import MANY, find_tree
+
     tree = find_tree(source, context)
     names = tree.names if tree.names is not None else context.classes or None
     switches = {"task": option(context.options, TASK_IN)}
@@ -163,6 +172,8 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
 
 def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes: int) -> Iterator[Task]:
+    from bboxconv.formats.yolo.rows import Task
+
     step = min(context.batch_size, 2 * _SLICE)
     step *= max(1, _SLICE // step)
     for part in tree.parts:
@@ -237,6 +248,8 @@ def encoder(header: Header, out: Path, context: WriteContext) -> LabelWriter:
 
     Raises UsageError where images are asked for and their folder is not given.
     """
+    from bboxconv.formats.yolo.writing import label_writer
+
     task, digits = _task(header, context.options), _digits(context.source_box, context.options)
     score, images = _score(header, context.options), option(context.options, IMAGES)
     return label_writer(header, out, context, task=task, digits=digits, score=score, images=images)
@@ -247,6 +260,8 @@ def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteC
 
     Raises UsageError where keypoints are asked for and there are none.
     """
+    from bboxconv.formats.yolo.writing import write_tree
+
     size = write_tree(header, pieces, out, encoder(header, out, context), context.findings)
     if option(context.options, IMAGES) != "none":
         return Written()

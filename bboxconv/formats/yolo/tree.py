@@ -45,6 +45,8 @@ _OTHER = re.compile(
     r"^(?:[^\n]*/)?(?:classes|labels|predefined_classes|_?darknet|README[^/\n]*|((?:train|val|valid|validation|test)\d*))$",
     re.M | re.I,
 )
+_OTHER_WORDS = ("classes", "labels", "darknet", "readme", "train", "val", "test")
+"""One of them is in each such name."""
 _ASSUMED = ".jpg"
 MANY = 16_000
 """Images below which starting processes takes longer than they save."""
@@ -262,7 +264,7 @@ def _pair(
 ) -> Part:
     """All images of a folder and all label files of another, put together by their relative stems."""
     inside = list(files_below(str(images)))
-    names = [name for name in inside if _is_image(name)]
+    names = [name for name in inside if not name.endswith(".txt") and _is_image(name)]  # few labels are asked twice
     there = inside if images == labels else files_below(str(labels))
     labelled = [name[:-4] for name in there if name.endswith(".txt")]
     if skip:
@@ -325,7 +327,11 @@ def _report_shared(names: list[str], texts: set[str], findings: Findings) -> Non
 def _others(folder: Path, stems: Collection[str]) -> set[str]:
     """Of text files without an image, those that are no label files: class names, read-me files, lists of images."""
     found: set[str] = set()
-    for match in _OTHER.finditer("\n".join(stems)):
+    text = "\n".join(stems)
+    lower = text.lower()
+    if text.isascii() and not any(word in lower for word in _OTHER_WORDS):  # a tenth of the time of the pattern
+        return found
+    for match in _OTHER.finditer(text):
         if match[1] is not None:  # train.txt may be a list, or the labels of train.jpg
             with (folder / f"{match[0]}.txt").open("rb") as file:
                 first = file.read(200).split()[:1]

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from bboxconv import headerjson, jsontext, schema
 from bboxconv.boxrows import box_rows, row_schema
 from bboxconv.codec import Encoding
-from bboxconv.formats.parquet.footer import MAGIC, cut, moved
+from bboxconv.formats.parquet import KEY, MAGIC
+from bboxconv.formats.parquet.footer import cut, moved
 from bboxconv.schema import Header, coordinate_names
 from bboxconv.shelf import Left, Shelf
 from bboxconv.spool import Slip, leave
 
-KEY = "bboxconv"
 _JSON = schema.JSON_FIELDS | {"image_extra"}
 _FEW = frozenset(
     {"split", "video", "width", "height", "category", "category_index", "category_id", "shape", "truncated", "occluded"}
