@@ -117,11 +117,19 @@ def _listing(folder: str, changed: int) -> Listing:
             except OSError:  # a link to itself
                 others.append(entry.name)
     files.sort()
-    by_suffix: dict[str, list[str]] = {}
-    for name in files:
-        by_suffix.setdefault(name[name.rfind(".") :], []).append(name)
-    suffixes = {suffix: tuple(names) for suffix, names in by_suffix.items()}
-    return Listing(tuple(files), tuple(folders), tuple(others), suffixes)
+    names = tuple(files)
+    return Listing(names, tuple(folders), tuple(others), _by_suffix(names))
+
+
+def _by_suffix(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    only = names[0][names[0].rfind(".") :] if names else ""
+    lines = "\n".join((*names, ""))
+    if only[:1] == "." and lines.count(f"{only}\n") == lines.count("\n") == len(names):
+        return {only: names}  # as nearly always where there are many
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name[name.rfind(".") :], []).append(name)
+    return {suffix: tuple(same) for suffix, same in found.items()}
 
 
 def read_small(path: str) -> bytes:

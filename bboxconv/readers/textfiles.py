@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -66,7 +66,7 @@ class Rows:
         return printable(raw[:40].decode("utf-8", "backslashreplace")) + ("..." if len(raw) > 40 else "")
 
 
-def read_joined(paths: Sequence[str]) -> Joined:
+def read_joined(paths: Iterable[str]) -> Joined:
     """Read files; an empty path is a file without content. A byte order mark is left out."""
     parts: list[bytes] = []
     failed: dict[int, str] = {}

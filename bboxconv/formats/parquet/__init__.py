@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -157,7 +158,8 @@ def _files(path: Path) -> list[Path]:
     """The Parquet files of a source, a folder's in the order of their names."""
     if not path.is_dir():
         return [path]
-    return [path / name for name in sorted(listing(path).files) if name.lower().endswith(INFO.extensions)]
+    there = listing(path)
+    return [path / name for name in sorted(chain(*map(there.ending, INFO.extensions)))]
 
 
 def _shown(path: Path, source: Source) -> str:

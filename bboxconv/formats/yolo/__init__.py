@@ -47,7 +47,7 @@ from bboxconv.codec import (
     rotated_of,
 )
 from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
-from bboxconv.formats.yolo.rows import Labels, Task, leave_labels
+from bboxconv.formats.yolo.rows import Labels, Task, leave_labels, some
 from bboxconv.formats.yolo.tree import MANY, Tree, find_tree
 from bboxconv.formats.yolo.write import LabelWriter, Piece, label_writer, write_tree
 from bboxconv.jsontext import members
@@ -167,12 +167,11 @@ def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes:
     step *= max(1, _SLICE // step)
     for part in tree.parts:
         for begin in range(0, len(part.names), step):
-            end = begin + step
-            split = source.split or part.split
+            names = tuple(part.names[begin : begin + step])
             yield Task(
-                tuple(part.names[begin:end]),
-                tuple(part.labels[begin:end]),
-                split,
+                names,
+                some(part.labels, begin, names),
+                source.split or part.split,
                 task,
                 tree.config.keypoints,
                 classes,

@@ -4,8 +4,9 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +26,35 @@ NONE, BOX, POLYGON, QUAD, POINTS = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
+class Stems:
+    """The label files of images that all have one of their own stem below a folder: of a million, no path is held."""
+
+    folder: str
+    names: Sequence[str]
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{self.folder}/{name.rpartition('.')[0]}.txt" for name in self.names)
+
+    def __getitem__(self, row: int) -> str:
+        return f"{self.folder}/{self.names[row].rpartition('.')[0]}.txt"
+
+
+Paths: TypeAlias = Sequence[str] | Stems
+
+
+def some(labels: Paths, begin: int, names: Sequence[str]) -> Paths:
+    """Of the label files of all images those of some: `names`, from `begin` on."""
+    if isinstance(labels, Stems):
+        return replace(labels, names=names)  # names that are sent with them are sent once
+    return labels[begin : begin + len(names)]
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """Some images of one split, in order. `labels` are paths, "" where an image has none."""
 
     names: tuple[str, ...]
-    labels: tuple[str, ...]
+    labels: Paths
     split: str | None
     task: str
     keypoints: tuple[int, int] | None
