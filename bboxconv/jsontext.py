@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -74,10 +75,29 @@ def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
 
 def decimals(values: NDArray[np.floating], digits: int) -> pa.StringArray:
     """Each number rounded to `digits` after the point, without trailing zeros."""
+    if digits <= 6 and values.dtype == np.float64 and len(values) and values.min() >= 0 and values.max() <= 1:
+        return _fractions(np.rint(values * 10.0**digits).astype(np.int32) * 10 ** (6 - digits))
     large = np.abs(values) >= WHOLE
     if large.any():  # they have no decimals, and rounding would multiply them out of range
         return numbers(pa.array(np.where(large, values, np.round(np.where(large, 0.0, values), digits)) + 0.0))
     return numbers(pa.array(np.round(values, digits) + 0.0))
+
+
+def _fractions(millionths: NDArray[np.int32]) -> pa.StringArray:
+    """Numbers from 0 to 1, given in millionths, as text: of the first three digits and the last three, each looked up,
+    which takes half the time of making the text of a number."""
+    first, last = np.divmod(millionths, 1000)
+    starts, ends = _thousandths()
+    start = starts.take(pa.array(np.where(last == 0, first + 1000, first)))
+    return pc.binary_join_element_wise(start, ends.take(pa.array(last)), "")
+
+
+@lru_cache(maxsize=1)
+def _thousandths() -> tuple[pa.StringArray, pa.StringArray]:
+    """0.000 to 0.999 as something follows, then 0 to 1 as nothing does; and what follows, without trailing zeros."""
+    whole = [f"0.{number:03}" for number in range(1000)]
+    alone = ["0", *(text.rstrip("0") for text in whole[1:]), "1"]
+    return pa.array([*whole, *alone]), pa.array([f"{number:03}".rstrip("0") for number in range(1000)])
 
 
 def strings(values: pa.Array) -> pa.StringArray:

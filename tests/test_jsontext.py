@@ -6,6 +6,7 @@ import json
 import math
 import struct
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -83,6 +84,21 @@ def test_numbers_read_back_to_the_same_bits(values: list[float | None]) -> None:
             assert text == "null"
         else:
             assert struct.pack("d", float(json.loads(text))) == struct.pack("d", value)
+
+
+def test_fractions_are_written_as_other_numbers() -> None:
+    """Rounded numbers from 0 to 1 have the shortest text that reads back, for whatever number of digits."""
+    for digits in range(8):
+        values = np.arange(10 ** min(digits, 6) + 1) / 10 ** min(digits, 6)
+        found = jsontext.decimals(values, digits)
+        assert found.equals(jsontext.numbers(pa.array(values)))
+        near = values + np.random.default_rng(digits).uniform(-0.49, 0.49, len(values)) / 10**digits
+        near = np.where((near < 0) | (near > 1), values, near)
+        assert jsontext.decimals(near, digits).equals(jsontext.numbers(pa.array(np.round(near, digits) + 0.0)))
+        assert jsontext.decimals(np.array([-0.0, -1e-9, 0.5]), digits)[:2].to_pylist() == ["0", "0"]
+    assert jsontext.decimals(np.array([0.25, 1e308, np.nan]), 6).to_pylist() == ["0.25", "1e+308", "null"]
+    assert jsontext.decimals(np.array([0.25, -0.125, 3.0]), 6).to_pylist() == ["0.25", "-0.125", "3"]
+    assert jsontext.decimals(np.array([0.25, 1.0000014]), 6).to_pylist() == ["0.25", "1.000001"]
 
 
 def test_whole_numbers_are_written_as_beside_others() -> None:
