@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -117,18 +117,19 @@ def _listing(folder: str, changed: int) -> Listing:
             except OSError:  # a link to itself
                 others.append(entry.name)
     files.sort()
-    return Listing(tuple(files), tuple(folders), tuple(others), _by_suffix(files))
+    names = tuple(files)
+    return Listing(names, tuple(folders), tuple(others), _by_suffix(names))
 
 
-def _by_suffix(files: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+def _by_suffix(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    only = names[0][names[0].rfind(".") :] if names else ""
+    lines = "\n".join((*names, ""))
+    if only[:1] == "." and lines.count(f"{only}\n") == lines.count("\n") == len(names):
+        return {only: names}  # as nearly always where there are many
     found: dict[str, list[str]] = {}
-    usual = PurePosixPath(files[0]).suffix if files else ""
-    rest = [name for name in files if not name.endswith(usual)] if usual else files  # nearly all are alike
-    if usual:
-        found[usual] = [name for name in files if name.endswith(usual)]
-    for name in rest:
+    for name in names:
         found.setdefault(name[name.rfind(".") :], []).append(name)
-    return {suffix: tuple(names) for suffix, names in found.items()}
+    return {suffix: tuple(same) for suffix, same in found.items()}
 
 
 def read_small(path: str) -> bytes:

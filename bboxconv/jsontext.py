@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -17,6 +19,10 @@ from numpy.typing import NDArray
 
 WHOLE = 1 << 52
 """From here on every float64 is a whole number."""
+_SHORT = 1e10
+"""From here on whole numbers are shorter with an exponent."""
+Texts: TypeAlias = pa.StringArray | str | Sequence[pa.StringArray | str]
+"""A text for each row; one for all; or what they are put together from, none of it null."""
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _DECODERS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
@@ -49,14 +55,19 @@ def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
     """Each number as the shortest JSON text that reads back to the same bits (integers without a point); null stays
     null. JSON has no NaN and Infinity: they become `on_non_finite`.
     """
-    text = values.cast(pa.string())
     if not pa.types.is_floating(values.type):
-        return text
+        return values.cast(pa.string())
     plain = values.fill_null(0.0).to_numpy(zero_copy_only=False)
+    negative_zero = (plain == 0) & np.signbit(plain)
+    if plain.dtype == np.float64 and (np.abs(plain) < _SHORT).all() and not negative_zero.any():
+        whole = plain.astype(np.int64)
+        if (whole == plain).all():  # the same text in a ninth of the time
+            mask = None if not values.null_count else values.is_null().to_numpy(zero_copy_only=False)
+            return pa.array(whole, mask=mask).cast(pa.string())
+    text = values.cast(pa.string())
     odd = ~np.isfinite(plain)
     if odd.any():
         text = pc.if_else(pa.array(odd), pa.scalar(on_non_finite), text)
-    negative_zero = (plain == 0) & np.signbit(plain)
     if negative_zero.any():  # "-0" reads back as the integer 0
         text = pc.if_else(pa.array(negative_zero), pa.scalar("-0.0"), text)
     return text
@@ -64,10 +75,29 @@ def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
 
 def decimals(values: NDArray[np.floating], digits: int) -> pa.StringArray:
     """Each number rounded to `digits` after the point, without trailing zeros."""
+    if digits <= 6 and values.dtype == np.float64 and len(values) and values.min() >= 0 and values.max() <= 1:
+        return _fractions(np.rint(values * 10.0**digits).astype(np.int32) * 10 ** (6 - digits))
     large = np.abs(values) >= WHOLE
     if large.any():  # they have no decimals, and rounding would multiply them out of range
         return numbers(pa.array(np.where(large, values, np.round(np.where(large, 0.0, values), digits)) + 0.0))
     return numbers(pa.array(np.round(values, digits) + 0.0))
+
+
+def _fractions(millionths: NDArray[np.int32]) -> pa.StringArray:
+    """Numbers from 0 to 1, given in millionths, as text: of the first three digits and the last three, each looked up,
+    which takes half the time of making the text of a number."""
+    first, last = np.divmod(millionths, 1000)
+    starts, ends = _thousandths()
+    start = starts.take(pa.array(np.where(last == 0, first + 1000, first)))
+    return pc.binary_join_element_wise(start, ends.take(pa.array(last)), "")
+
+
+@lru_cache(maxsize=1)
+def _thousandths() -> tuple[pa.StringArray, pa.StringArray]:
+    """0.000 to 0.999 as something follows, then 0 to 1 as nothing does; and what follows, without trailing zeros."""
+    whole = [f"0.{number:03}" for number in range(1000)]
+    alone = ["0", *(text.rstrip("0") for text in whole[1:]), "1"]
+    return pa.array([*whole, *alone]), pa.array([f"{number:03}".rstrip("0") for number in range(1000)])
 
 
 def strings(values: pa.Array) -> pa.StringArray:
@@ -115,8 +145,7 @@ def objects(columns: Mapping[str, pa.StringArray], extra: pa.StringArray | None 
         else:
             parts.append(pc.binary_join_element_wise(f",{name}", text, ""))
     if extra is not None and extra.null_count < len(extra):
-        inside = pc.utf8_slice_codeunits(pc.if_else(pc.equal(extra, "{}"), pa.scalar(None, pa.string()), extra), 1, -1)
-        parts.append(pc.binary_join_element_wise(",", inside, ""))
+        parts.append(_inside(extra))
     first = next(iter(columns.values()), extra)
     assert first is not None
     if anchor is not None:
@@ -124,6 +153,39 @@ def objects(columns: Mapping[str, pa.StringArray], extra: pa.StringArray | None 
     none = pa.repeat("", len(first))
     body = pc.binary_join_element_wise(none, *parts, "", null_handling="replace", null_replacement="")
     return pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(body, 1), "}", "")
+
+
+def tails(columns: Mapping[str, Texts], extra: pa.StringArray) -> list[pa.StringArray | str]:
+    """What follows the first member in the text of JSON objects, as the pieces that one join puts together: every
+    further member with a comma before it, a null left out, the members of `extra`, and the brace.
+    """
+    pieces: list[pa.StringArray | str] = [""]
+
+    def put(piece: pa.StringArray | str) -> None:
+        if isinstance(piece, str) and isinstance(pieces[-1], str):
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
+
+    for key, given in columns.items():
+        name = f",{json.dumps(key)}:"
+        for piece in (given,) if isinstance(given, str | pa.StringArray) else given:
+            if isinstance(piece, str) or not piece.null_count:
+                put(name)
+                put(piece)
+            elif piece.null_count < len(piece):
+                put(pc.binary_join_element_wise(name, piece, "").fill_null(""))
+            name = ""
+    if extra.null_count < len(extra):
+        put(_inside(extra).fill_null(""))
+    put("}")
+    return pieces
+
+
+def _inside(extra: pa.StringArray) -> pa.StringArray:
+    """The members of JSON objects with a comma before them; null where there are none."""
+    inside = pc.utf8_slice_codeunits(pc.if_else(pc.equal(extra, "{}"), pa.scalar(None, pa.string()), extra), 1, -1)
+    return pc.binary_join_element_wise(",", inside, "")
 
 
 def extras(columns: Mapping[str, pa.StringArray], length: int) -> pa.StringArray:

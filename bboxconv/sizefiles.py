@@ -115,20 +115,28 @@ def _read_csv(path: Path) -> SizeRows:
 
 
 def _rows(columns: Mapping[str, pa.ChunkedArray], place: Callable[[int], str]) -> SizeRows:
-    text = {
-        role: pc.utf8_trim_whitespace(column.cast(pa.string()).combine_chunks()) for role, column in columns.items()
-    }
-    width, height = (_side(text[role], role, place) for role in ("width", "height"))
+    whole = {role: column.combine_chunks() for role, column in columns.items()}
+    width, height = (_side(whole[role], role, place) for role in ("width", "height"))
     sizes = np.where((width > 0) & (height > 0), width << 32 | height, 0)
-    ids = text.get("id")
+    names = _text(whole["name" if "name" in whole else "id"])
+    ids = None if "id" not in whole else _text(whole["id"])
     if ids is not None:
         integers = pc.match_substring_regex(ids, "^-?[0-9]{1,18}$")
         ids = ids.cast(pa.int64()) if pc.all(integers).as_py() else None
-    return SizeRows(text["name"] if "name" in text else text["id"], sizes, ids, place)
+    return SizeRows(names, sizes, ids, place)
 
 
-def _side(text: pa.StringArray, role: str, place: Callable[[int], str]) -> NDArray[np.int64]:
+def _text(column: pa.Array) -> pa.StringArray:
+    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+
+
+def _side(column: pa.Array, role: str, place: Callable[[int], str]) -> NDArray[np.int64]:
     """The numbers of a column; 0 where not given."""
+    if pa.types.is_integer(column.type) and not column.null_count:
+        given: NDArray[np.integer] = column.to_numpy()
+        if not len(given) or 1 <= given.min() <= given.max() <= LARGEST:
+            return given.astype(np.int64)
+    text = _text(column)
     words = pa.array(["", "nan", "null", "none"])
     absent = pc.is_in(pc.utf8_lower(pc.fill_null(text, "")), value_set=words).to_numpy(zero_copy_only=False)
     whole = pc.match_substring_regex(pc.fill_null(text, ""), r"^[0-9]{1,10}(\.0*)?$").to_numpy(zero_copy_only=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -31,6 +32,8 @@ _SUFFIX = re.compile(
     r"\.(avif|bmp|dib|dng|gif|hei[cf]|j2k|jfif|jp2|jpe?g?|jpf|jxl|mpo|p[bfgnp]m|png|svg|tga|tiff?|webp)$", re.IGNORECASE
 )
 _TIERS = 4
+_NEAR = 4
+"""How many rows of the table to look through for each name: more take longer than a dict of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class SizeTable:
     """Known sizes by file name and by image id; `from_table` and `from_dataset` build one."""
 
     names: pa.StringArray
-    """Distinct names (N,)."""
+    """Distinct names (N,), in order."""
     sizes: Sizes
     """Their sizes (N,)."""
     ids: tuple[pa.Int64Array, Sizes] | None = None
@@ -62,7 +65,7 @@ class SizeTable:
 
     def packed(self, names: pa.StringArray) -> Sizes:
         """As `lookup`, packed."""
-        found = np.zeros(len(names), np.int64)
+        found = self._near(names)
         for tier in range(_TIERS):
             missing = np.flatnonzero(found == 0)
             if len(missing) == 0 or len(self.names) == 0:
@@ -70,6 +73,22 @@ class SizeTable:
             known = self._tier(tier)
             wanted = _form(names.take(pa.array(missing)), tier).to_pylist()
             found[missing] = list(map(known.get, wanted, repeat(0)))
+        return found
+
+    def _near(self, names: pa.StringArray) -> Sizes:
+        """The sizes of names that are whole in the table and stand close together there, as those of some images in
+        order do; 0 for all where the table between them is too long to be looked through for each batch."""
+        found = np.zeros(len(names), np.int64)
+        if names.null_count == len(names):
+            return found
+        names = _form(names, 0)
+        ends = pc.min_max(names).as_py()
+        start = bisect_left(self.names, ends["min"], key=pa.StringScalar.as_py)
+        stop = bisect_right(self.names, ends["max"], start, key=pa.StringScalar.as_py)
+        if stop - start <= _NEAR * len(names):
+            at = pc.index_in(names, value_set=self.names.slice(start, stop - start))
+            there = at.is_valid().to_numpy(zero_copy_only=False)
+            found[there] = self.sizes[start + at.drop_null().to_numpy()]
         return found
 
     def packed_ids(self, ids: pa.Int64Array) -> Sizes:
@@ -177,19 +196,25 @@ def _unpacked(sizes: Sizes) -> tuple[pa.Int32Array, pa.Int32Array]:
 
 
 def _agreed(keys: pa.Array, sizes: Sizes) -> tuple[pa.Array, Sizes, pa.Array]:
-    """The distinct keys whose rows all have one known size, those sizes, and the keys with several."""
+    """The distinct keys, in order, whose rows all have one known size, those sizes, and the keys with several."""
     given = sizes != 0
-    if not keys.null_count and given.all() and pc.count_distinct(keys).as_py() == len(keys):
-        return keys, sizes, keys.slice(0, 0)  # as nearly always: no groups to be made
+    if not keys.null_count and given.all():
+        ordered, same_order = _ordered(keys, sizes)
+        if not pc.any(pc.equal(ordered[1:], ordered[:-1])).as_py():
+            return ordered, same_order, keys.slice(0, 0)  # as nearly always: no groups to be made
     known = pa.table({"key": keys, "size": pa.array(sizes)}).filter(pa.array(given))
     groups = known.drop_null().group_by("key", use_threads=False).aggregate([("size", "min"), ("size", "max")])
     same = pc.equal(groups.column("size_min"), groups.column("size_max"))
     agreed = groups.filter(same)
     return (
-        agreed.column("key").combine_chunks(),
-        agreed.column("size_min").to_numpy(),
+        *_ordered(agreed.column("key").combine_chunks(), agreed.column("size_min").to_numpy()),
         groups.filter(pc.invert(same)).column("key").combine_chunks(),
     )
+
+
+def _ordered(keys: pa.Array, sizes: Sizes) -> tuple[pa.Array, Sizes]:
+    order = pc.sort_indices(keys)
+    return keys.take(order), sizes[order.to_numpy()]
 
 
 def _by_id(ids: pa.Array, sizes: Sizes) -> tuple[pa.Int64Array, Sizes]:

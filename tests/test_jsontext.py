@@ -6,7 +6,9 @@ import json
 import math
 import struct
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,29 @@ def test_objects_hold_the_keys_that_are_there(rows: list[tuple[str | None, ...]]
         assert list(json.loads(text)) == list(wanted)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            *[st.none() | st.sampled_from(["1", '"x"', "[1, 2]", "null"])] * 2,
+            st.sampled_from([None, "{}", '{"z":1}', '{"y": {"a": 1}, "z": 2}']),
+        ),
+        min_size=1,
+    )
+)
+def test_tails_follow_a_first_member(rows: list[tuple[str | None, ...]]) -> None:
+    """Behind a first member the pieces make whole objects: columns, texts for all rows and texts in pieces."""
+    columns: dict[str, jsontext.Texts] = {key: texts([row[n] for row in rows]) for n, key in enumerate(["a", 'b"'])}
+    numbers = texts([str(number) for number in range(len(rows))])
+    columns |= {"one": "0", "box": ("[", numbers, ",", numbers, "]")}
+    pieces = jsontext.tails(columns, texts([row[2] for row in rows]))
+    found = pc.binary_join_element_wise('{"first":', numbers, *pieces, "").to_pylist()
+    for number, (row, text) in enumerate(zip(rows, found, strict=True)):
+        wanted = {key: json.loads(value) for key, value in zip(["a", 'b"'], row, strict=False) if value is not None}
+        wanted = {"first": number, **wanted, "one": 0, "box": [number, number], **json.loads(row[2] or "{}")}
+        assert json.loads(text) == wanted
+        assert list(json.loads(text)) == list(wanted)
+
+
 @pytest.mark.parametrize("lacking", [0, 1, 2])
 def test_a_column_without_a_null_needs_no_comma_of_others(lacking: int) -> None:
     """Whichever column is full, commas stand between members only."""
@@ -59,6 +84,31 @@ def test_numbers_read_back_to_the_same_bits(values: list[float | None]) -> None:
             assert text == "null"
         else:
             assert struct.pack("d", float(json.loads(text))) == struct.pack("d", value)
+
+
+def test_fractions_are_written_as_other_numbers() -> None:
+    """Rounded numbers from 0 to 1 have the shortest text that reads back, for whatever number of digits."""
+    for digits in range(8):
+        values = np.arange(10 ** min(digits, 6) + 1) / 10 ** min(digits, 6)
+        found = jsontext.decimals(values, digits)
+        assert found.equals(jsontext.numbers(pa.array(values)))
+        near = values + np.random.default_rng(digits).uniform(-0.49, 0.49, len(values)) / 10**digits
+        near = np.where((near < 0) | (near > 1), values, near)
+        assert jsontext.decimals(near, digits).equals(jsontext.numbers(pa.array(np.round(near, digits) + 0.0)))
+        assert jsontext.decimals(np.array([-0.0, -1e-9, 0.5]), digits)[:2].to_pylist() == ["0", "0"]
+    assert jsontext.decimals(np.array([0.25, 1e308, np.nan]), 6).to_pylist() == ["0.25", "1e+308", "null"]
+    assert jsontext.decimals(np.array([0.25, -0.125, 3.0]), 6).to_pylist() == ["0.25", "-0.125", "3"]
+    assert jsontext.decimals(np.array([0.25, 1.0000014]), 6).to_pylist() == ["0.25", "1.000001"]
+
+
+def test_whole_numbers_are_written_as_beside_others() -> None:
+    """The text of a number is the same whether or not all others of its column are whole."""
+    for size in range(23):
+        for value in (10.0**size, -(10.0**size), 10.0**size - 1, 3.0, 0.0, -0.0):
+            alone = jsontext.numbers(pa.array([value, None, 7.0]))
+            beside = jsontext.numbers(pa.array([value, None, 0.5]))
+            assert alone[:2].to_pylist() == beside[:2].to_pylist()
+    assert jsontext.numbers(pa.array([123456789.0], pa.float32())).to_pylist() == ["123456790"]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.none()))

@@ -351,3 +351,21 @@ class TestFill:
         batch = images(file_name=["a"], width=[1], height=[1])
         assert fill(batch, None, (2, 2), [], True) == (batch, 0)
         assert fill(batch, None, (2, 2), [], True)[0] is batch
+
+
+@pytest.mark.parametrize("order", ["as in the table", "sorted", "apart"])
+def test_sizes_do_not_depend_on_where_names_stand(tmp_path: Path, order: str) -> None:
+    """Every name has its own size, whether the names of a batch stand together in the table or far apart."""
+    rng = np.random.default_rng(3)
+    known = {f"{number:04}\u00e9.jpg": (1 + number, 9_000 - number) for number in rng.permutation(3_000).tolist()}
+    rows = [(name, *size) for name, size in known.items()]
+    path = tmp_path / "sizes.parquet"
+    pq.write_table(pa.table(dict(zip(("file_name", "width", "height"), zip(*rows, strict=True), strict=True))), path)
+    table = from_table(path)
+    names = [*known] if order == "as in the table" else sorted(known)
+    names = names[::50] if order == "apart" else names
+    for start in range(0, len(names), 100):
+        some = [*names[start : start + 100], None, "none.jpg"]
+        wanted = [known.get(name or "", (None, None)) for name in some]
+        assert looked_up(table, *some) == wanted
+    assert looked_up(table, None) == [(None, None)]

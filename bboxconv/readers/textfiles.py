@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 from numpy.typing import NDArray
 
 from bboxconv.errors import cut, printable
@@ -23,6 +24,8 @@ from bboxconv.io import BOM, READ, listing, read_small
 _SPACES = b" \t\n\r\v\f"
 _IS_SPACE = bytes(byte in _SPACES for byte in range(256))
 _LINE = re.compile(rb"[^\r\n]*")
+_LARGEST = 1 << 30
+"""Bytes from which on rows are not read as a table, which is one block."""
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -66,7 +69,7 @@ class Rows:
         return printable(raw[:40].decode("utf-8", "backslashreplace")) + ("..." if len(raw) > 40 else "")
 
 
-def read_joined(paths: Sequence[str]) -> Joined:
+def read_joined(paths: Iterable[str]) -> Joined:
     """Read files; an empty path is a file without content. A byte order mark is left out."""
     parts: list[bytes] = []
     failed: dict[int, str] = {}
@@ -81,6 +84,29 @@ def read_joined(paths: Sequence[str]) -> Joined:
     bounds = np.zeros(len(parts) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) + 1, out=bounds[1:])
     return Joined(b"\n".join([*parts, b""]), bounds, failed)
+
+
+def table_of(joined: Joined, columns: int) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]] | None:
+    """The columns (R,) of the rows, where each has that many numbers with one space between two, and the file (R,) of
+    each row; None where any row is otherwise, which `rows_of` reads as well. An infinity or NaN comes as such.
+    """
+    data = joined.data
+    if len(data) > _LARGEST or b"\r" in data or data[:3] == BOM:  # all three are something else to a table
+        return None
+    names = [str(number) for number in range(columns)]
+    try:
+        table = pa.csv.read_csv(
+            pa.py_buffer(data),
+            pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1),
+            pa.csv.ParseOptions(delimiter=" ", quote_char=False),
+            pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64()), null_values=[], check_utf8=False),
+        )
+    except pa.ArrowInvalid:
+        return None
+    breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
+    place = breaks[np.diff(breaks, prepend=-1) > 1]  # the end of each row that is not blank
+    file = np.searchsorted(joined.bounds, place, side="right") - 1
+    return [column.to_numpy() for column in table.columns], file.astype(np.int64)
 
 
 def rows_of(joined: Joined) -> Rows:

@@ -957,3 +957,27 @@ def test_config_is_written_as_by_pyyaml(name: str) -> None:
         document = {**settings, "names": {0: "cat", 1: name}}
         expected = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1 << 30)
         assert writing.yaml_text(settings, ["cat", name]) == expected
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *("1 .1 .2 .3 .4", "01 +.1 1. 1.e1 1E+2", "1\t .1 .2 .3 .4\t", "1 1e-400 .2 .3 5e-324", "1.0 -0 .2 .3 2.5"),
+        *("1 inf .2 .3 .4", "1 1e400 .2 .3 .4", "1 nan .2 .3 .4", "0x1 .1 .2 .3 .4", "1 0x1p3 .2 .3 .4"),
+        *("3 .1 .2 .3 .4", "-1 .1 .2 .3 .4", "99999999999 .1 .2 .3 .4", "1.5 .1 .2 .3 .4", "nan .1 .2 .3 .4"),
+        *(
+            "1 .1 .2 .3",
+            "1 .1 .2 .3 .4 .5",
+            '1 ".1" .2 .3 .4',
+            "1 .1 .2 .3 .4\0",
+            "\ufeff1 .1 .2 .3 .4",
+            "1 1_0 .2 .3 .4",
+        ),
+    ],
+)
+def test_a_row_means_the_same_whatever_stands_beside_it(tmp_path: Path, row: str) -> None:
+    """What is read of a row, and what is said of it, does not depend on whether all other rows are plain ones."""
+    plain = one(tmp_path / "a", f"0 0.5 0.5 0.5 0.5\n\n{row}\n")
+    mixed = one(tmp_path / "b", f"0 0.5 0.5 0.5 0.5\n\n{row}\n 2  1 1 1 1 \n")
+    assert plain[0] == mixed[0][:-1]
+    assert codes(plain[1]) == codes(mixed[1])

@@ -108,7 +108,7 @@ class Kind:
             "video": jsontext.strings(columns["video"]),
             "frame": jsontext.numbers(columns["frame"]),
         }
-        images = _rows(columns["id"], others, {"id": ids}, _hide(texts, own), extra, shelf)
+        images = _rows(columns["id"], others, ids, None, _hide(texts, own), extra, shelf)
         filled: Counter[str] = Counter({"image.id": ids.null_count})
         annotations = self._annotations(schema.flat(batch), ids, filled, shelf)
         return Piece(split, images, annotations, ids if ids.null_count else None, filled)
@@ -129,11 +129,11 @@ class Kind:
             filled["object.iscrowd"] += pc.sum(lacking).as_py() or 0
             crowd = pc.if_else(lacking, False, crowd)
         corners = [jsontext.numbers(pa.array(np.ascontiguousarray(values[:, axis]))) for axis in range(4)]
-        texts = {
+        texts: dict[str, jsontext.Texts] = {
             "category_id": self.category_ids.take(objects.column("category")),
-            "bbox": jsontext.boxes(corners, pa.array(valid)),
+            "bbox": _box(corners, valid),
             "area": jsontext.numbers(area),
-            "iscrowd": _flag(crowd),
+            "iscrowd": "0" if not crowd.null_count and not crowd.true_count else _flag(crowd),
             "segmentation": objects.column("segmentation"),
             "keypoints": objects.column("keypoints"),
             "score": jsontext.numbers(objects.column("score")),
@@ -144,34 +144,40 @@ class Kind:
             "track_id": jsontext.numbers(objects.column("track_id")),
         }
         image = pa.array(objects.image_of(), pa.int32())
-        keys = {"id": ids, "image_id": image if image_ids.null_count else image_ids.take(image)}
-        return _rows(objects.column("id"), others, keys, _hide(texts, own), extra, shelf)
+        image = image if image_ids.null_count else image_ids.take(image)
+        return _rows(objects.column("id"), others, ids, image, _hide(texts, own), extra, shelf)
 
 
 def _rows(
-    ids: pa.Int64Array,
+    numbers: pa.Int64Array,
     others: tuple[str, ...],
-    keys: dict[str, pa.Array],
-    texts: dict[str, pa.StringArray],
+    ids: pa.StringArray,
+    image: pa.Array | None,
+    texts: dict[str, jsontext.Texts],
     extra: pa.StringArray,
     shelf: Shelf,
 ) -> Rows:
-    """Rows of JSON objects: `keys` are those that may still lack a value, `texts` the others."""
-    numbers = ids.drop_null().to_numpy()
-    image = keys.get("image_id")
-    given = {key: text for key, text in texts.items() if text.null_count < len(text)}
-    if not keys["id"].null_count and (image is None or pa.types.is_string(image.type)):
-        lines = pc.binary_join_element_wise(",\n", jsontext.objects({**keys, **given}, extra), "")
-        return Rows(len(ids), numbers, others, shelf.leave([jsontext.joined(lines)])[0])
-    columns: dict[str, pa.Array] = {"id": keys["id"]}
-    if image is not None and pa.types.is_string(image.type):
-        given = {"image_id": image, **given}
-    elif image is not None:
+    """Rows of JSON objects: the ids that are int64, those that are not, all as text; the row or, as text, the id of
+    the image of each annotation; and the other members."""
+    count, known = len(ids), numbers.drop_null().to_numpy()
+    found = image is None or pa.types.is_string(image.type)
+    if image is not None and found:
+        texts = {"image_id": image, **texts}
+    rest = jsontext.tails(texts, extra)
+    if not ids.null_count and found:
+        lines = pc.binary_join_element_wise(',\n{"id":', ids, *rest, "")
+        return Rows(count, known, others, shelf.leave([jsontext.joined(lines)])[0])
+    columns: dict[str, pa.Array] = {"id": ids}
+    if not found:
         columns["image"] = image
-    # an object with a first member, so that a comma stands before all others; the ids come in its place
-    whole = jsontext.objects({"": pa.repeat("", len(ids)), **given}, extra)
-    columns["rest"] = pc.utf8_slice_codeunits(whole, len('{"":'))
-    return Rows(len(ids), numbers, others, None, leave([pa.record_batch(columns)], shelf)[0])
+    columns["rest"] = pc.binary_join_element_wise(pa.repeat("", count), *rest, "")
+    return Rows(count, known, others, None, leave([pa.record_batch(columns)], shelf)[0])
+
+
+def _box(corners: list[pa.StringArray], valid: NDArray[np.bool_]) -> jsontext.Texts:
+    if not valid.all():
+        return jsontext.boxes(corners, pa.array(valid))
+    return ("[", corners[0], ",", corners[1], ",", corners[2], ",", corners[3], "]")
 
 
 def _id_texts(
@@ -234,8 +240,11 @@ def _given(own: str, value: pa.Scalar) -> bool:
     return own != "null" and bool(value.is_valid)
 
 
-def _hide(texts: dict[str, pa.StringArray], own: dict[str, NDArray[np.bool_]]) -> dict[str, pa.StringArray]:
-    return {
-        key: pc.if_else(pa.array(own[key]), pa.scalar(None, pa.string()), text) if key in own else text
-        for key, text in texts.items()
-    }
+def _hide(texts: Mapping[str, jsontext.Texts], own: dict[str, NDArray[np.bool_]]) -> dict[str, jsontext.Texts]:
+    """The texts without those of rows that have a member of that name of their own."""
+    shown: dict[str, jsontext.Texts] = {**texts}
+    for key in own.keys() & texts.keys():
+        text = texts[key]
+        whole = text if isinstance(text, str | pa.StringArray) else pc.binary_join_element_wise(*text, "")
+        shown[key] = pc.if_else(pa.array(own[key]), pa.scalar(None, pa.string()), whole)
+    return shown

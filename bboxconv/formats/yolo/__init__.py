@@ -172,18 +172,17 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
 
 def _tasks(tree: Tree, source: Source, context: ReadContext, task: str, classes: int) -> Iterator[Task]:
-    from bboxconv.formats.yolo.rows import Task
+    from bboxconv.formats.yolo.rows import Task, some
 
     step = min(context.batch_size, 2 * _SLICE)
     step *= max(1, _SLICE // step)
     for part in tree.parts:
         for begin in range(0, len(part.names), step):
-            end = begin + step
-            split = source.split or part.split
+            names = tuple(part.names[begin : begin + step])
             yield Task(
-                tuple(part.names[begin:end]),
-                tuple(part.labels[begin:end]),
-                split,
+                names,
+                some(part.labels, begin, names),
+                source.split or part.split,
                 task,
                 tree.config.keypoints,
                 classes,

@@ -4,8 +4,9 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from bboxconv import jsontext
 from bboxconv.boxes import convert_boxes, extent
 from bboxconv.errors import Diagnostic, Findings, Record, printable
-from bboxconv.readers.textfiles import Joined, Rows, numbers_of, ranges, read_joined, rows_of
+from bboxconv.readers.textfiles import Joined, Rows, numbers_of, ranges, read_joined, rows_of, table_of
 from bboxconv.schema import SHAPES, bbox_array, flat, image_batch, keep_images, object_rows, pieces, shape_array
 from bboxconv.shelf import Shelf
 from bboxconv.spool import Slip, leave
@@ -25,11 +26,35 @@ NONE, BOX, POLYGON, QUAD, POINTS = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
+class Stems:
+    """The label files of images that all have one of their own stem below a folder: of a million, no path is held."""
+
+    folder: str
+    names: Sequence[str]
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{self.folder}/{name.rpartition('.')[0]}.txt" for name in self.names)
+
+    def __getitem__(self, row: int) -> str:
+        return f"{self.folder}/{self.names[row].rpartition('.')[0]}.txt"
+
+
+Paths: TypeAlias = Sequence[str] | Stems
+
+
+def some(labels: Paths, begin: int, names: Sequence[str]) -> Paths:
+    """Of the label files of all images those of some: `names`, from `begin` on."""
+    if isinstance(labels, Stems):
+        return replace(labels, names=names)  # names that are sent with them are sent once
+    return labels[begin : begin + len(names)]
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """Some images of one split, in order. `labels` are paths, "" where an image has none."""
 
     names: tuple[str, ...]
-    labels: tuple[str, ...]
+    labels: Paths
     split: str | None
     task: str
     keypoints: tuple[int, int] | None
@@ -80,6 +105,57 @@ def leave_labels(given: tuple[Task, Shelf]) -> Left:
 def batch_of(task: Task, findings: Findings) -> pa.RecordBatch:
     """Read the label files of some images. Faulty rows and unreadable files are left out and reported."""
     joined = read_joined(task.labels)
+    found = _boxes(joined, task) or _rows(joined, task, findings)
+    count = len(found.file)
+    offsets = np.zeros(len(task.names) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(found.file, minlength=len(task.names)), out=offsets[1:])
+    for file, why in joined.failed.items():
+        message = "a label file cannot be read; its image is left out"
+        findings.add("unreadable-file", message, record=Record(_shown(task, file)), detail=why, images=1)
+    if 2 * found.large > count:
+        hint = "YOLO's numbers are fractions of the image's size"
+        message = "most rows hold numbers above 2: they are pixels, not fractions"
+        findings.add("pixels-not-fractions", message, severity="warning", count=found.large, hint=hint)
+    images = {
+        "file_name": pa.array(task.names, pa.string()),
+        "split": pa.repeat(pa.scalar(task.split, pa.string()), len(task.names)),
+    }
+    batch = image_batch(images, offsets, object_rows(found.columns, count))
+    failed = np.isin(np.arange(len(task.names)), tuple(joined.failed)) if joined.failed else None
+    return batch if failed is None else keep_images(batch, ~failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The objects (N,) of a task."""
+
+    file: NDArray[np.int64]
+    """The image of each."""
+    columns: dict[str, pa.Array]
+    large: int
+    """How many have a box with a number above 2."""
+
+
+def _boxes(joined: Joined, task: Task) -> _Found | None:
+    """Rows that all are a class and a box without a fault, as nearly always; None where one is anything else."""
+    if task.task == "pose" or (table := table_of(joined, 5)) is None:
+        return None
+    (number, *sides), file = table
+    boxes = np.stack(sides, axis=-1)
+    if not ((number >= 0) & (number < task.classes)).all() or not np.isfinite(boxes).all():
+        return None
+    category = number.astype(np.int32)
+    if not (category == number).all():
+        return None
+    return _Found(file, {"category": pa.array(category), "bbox": bbox_array(boxes)}, _large(boxes))
+
+
+def _large(boxes: NDArray[np.float64]) -> int:
+    return int((np.abs(boxes) > 2).any(axis=1).sum()) if len(boxes) and (boxes.max() > 2 or boxes.min() < -2) else 0
+
+
+def _rows(joined: Joined, task: Task, findings: Findings) -> _Found:
+    """Rows of any kind; what is wrong with them is reported."""
     rows = rows_of(joined)
     values = numbers_of(rows.tokens)
     first, counts = rows.offsets[:-1], np.diff(rows.offsets)
@@ -89,23 +165,7 @@ def batch_of(task: Task, findings: Findings) -> pa.RecordBatch:
     columns = {"category": pa.array(values[begins].astype(np.int32))}
     columns |= _geometry(values, kinds, begins + 1, lengths, task)
     box_rows = (kinds == BOX) | (kinds == POINTS)
-    large = int((np.abs(values[begins[box_rows, None] + np.arange(1, 5)]) > 2).any(axis=1).sum())
-    offsets = np.zeros(len(task.names) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows.file[good], minlength=len(task.names)), out=offsets[1:])
-    for file, why in joined.failed.items():
-        message = "a label file cannot be read; its image is left out"
-        findings.add("unreadable-file", message, record=Record(_shown(task, file)), detail=why, images=1)
-    if 2 * large > len(begins):
-        hint = "YOLO's numbers are fractions of the image's size"
-        message = "most rows hold numbers above 2: they are pixels, not fractions"
-        findings.add("pixels-not-fractions", message, severity="warning", count=large, hint=hint)
-    images = {
-        "file_name": pa.array(task.names, pa.string()),
-        "split": pa.repeat(pa.scalar(task.split, pa.string()), len(task.names)),
-    }
-    batch = image_batch(images, offsets, object_rows(columns, len(begins)))
-    failed = np.isin(np.arange(len(task.names)), tuple(joined.failed)) if joined.failed else None
-    return batch if failed is None else keep_images(batch, ~failed)
+    return _Found(rows.file[good], columns, _large(values[begins[box_rows, None] + np.arange(1, 5)]))
 
 
 def _kinds(counts: NDArray[np.int64], task: Task) -> NDArray[np.int8]:

@@ -10,11 +10,11 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Diagnostic, Findings, Record, printable
 from bboxconv.formats.yolo.config import Config, find_yaml, labels_for, load_config, locate, read_names
+from bboxconv.formats.yolo.rows import Paths, Stems
 from bboxconv.io import listing
 from bboxconv.readers.textfiles import files_below
 from bboxconv.splits import SPLIT_NAMES, split_rank
@@ -45,8 +45,8 @@ _OTHER = re.compile(
     r"^(?:[^\n]*/)?(?:classes|labels|predefined_classes|_?darknet|README[^/\n]*|((?:train|val|valid|validation|test)\d*))$",
     re.M | re.I,
 )
-_OTHER_WORDS = ("classes", "labels", "darknet", "readme", "train", "val", "test")
-"""One of them is in each such name."""
+_WORDS = ("classes", "labels", "darknet", "readme", "train", "val", "test")
+"""Of these one is in whatever `_OTHER` takes."""
 _ASSUMED = ".jpg"
 MANY = 16_000
 """Images below which starting processes takes longer than they save."""
@@ -61,22 +61,7 @@ class Part:
     split: str | None
     folder: Path
     names: Sequence[str]
-    labels: Labels
-
-
-@dataclass(frozen=True, slots=True)
-class Stems:
-    """The label files of images that all have one of their own stem below a folder: of a million, no path is held."""
-
-    folder: str
-    names: Sequence[str]
-
-    def __getitem__(self, rows: slice) -> tuple[str, ...]:
-        """The paths for some of the images."""
-        return tuple(f"{self.folder}/{name.rpartition('.')[0]}.txt" for name in self.names[rows])
-
-
-Labels: TypeAlias = Sequence[str] | Stems
+    labels: Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +249,14 @@ def _pair(
 ) -> Part:
     """All images of a folder and all label files of another, put together by their relative stems."""
     inside = list(files_below(str(images)))
+    there = inside if images == labels else list(files_below(str(labels)))
+    if len(inside) + len(there) * (there is not inside) >= MANY:
+        context.workers.begin()  # they start while pairs are looked for
     names = [name for name in inside if not name.endswith(".txt") and _is_image(name)]  # few labels are asked twice
-    there = inside if images == labels else files_below(str(labels))
     labelled = [name[:-4] for name in there if name.endswith(".txt")]
     if skip:
         names = [name for name in names if "/" not in name or name.partition("/")[0] not in skip]
         labelled = [stem for stem in labelled if "/" not in stem or stem.partition("/")[0] not in skip]
-    if len(names) + len(labelled) >= MANY:
-        context.workers.begin()  # they start while pairs are looked for
     where = str(labels)  # a Path is made text again for each of 100,000
     if not names and context.images is None:  # label files and nothing else: no need to look for pairs
         if others := _others(labels, labelled):
@@ -327,11 +312,11 @@ def _report_shared(names: list[str], texts: set[str], findings: Findings) -> Non
 def _others(folder: Path, stems: Collection[str]) -> set[str]:
     """Of text files without an image, those that are no label files: class names, read-me files, lists of images."""
     found: set[str] = set()
-    text = "\n".join(stems)
-    lower = text.lower()
-    if text.isascii() and not any(word in lower for word in _OTHER_WORDS):  # a tenth of the time of the pattern
+    lines = "\n".join(stems)
+    folded = lines.casefold()  # as the pattern takes letters; it takes long to tell that nothing of 100,000 fits
+    if not any(word in folded for word in _WORDS):
         return found
-    for match in _OTHER.finditer(text):
+    for match in _OTHER.finditer(lines):
         if match[1] is not None:  # train.txt may be a list, or the labels of train.jpg
             with (folder / f"{match[0]}.txt").open("rb") as file:
                 first = file.read(200).split()[:1]
@@ -354,13 +339,13 @@ def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
     return found
 
 
-def _part(split: str | None, folder: Path, names: list[str], labels: Labels, context: ReadContext) -> Part:
+def _part(split: str | None, folder: Path, names: list[str], labels: Paths, context: ReadContext) -> Part:
     if not "".join(names).isascii() and not all(map(_is_text, names)):
         for name in names:
             if not _is_text(name):
                 message, record = "a file name is not UTF-8: its image is left out", Record(f"{folder}/{name}")
                 context.findings.add("bad-encoding", message, where=printable(name), record=record, images=1)
-        labels = [label for name, label in zip(names, labels[:], strict=True) if _is_text(name)]
+        labels = [label for name, label in zip(names, labels, strict=True) if _is_text(name)]
         names = [name for name in names if _is_text(name)]
     without = 0 if isinstance(labels, Stems) else labels.count("")
     if without:
@@ -369,7 +354,7 @@ def _part(split: str | None, folder: Path, names: list[str], labels: Labels, con
             "image-without-label-file",
             message,
             severity="note",
-            where=printable(f"{folder}/{names[labels[:].index('')]}"),
+            where=printable(f"{folder}/{names[[*labels].index('')]}"),
             count=without,
         )
     return Part(split, folder, names, labels)
@@ -390,7 +375,7 @@ def _joined(parts: list[Part], findings: Findings, shown: str) -> Part:
     twice = 0
     for part in parts:
         inside = os.path.relpath(part.folder, folder).replace(os.sep, "/")
-        for name, label in zip(part.names, part.labels[:], strict=True):
+        for name, label in zip(part.names, part.labels, strict=True):
             full = name if inside == "." else f"{inside}/{name}"
             twice += full in rows
             rows.setdefault(full, label)
