@@ -7,7 +7,7 @@ anything unusual (comment, CDATA, attribute, part, nested element, another encod
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,6 +46,10 @@ OBJECTS = pa.schema(
 )
 _PLAIN_NAME = r"^(?:[^\\]*/)?[^/\\]+\.[^/\\]*$"
 """An image's name that is taken as it is: with an extension, without a backslash."""
+
+
+PART = 1024
+"""Documents that are taken at once: their columns stay in the cache of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,40 +111,35 @@ def _no_collection() -> Iterator[None]:
 
 def _parse_slice(task: Task, fast: bool) -> Parsed:
     findings = Findings(task.listing)
-    documents, unread = _loaded(task, findings)
     slow = Rows()
     tables: list[tuple[pa.Table, pa.Table]] = []
-    left = list(range(len(documents)))
-    if fast:
-        left = _usual(documents, task, slow, tables)
-    for row in left:
-        if row in unread:
-            continue
-        shown = _shown(task, row)
-        root = parse(documents[row], shown, findings)
-        if root is not None:
-            place = Place(row, shown, task.paths[row] or task.root, task.others[row], task.stems)
-            document(documents[row], root, place, slow, findings)
+    for first in range(0, len(task.paths), PART):
+        rows = range(first, min(first + PART, len(task.paths)))
+        documents = _loaded(task, rows, findings)
+        for row in _usual(documents, task, slow, tables) if fast else documents:
+            shown = _shown(task, row)
+            root = parse(documents[row], shown, findings)
+            if root is not None:
+                place = Place(row, shown, task.paths[row] or task.root, task.others[row], task.stems)
+                document(documents[row], root, place, slow, findings)
     if slow.images or not tables:
         tables.append((_table(slow.images, IMAGES), _table(slow.objects, OBJECTS)))
     images, objects = (_merged(parts) for parts in zip(*tables, strict=True))
     return _assembled(images, objects, task, findings, slow.voc)
 
 
-def _loaded(task: Task, findings: Findings) -> tuple[list[bytes], set[int]]:
-    """The bytes of each document, and the rows of those that cannot be read, which are reported."""
-    documents: list[bytes] = []
-    unread: set[int] = set()
-    for row, path in enumerate(task.paths):
+def _loaded(task: Task, rows: Iterable[int], findings: Findings) -> dict[int, bytes]:
+    """The bytes of each document by its row; those that cannot be read are reported."""
+    documents: dict[int, bytes] = {}
+    for row in rows:
+        path = task.paths[row]
         try:
-            documents.append(read_small(f"{task.root}/{path}" if path else task.root))
+            documents[row] = read_small(f"{task.root}/{path}" if path else task.root)
         except OSError as error:
-            documents.append(b"")
-            unread.add(row)
             message = "a file cannot be read: its image is left out"
             record = Record(_shown(task, row))
             findings.add("unreadable-file", message, record=record, detail=error.strerror or str(error), images=1)
-    return documents, unread
+    return documents
 
 
 def _shown(task: Task, row: int) -> str:
@@ -158,7 +157,8 @@ def _merged(tables: Sequence[pa.Table]) -> pa.Table:
     if len(tables) == 1:
         return tables[0]
     table = pa.concat_tables(tables)
-    return table.take(pa.array(np.argsort(table["row"].to_numpy(), kind="stable")))
+    rows = table["row"].to_numpy()
+    return table if (rows[1:] >= rows[:-1]).all() else table.take(pa.array(np.argsort(rows, kind="stable")))
 
 
 def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findings, voc: bool) -> Parsed:
@@ -194,9 +194,11 @@ def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findin
 # The fast way
 
 
-def _usual(documents: Sequence[bytes], task: Task, found: Rows, tables: list[tuple[pa.Table, pa.Table]]) -> list[int]:
+def _usual(
+    documents: Mapping[int, bytes], task: Task, found: Rows, tables: list[tuple[pa.Table, pa.Table]]
+) -> Iterable[int]:
     """Add tables of the documents that are of the usual shape; the other rows."""
-    rows = np.flatnonzero(_readable(documents))
+    rows = np.fromiter(documents, np.int64, len(documents))[_readable(documents.values())]
     while len(rows):
         chosen = [documents[row] for row in rows.tolist()]
         starts = np.concatenate(([0], np.cumsum([len(document) for document in chosen]))).astype(np.int64)
@@ -213,11 +215,11 @@ def _usual(documents: Sequence[bytes], task: Task, found: Rows, tables: list[tup
             tables.append((images, objects))
             found.voc = found.voc or columns.voc
             break
-    left: list[int] = np.setdiff1d(np.arange(len(documents)), rows).tolist()
-    return left
+    taken = set(rows.tolist())
+    return [row for row in documents if row not in taken]
 
 
-def _readable(documents: Sequence[bytes]) -> NDArray[np.bool_]:
+def _readable(documents: Collection[bytes]) -> NDArray[np.bool_]:
     """Which documents are UTF-8 of characters that XML may hold; control characters are left to others."""
     if _is_text(b"".join(documents)):
         return np.ones(len(documents), dtype=np.bool_)
