@@ -2,14 +2,16 @@
 
 The fast way (`usual`) takes the documents of the usual shape as columns, all at once. It refuses those that hold
 anything unusual (comment, CDATA, attribute, part, nested element, another encoding or a fault): they go through lxml.
+Where documents are like the first of their slice (`alike`), their shape need not be looked for.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv.errors import Diagnostic, Findings, Record
+from bboxconv.formats.voc.alike import Pattern, alike, pattern_of
 from bboxconv.formats.voc.document import SIDES, Place, Rows, document, image_name
-from bboxconv.formats.voc.shape import UnusualError
+from bboxconv.formats.voc.shape import Shape, UnusualError, shape_of
 from bboxconv.formats.voc.usual import Usual, usual
 from bboxconv.io import read_small
 from bboxconv.readers.xmlfiles import compact, parse
@@ -48,6 +51,10 @@ _PLAIN_NAME = r"^(?:[^\\]*/)?[^/\\]+\.[^/\\]*$"
 """An image's name that is taken as it is: with an extension, without a backslash."""
 
 
+FIRST = 64
+"""Documents at the start of a slice, which show what the others may be like."""
+MANY_ALIKE = 0.9
+"""The share of documents that must be like the first ones, for that to be tried on."""
 PART = 1024
 """Documents that are taken at once: their columns stay in the cache of a core."""
 
@@ -113,10 +120,13 @@ def _parse_slice(task: Task, fast: bool) -> Parsed:
     findings = Findings(task.listing)
     slow = Rows()
     tables: list[tuple[pa.Table, pa.Table]] = []
-    for first in range(0, len(task.paths), PART):
-        rows = range(first, min(first + PART, len(task.paths)))
+    pattern: Pattern | None = None
+    for rows in _parts(len(task.paths)):
         documents = _loaded(task, rows, findings)
-        for row in _usual(documents, task, slow, tables) if fast else documents:
+        left: Iterable[int] = documents
+        if fast:
+            left, pattern = _fast(documents, task, slow, tables, pattern)
+        for row in left:
             shown = _shown(task, row)
             root = parse(documents[row], shown, findings)
             if root is not None:
@@ -126,6 +136,13 @@ def _parse_slice(task: Task, fast: bool) -> Parsed:
         tables.append((_table(slow.images, IMAGES), _table(slow.objects, OBJECTS)))
     images, objects = (_merged(parts) for parts in zip(*tables, strict=True))
     return _assembled(images, objects, task, findings, slow.voc)
+
+
+def _parts(count: int) -> Iterator[range]:
+    """The rows of a slice in parts; the first ones show what the others may be like."""
+    yield range(min(count, FIRST))
+    for first in range(FIRST, count, PART):
+        yield range(first, min(first + PART, count))
 
 
 def _loaded(task: Task, rows: Iterable[int], findings: Findings) -> dict[int, bytes]:
@@ -194,29 +211,55 @@ def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findin
 # The fast way
 
 
-def _usual(
-    documents: Mapping[int, bytes], task: Task, found: Rows, tables: list[tuple[pa.Table, pa.Table]]
-) -> Iterable[int]:
-    """Add tables of the documents that are of the usual shape; the other rows."""
+def _fast(
+    documents: Mapping[int, bytes],
+    task: Task,
+    found: Rows,
+    tables: list[tuple[pa.Table, pa.Table]],
+    pattern: Pattern | None,
+) -> tuple[list[int], Pattern | None]:
+    """Add tables of the documents that are of the usual shape; the other rows, and the pattern of those to come."""
     rows = np.fromiter(documents, np.int64, len(documents))[_readable(documents.values())]
+    taken: set[int] = set()
+    if pattern is not None:
+        fitting, _ = _usual(documents, rows, task, found, tables, partial(alike, pattern=pattern))
+        taken.update(fitting.tolist())
+        rows = np.setdiff1d(rows, fitting)
+        pattern = pattern if MANY_ALIKE * len(documents) <= len(fitting) else None
+    usual_rows, shape = _usual(documents, rows, task, found, tables, shape_of)
+    taken.update(usual_rows.tolist())
+    if 0 in documents and shape is not None:
+        pattern = pattern_of(shape)
+    return [row for row in documents if row not in taken], pattern
+
+
+def _usual(
+    documents: Mapping[int, bytes],
+    rows: NDArray[np.int64],
+    task: Task,
+    found: Rows,
+    tables: list[tuple[pa.Table, pa.Table]],
+    told: Callable[[bytes, NDArray[np.int64]], Shape],
+) -> tuple[NDArray[np.int64], Shape | None]:
+    """Add tables of those among the documents of `rows` whose shape `told` knows: their rows, and the shape."""
     while len(rows):
         chosen = [documents[row] for row in rows.tolist()]
         starts = np.concatenate(([0], np.cumsum([len(document) for document in chosen]))).astype(np.int64)
         try:
-            columns = usual(b"".join(chosen), starts, _splits(task, rows))
+            shape = told(b"".join(chosen), starts)
+            columns = usual(shape, _splits(task, rows))
         except UnusualError as error:
             rows = rows[error.good]
-        else:
-            images, objects = _images(columns, rows, task), _objects(columns, rows)
-            if not columns.good.all():
-                images = images.filter(pa.array(columns.good))
-                objects = objects.filter(pa.array(np.repeat(columns.good, columns.counts)))
-                rows = rows[columns.good]
-            tables.append((images, objects))
-            found.voc = found.voc or columns.voc
-            break
-    taken = set(rows.tolist())
-    return [row for row in documents if row not in taken]
+            continue
+        images, objects = _images(columns, rows, task), _objects(columns, rows)
+        if not columns.good.all():
+            images = images.filter(pa.array(columns.good))
+            objects = objects.filter(pa.array(np.repeat(columns.good, columns.counts)))
+            rows = rows[columns.good]
+        tables.append((images, objects))
+        found.voc = found.voc or columns.voc
+        return rows, shape
+    return rows, None
 
 
 def _readable(documents: Collection[bytes]) -> NDArray[np.bool_]:
