@@ -2,14 +2,16 @@
 
 The fast way (`usual`) takes the documents of the usual shape as columns, all at once. It refuses those that hold
 anything unusual (comment, CDATA, attribute, part, nested element, another encoding or a fault): they go through lxml.
+Where documents are like the first of their slice (`alike`), their shape need not be looked for.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv.errors import Diagnostic, Findings, Record
+from bboxconv.formats.voc.alike import Pattern, alike, pattern_of
 from bboxconv.formats.voc.document import SIDES, Place, Rows, document, image_name
-from bboxconv.formats.voc.shape import UnusualError
+from bboxconv.formats.voc.shape import Shape, UnusualError, shape_of
 from bboxconv.formats.voc.usual import Usual, usual
 from bboxconv.io import read_small
 from bboxconv.readers.xmlfiles import compact, parse
@@ -46,6 +49,14 @@ OBJECTS = pa.schema(
 )
 _PLAIN_NAME = r"^(?:[^\\]*/)?[^/\\]+\.[^/\\]*$"
 """An image's name that is taken as it is: with an extension, without a backslash."""
+
+
+FIRST = 64
+"""Documents at the start of a slice, which show what the others may be like."""
+MANY_ALIKE = 0.9
+"""The share of documents that must be like the first ones, for that to be tried on."""
+PART = 1024
+"""Documents that are taken at once: their columns stay in the cache of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,40 +118,45 @@ def _no_collection() -> Iterator[None]:
 
 def _parse_slice(task: Task, fast: bool) -> Parsed:
     findings = Findings(task.listing)
-    documents, unread = _loaded(task, findings)
     slow = Rows()
     tables: list[tuple[pa.Table, pa.Table]] = []
-    left = list(range(len(documents)))
-    if fast:
-        left = _usual(documents, task, slow, tables)
-    for row in left:
-        if row in unread:
-            continue
-        shown = _shown(task, row)
-        root = parse(documents[row], shown, findings)
-        if root is not None:
-            place = Place(row, shown, task.paths[row] or task.root, task.others[row], task.stems)
-            document(documents[row], root, place, slow, findings)
+    pattern: Pattern | None = None
+    for rows in _parts(len(task.paths)):
+        documents = _loaded(task, rows, findings)
+        left: Iterable[int] = documents
+        if fast:
+            left, pattern = _fast(documents, task, slow, tables, pattern)
+        for row in left:
+            shown = _shown(task, row)
+            root = parse(documents[row], shown, findings)
+            if root is not None:
+                place = Place(row, shown, task.paths[row] or task.root, task.others[row], task.stems)
+                document(documents[row], root, place, slow, findings)
     if slow.images or not tables:
         tables.append((_table(slow.images, IMAGES), _table(slow.objects, OBJECTS)))
     images, objects = (_merged(parts) for parts in zip(*tables, strict=True))
     return _assembled(images, objects, task, findings, slow.voc)
 
 
-def _loaded(task: Task, findings: Findings) -> tuple[list[bytes], set[int]]:
-    """The bytes of each document, and the rows of those that cannot be read, which are reported."""
-    documents: list[bytes] = []
-    unread: set[int] = set()
-    for row, path in enumerate(task.paths):
+def _parts(count: int) -> Iterator[range]:
+    """The rows of a slice in parts; the first ones show what the others may be like."""
+    yield range(min(count, FIRST))
+    for first in range(FIRST, count, PART):
+        yield range(first, min(first + PART, count))
+
+
+def _loaded(task: Task, rows: Iterable[int], findings: Findings) -> dict[int, bytes]:
+    """The bytes of each document by its row; those that cannot be read are reported."""
+    documents: dict[int, bytes] = {}
+    for row in rows:
+        path = task.paths[row]
         try:
-            documents.append(read_small(f"{task.root}/{path}" if path else task.root))
+            documents[row] = read_small(f"{task.root}/{path}" if path else task.root)
         except OSError as error:
-            documents.append(b"")
-            unread.add(row)
             message = "a file cannot be read: its image is left out"
             record = Record(_shown(task, row))
             findings.add("unreadable-file", message, record=record, detail=error.strerror or str(error), images=1)
-    return documents, unread
+    return documents
 
 
 def _shown(task: Task, row: int) -> str:
@@ -158,7 +174,8 @@ def _merged(tables: Sequence[pa.Table]) -> pa.Table:
     if len(tables) == 1:
         return tables[0]
     table = pa.concat_tables(tables)
-    return table.take(pa.array(np.argsort(table["row"].to_numpy(), kind="stable")))
+    rows = table["row"].to_numpy()
+    return table if (rows[1:] >= rows[:-1]).all() else table.take(pa.array(np.argsort(rows, kind="stable")))
 
 
 def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findings, voc: bool) -> Parsed:
@@ -194,30 +211,58 @@ def _assembled(images: pa.Table, objects: pa.Table, task: Task, findings: Findin
 # The fast way
 
 
-def _usual(documents: Sequence[bytes], task: Task, found: Rows, tables: list[tuple[pa.Table, pa.Table]]) -> list[int]:
-    """Add tables of the documents that are of the usual shape; the other rows."""
-    rows = np.flatnonzero(_readable(documents))
+def _fast(
+    documents: Mapping[int, bytes],
+    task: Task,
+    found: Rows,
+    tables: list[tuple[pa.Table, pa.Table]],
+    pattern: Pattern | None,
+) -> tuple[list[int], Pattern | None]:
+    """Add tables of the documents that are of the usual shape; the other rows, and the pattern of those to come."""
+    rows = np.fromiter(documents, np.int64, len(documents))[_readable(documents.values())]
+    taken: set[int] = set()
+    if pattern is not None:
+        fitting, _ = _usual(documents, rows, task, found, tables, partial(alike, pattern=pattern))
+        taken.update(fitting.tolist())
+        rows = np.setdiff1d(rows, fitting)
+        pattern = pattern if MANY_ALIKE * len(documents) <= len(fitting) else None
+    usual_rows, shape = _usual(documents, rows, task, found, tables, shape_of)
+    taken.update(usual_rows.tolist())
+    if 0 in documents and shape is not None:
+        pattern = pattern_of(shape)
+    return [row for row in documents if row not in taken], pattern
+
+
+def _usual(
+    documents: Mapping[int, bytes],
+    rows: NDArray[np.int64],
+    task: Task,
+    found: Rows,
+    tables: list[tuple[pa.Table, pa.Table]],
+    told: Callable[[bytes, NDArray[np.int64]], Shape],
+) -> tuple[NDArray[np.int64], Shape | None]:
+    """Add tables of those among the documents of `rows` whose shape `told` knows: their rows, and the shape."""
     while len(rows):
         chosen = [documents[row] for row in rows.tolist()]
         starts = np.concatenate(([0], np.cumsum([len(document) for document in chosen]))).astype(np.int64)
         try:
-            columns = usual(b"".join(chosen), starts, _splits(task, rows))
+            shape = told(b"".join(chosen), starts)
+            columns = usual(shape, _splits(task, rows))
         except UnusualError as error:
             rows = rows[error.good]
-        else:
-            images, objects = _images(columns, rows, task), _objects(columns, rows)
-            if not columns.good.all():
-                images = images.filter(pa.array(columns.good))
-                objects = objects.filter(pa.array(np.repeat(columns.good, columns.counts)))
-                rows = rows[columns.good]
-            tables.append((images, objects))
-            found.voc = found.voc or columns.voc
-            break
-    left: list[int] = np.setdiff1d(np.arange(len(documents)), rows).tolist()
-    return left
+            continue
+        images, objects = _images(columns, rows, task), _objects(columns, rows)
+        if not columns.good.all():
+            images = images.filter(pa.array(columns.good))
+            objects = objects.filter(pa.array(np.repeat(columns.good, columns.counts)))
+            rows = rows[columns.good]
+        tables.append((images, objects))
+        found.voc = found.voc or columns.voc
+        return rows, shape
+    return rows, None
 
 
-def _readable(documents: Sequence[bytes]) -> NDArray[np.bool_]:
+def _readable(documents: Collection[bytes]) -> NDArray[np.bool_]:
     """Which documents are UTF-8 of characters that XML may hold; control characters are left to others."""
     if _is_text(b"".join(documents)):
         return np.ones(len(documents), dtype=np.bool_)

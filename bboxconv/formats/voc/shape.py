@@ -93,10 +93,12 @@ class Literal(NamedTuple):
     groups: tuple[str, ...] = ()
     verified: str | None = None
     good: bool = False
+    text: str = ""
 
 
 @lru_cache(4096)
-def _literal(text: str) -> Literal:
+def literal_of(text: str) -> Literal:
+    """What a literal says; not good where it is none of a usual document."""
     match = _LITERAL.fullmatch(text)
     if match is None:
         return Literal()
@@ -113,6 +115,7 @@ def _literal(text: str) -> Literal:
         tuple(tags),
         verified[1] if verified else None,
         True,
+        text,
     )
 
 
@@ -171,7 +174,7 @@ def shape_of(data: bytes, starts: NDArray[np.int64]) -> Shape:
     """
     spans, heads = _cut(data, starts)
     encoded = spans.take(pa.array(np.arange(1, len(spans), 2))).dictionary_encode()
-    literals = tuple(_literal(text) for text in encoded.dictionary.to_pylist())
+    literals = tuple(literal_of(text) for text in encoded.dictionary.to_pylist())
     codes = encoded.indices.to_numpy().astype(np.int64)
     last = np.append(heads[1:], len(codes)) - 1
     document = np.repeat(np.arange(len(heads)), np.diff(heads, append=len(codes)))
@@ -208,13 +211,18 @@ def shape_of(data: bytes, starts: NDArray[np.int64]) -> Shape:
         _WITHIN[state],
         name,
         names,
-        np.repeat(np.arange(-1, len(started)), np.diff(started + 1, prepend=0, append=len(codes))),
+        objects_of(started, len(codes)),
         np.diff(np.searchsorted(started, heads), append=len(started)),
         good,
     )
     _once(shape)
     shape.check()
     return shape
+
+
+def objects_of(started: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """(count,) The object that each item is in, or the last one before it; after the items `started` one begins."""
+    return np.repeat(np.arange(-1, len(started)), np.diff(started + 1, prepend=0, append=count))
 
 
 def _check(good: NDArray[np.bool_]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bboxconv import jsontext
 from bboxconv.formats.voc.document import COUNT, SIDES, level
-from bboxconv.formats.voc.shape import FLAGS, ROLES, WITHIN, Literal, Shape, shape_of
+from bboxconv.formats.voc.shape import FLAGS, ROLES, WITHIN, Literal, Shape
 from bboxconv.readers.xmlfiles import compact
 
 _REFERENCES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
@@ -47,19 +47,18 @@ class Usual:
     """(D,) Documents whose values are usual too: what is said of the others does not count."""
 
 
-def usual(data: bytes, starts: NDArray[np.int64], last: pa.StringArray) -> Usual:
-    """The documents of `data` that begin at `starts` (D + 1,), its end included, as columns.
+def usual(shape: Shape, last: pa.StringArray) -> Usual:
+    """D documents of a shape as columns.
 
-    `data` is UTF-8. `last` (D,) are members, as JSON text, that end the `extra` of an image; null for none. Raises
-    UnusualError where documents have another shape.
+    Their texts are UTF-8. `last` (D,) are members, as JSON text, that end the `extra` of an image; null for none.
+    Raises UnusualError where documents have another shape after all.
     """
-    shape = shape_of(data, starts)
     boxes, name = _boxes(shape), _names(shape)
     levels = {tag: _levels(shape, tag) for tag in FLAGS}
     width, height = (_pixels(shape, side) for side in ("width", "height"))
     filename = _filename(shape)
     of_image, of_object = shape.of("image"), shape.of("object")
-    members = _members(shape, of_image, shape.document[of_image], len(starts) - 1)
+    members = _members(shape, of_image, shape.document[of_image], len(shape.heads))
     own = _members(shape, of_object, shape.object[of_object], len(name))
     extra = _extra([_verified(shape), members, last])
     voc = _voc(shape, of_image[shape.good[shape.document[of_image]]])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,8 @@ NAMELESS = "a class name is empty or holds a character that XML cannot"
 PART = 2048
 """Images whose text is built at a time."""
 _FLAGS = ("pose", "truncated", "difficult", "occluded")
+_NOT_PLAIN = re.compile("[\\\\&<>\ufffe\uffff]")
+"""What a JSON text holds where one of its strings does not stand in XML as it is."""
 _TAKEN = frozenset(
     (*_FLAGS, *("folder", "path", "source", "owner", "depth", "segmented", "filename", "object", "name", "part"))
 ) | {"size", "bndbox", "parts", "splits", "extra"}
@@ -117,7 +120,7 @@ class DocumentWriter:
         found: list[int] = counts.tolist()
         return found
 
-    def _documents(self, batch: pa.RecordBatch, findings: Findings) -> list[bytes]:
+    def _documents(self, batch: pa.RecordBatch, findings: Findings) -> list[memoryview]:
         """The document of each image."""
         objects = flat(batch)
         boxes, valid = boxes_of(objects.rows)
@@ -134,20 +137,15 @@ class DocumentWriter:
         if self.bad.any():
             keep &= ~np.take(self.bad, category)
         objects = keep_objects(objects, keep)
-        listed = pa.ListArray.from_arrays(
-            pa.array(objects.offsets, pa.int32()), _object_texts(objects, self.names, self.style)
+        _, ends, data = _object_texts(objects, self.names, self.style).buffers()
+        # the objects of an image lie one behind the other already
+        inside = pa.StringArray.from_buffers(
+            len(batch), pa.py_buffer(np.frombuffer(ends, np.int32)[objects.offsets]), data
         )
-        images = [batch.column(name).to_pylist() for name in ("file_name", "width", "height", "extra")]
-        heads: list[str | None] = []
-        for name, width, height, extra in zip(*images, strict=True):
-            said = _said(extra, "image", "\t")
-            heads.append(_image_text(name, width, height, said))
-        texts: list[bytes] = (
-            pc.binary_join_element_wise(pa.array(heads, pa.string()), pc.binary_join(listed, ""), "</annotation>\n", "")
-            .cast(pa.binary())
-            .to_pylist()
-        )
-        return texts
+        texts = pc.binary_join_element_wise(*_heads(batch), inside, "</annotation>\n", "")
+        edges = np.frombuffer(texts.buffers()[1], np.int32)[: len(batch) + 1].tolist()
+        whole = jsontext.joined(texts)
+        return [whole[start:stop] for start, stop in pairwise(edges)]
 
 
 def _stem(name: str) -> str:
@@ -155,52 +153,113 @@ def _stem(name: str) -> str:
     return name[:dot] if dot > name.rfind("/") + 1 else name
 
 
-def _image_text(name: str, width: int | None, height: int | None, said: _Said) -> str:
-    size = f"{_number('width', width)}{_number('height', height)}{said.named.get('depth', '')}{said.size}"
-    named = said.named.get
-    return (
-        f"<annotation{said.attributes}>\n{named('folder', '')}\t<filename>{escape(name)}</filename>\n"
-        f"{named('path', '')}{named('source', '')}{named('owner', '')}"
-        f"\t<size>\n{size}\t</size>\n{named('segmented', '')}{said.rest}"
+def _heads(batch: pa.RecordBatch) -> list[str | pa.StringArray]:
+    """What stands before the objects of each image, as columns to be joined."""
+    extra = batch.column("extra").to_pylist()
+    rest = [_free_elements(text) for text in extra]
+    said = None if None not in rest else [_said(text, "image", "\t") for text in extra]
+    names = batch.column("file_name")
+    if re.search(rb'[&<>"\t\n\r]', jsontext.joined(names)):
+        names = pa.array([escape(name) for name in names.to_pylist()], pa.string())
+    width, height = (
+        pc.binary_join_element_wise(f"\t\t<{tag}>", jsontext.numbers(batch.column(tag)), f"</{tag}>\n", "").fill_null(
+            ""
+        )
+        for tag in ("width", "height")
     )
+    if said is None:
+        start: tuple[str | pa.StringArray, ...] = ("<annotation>\n\t<filename>", names, "</filename>\n\t<size>\n")
+        return [*start, width, height, "\t</size>\n", pa.array(rest, pa.string())]
+
+    def from_extra(text: Callable[[_Said], str]) -> pa.StringArray:
+        return pa.array([text(one) for one in said], pa.string())
+
+    def named(*tags: str) -> pa.StringArray:
+        return from_extra(lambda one: "".join(one.named.get(tag, "") for tag in tags))
+
+    return [
+        *("<annotation", from_extra(lambda one: one.attributes), ">\n", named("folder")),
+        *("\t<filename>", names, "</filename>\n", named("path", "source", "owner")),
+        *("\t<size>\n", width, height, named("depth"), from_extra(lambda one: one.size), "\t</size>\n"),
+        *(named("segmented"), from_extra(lambda one: one.rest)),
+    ]
 
 
-def _number(tag: str, value: int | None) -> str:
-    return "" if value is None else f"\t\t<{tag}>{value}</{tag}>\n"
+def _free_elements(text: str | None) -> str | None:
+    """The members of an image's `extra` as elements, where all are texts or numbers without a place of their own and
+    no text needs a reference, as nearly always; None where that is not so."""
+    if text is None:
+        return ""
+    if _NOT_PLAIN.search(text):
+        return None
+    try:
+        members = _DECODER.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    elements = _free_format(*members, *map(type, members.values()))
+    return None if elements is None else elements % tuple(members.values())
+
+
+@lru_cache(maxsize=1024)
+def _free_format(*keys_and_types: str | type) -> str | None:
+    """The elements of members of these keys, and values of these types, as a format."""
+    count = len(keys_and_types) // 2
+    keys, types = keys_and_types[:count], keys_and_types[count:]
+    if not all(isinstance(key, str) and _is_free(key) for key in keys) or not {*types} <= {str, int}:
+        return None
+    texts = [written(str(key), "%s" if kind is str else 0, "\t") for key, kind in zip(keys, types, strict=True)]
+    return "".join(text.replace(">0<", ">%s<") for text in texts)
 
 
 def _object_texts(objects: Objects, names: pa.StringArray, style: Style) -> pa.StringArray:
     """The element of each object."""
     boxes, _ = boxes_of(objects.rows)
+    if not len(boxes):
+        return pa.array([""], pa.string())[:0]
     extra = objects.column("extra").dictionary_encode()
     said = [_said(text, "object", "\t\t") for text in extra.dictionary.to_pylist()]
 
-    def from_extra(values: Sequence[str | None]) -> pa.StringArray:
-        return pa.array(values, pa.string()).take(extra.indices)
+    def from_extra(text: Callable[[_Said], str | None], absent: str = "") -> list[pa.StringArray]:
+        """The column, or nothing where it is empty."""
+        values = [text(one) for one in said]
+        return [pa.array(values, pa.string()).take(extra.indices).fill_null(absent)] if any(values) else []
 
-    flags = []
+    flags: list[str | pa.StringArray] = []
     for tag in _FLAGS:
-        element = from_extra([part.named.get(tag) for part in said])
-        if tag != "pose":
-            column = objects.column(tag)
-            text = jsontext.booleans(column, true="1", false="0") if tag == "difficult" else jsontext.numbers(column)
-            element = pc.coalesce(pc.binary_join_element_wise(f"\t\t<{tag}>", text, f"</{tag}>\n", ""), element)
         default = f"\t\t<{tag}>{_DEFAULTS[tag]}</{tag}>\n" if style.defaults and tag in _DEFAULTS else ""
-        flags.append(element.fill_null(default))
-    sides = []
+        elements = from_extra(partial(_named, tag), default) or [default]
+        column = None if tag == "pose" else objects.column(tag)
+        if column is not None and column.null_count < len(column):
+            text = jsontext.booleans(column, true="1", false="0") if tag == "difficult" else jsontext.numbers(column)
+            elements = [pc.coalesce(pc.binary_join_element_wise(f"\t\t<{tag}>", text, f"</{tag}>\n", ""), *elements)]
+        flags += elements
+    sides: list[str | pa.StringArray] = []
     for at, side in enumerate(SIDES):
         values = boxes[:, at]
         text = jsontext.numbers(pa.array(values)) if style.digits is None else jsontext.decimals(values, style.digits)
-        sides += [f"\t\t\t<{side}>", text, f"</{side}>\n"]
-    attributes, inner, parts, rest = (
-        from_extra([getattr(part, key) for part in said]).fill_null("")
-        for key in ("attributes", "box", "parts", "rest")
-    )
+        before = "\t\t<bndbox>\n" if at == 0 else f"</{SIDES[at - 1]}>\n"
+        sides += [f"{before}\t\t\t<{side}>", text]
+    attributes, rest = from_extra(lambda one: one.attributes), from_extra(lambda one: one.rest)
+    inner, parts = from_extra(lambda one: one.box), from_extra(lambda one: one.parts)
     name = names.take(objects.column("category"))
-    start = ("\t<object", attributes, ">\n\t\t<name>", name, "</name>\n", *flags, "\t\t<bndbox>\n")
-    if not len(boxes):
-        return pa.array([], pa.string())
-    return pc.binary_join_element_wise(*start, *sides, inner, "\t\t</bndbox>\n", parts, rest, "\t</object>\n", "")
+    start = ("\t<object", *attributes, ">\n\t\t<name>", name, "</name>\n", *flags)
+    end = (f"</{SIDES[-1]}>\n", *inner, "\t\t</bndbox>\n", *parts, *rest, "\t</object>\n")
+    return pc.binary_join_element_wise(*_merged([*start, *sides, *end]), "")
+
+
+def _named(tag: str, said: _Said) -> str | None:
+    return said.named.get(tag)
+
+
+def _merged(parts: Sequence[str | pa.StringArray]) -> list[str | pa.StringArray]:
+    """The same texts side by side, constant ones that follow each other as one."""
+    merged: list[str | pa.StringArray] = []
+    for part in parts:
+        if merged and isinstance(part, str) and isinstance(merged[-1], str):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged
 
 
 def _said(text: str | None, of: str, indent: str) -> _Said:
