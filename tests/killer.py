@@ -21,9 +21,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import bboxconv.cli.commands
-import bboxconv.formats.coco
+import bboxconv.formats.coco.reading
 import bboxconv.formats.jsonl
-import bboxconv.formats.yolo
+import bboxconv.formats.yolo.writing
 import bboxconv.pipeline
 import bboxconv.preload  # noqa: F401 - a child that is forked spends its time on the conversion
 from bboxconv.__main__ import run

@@ -236,7 +236,7 @@ def test_out_of_memory_leaves_the_old_output(tmp_path: Path) -> None:
     script = """
 import resource, sys
 from pathlib import Path
-import bboxconv.preload, bboxconv.pipeline, bboxconv.formats.coco, bboxconv.formats.jsonl, bboxconv.cli.commands
+import bboxconv.preload, bboxconv.pipeline, bboxconv.formats.coco.reading, bboxconv.formats.jsonl, bboxconv.cli.commands
 import bboxconv.cli.ui, bboxconv.staging
 from bboxconv.__main__ import main
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
