@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bboxconv.io import CLASH, write_new
+from bboxconv.io import CLASH, LONGEST, RESERVED, USUAL_NAME, write_new
 
 Key = tuple[int, int]
 """The number of a batch and a row in it."""
@@ -70,6 +70,15 @@ def write_files(
         except CLASH:
             lost[row] = bytes(text)
     return Files(names, pa.array(places, pa.string()), lost, size)
+
+
+def all_usual(names: pa.StringArray) -> bool:
+    """Whether all names are such that `io.unsafe_name` and `io.plain_path` have nothing to say of them, as nearly
+    always: asked of a whole column."""
+    usual = pc.match_substring_regex(names, f"^(?:{USUAL_NAME.pattern})$")
+    odd = pc.or_(pc.match_substring_regex(names, RESERVED.pattern, ignore_case=True), pc.invert(usual))
+    odd = pc.or_(odd, pc.greater(pc.binary_length(names), LONGEST))
+    return not pc.any(odd.fill_null(True)).as_py()
 
 
 def size_of(batches: Sequence[Files], *others: tuple[int, int]) -> tuple[int, int] | None:

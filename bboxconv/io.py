@@ -31,8 +31,9 @@ READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 """How small files are opened: a pipe of such a name must not stop the run."""
 LONGEST = 2000
 """Bytes of a relative path at most: with the folders before it, a system takes 4,096, and some 1,024."""
-_RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.[^/]*)?(?:/|$)", re.IGNORECASE)
-_USUAL_NAME = re.compile(r"\w[\w .-]{0,99}(?:/\w[\w .-]{0,99})*", re.ASCII)
+RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.[^/]*)?(?:/|$)", re.IGNORECASE)
+"""A name with a part that Windows takes for a device."""
+USUAL_NAME = re.compile(r"\w[\w .-]{0,99}(?:/\w[\w .-]{0,99})*", re.ASCII)
 """A name of which that is all to ask, as of nearly all."""
 MANIFEST = ".bboxconv-manifest"
 """In an output folder: the files that bboxconv wrote, which `--overwrite` may replace."""
@@ -201,7 +202,7 @@ def unsafe_name(name: str) -> str | None:
 
     Names are written with `/` between parts; a backslash is refused as it separates parts elsewhere.
     """
-    if _USUAL_NAME.fullmatch(name) and len(name) <= LONGEST and not _RESERVED.search(name):
+    if USUAL_NAME.fullmatch(name) and len(name) <= LONGEST and not RESERVED.search(name):
         return None
     if not name:
         return "is empty"
@@ -216,7 +217,7 @@ def unsafe_name(name: str) -> str | None:
         return "leads out of the folder"
     if parts[-1] in ("", "."):
         return "is that of a folder"
-    if _RESERVED.search(name):
+    if RESERVED.search(name):
         return "has a part that Windows reserves"
     if any(len(os.fsencode(part)) > 250 for part in parts):
         return "has a part longer than 250 bytes"

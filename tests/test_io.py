@@ -55,11 +55,11 @@ def test_control_characters_are_shown_escaped() -> None:
 def test_usual_names_are_safe_by_the_rules_for_all_names(name: str, more: int) -> None:
     """A name that is taken for safe by its characters alone is safe by every rule for names."""
     longer = name + "a" * more
-    usual, io._USUAL_NAME = io._USUAL_NAME, re.compile("(?!)")
+    usual, io.USUAL_NAME = io.USUAL_NAME, re.compile("(?!)")
     try:
         said = io.unsafe_name(longer)
     finally:
-        io._USUAL_NAME = usual
+        io.USUAL_NAME = usual
     assert io.unsafe_name(longer) == said
 
 

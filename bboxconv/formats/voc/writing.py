@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,23 +19,17 @@ from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding
 from bboxconv.errors import Findings
 from bboxconv.formats.voc.document import SIDES
+from bboxconv.formats.voc.said import FLAGS, Said, free_elements, said_of
 from bboxconv.io import plain_path, size_of, unsafe_name
-from bboxconv.readers.xmlfiles import Json, attributes_of, escape, illegal, is_attribute, is_name, plain, written
+from bboxconv.readers.xmlfiles import escape, illegal
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
 
-_DECODER: msgspec.json.Decoder[dict[str, Json]] = msgspec.json.Decoder()
 NAMELESS = "a class name is empty or holds a character that XML cannot"
 PART = 2048
 """Images whose text is built at a time."""
-_FLAGS = ("pose", "truncated", "difficult", "occluded")
-_NOT_PLAIN = re.compile("[\\\\&<>\ufffe\uffff]")
-"""What a JSON text holds where one of its strings does not stand in XML as it is."""
-_TAKEN = frozenset(
-    (*_FLAGS, *("folder", "path", "source", "owner", "depth", "segmented", "filename", "object", "name", "part"))
-) | {"size", "bndbox", "parts", "splits", "extra"}
-"""Elements that have a place of their own."""
+_EXTENSION = r"([^/])\.[^./]*$"
+"""What `_stem` takes away, and the character before it."""
 _DEFAULTS = {"pose": "Unspecified", "truncated": "0", "difficult": "0"}
-_IMAGE_ORDER = ("folder", "path", "source", "owner", "depth", "segmented")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +38,6 @@ class Style:
 
     digits: int | None = None
     defaults: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What `extra` says as elements: those with a place of their own by name, the attributes, and the rest."""
-
-    named: Mapping[str, str]
-    attributes: str
-    size: str
-    box: str
-    parts: str
-    rest: str
-    splits: tuple[str, ...]
-
-
-_NOTHING = _Said({}, "", "", "", "", "", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +70,10 @@ class DocumentWriter:
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
         """Write the documents of a batch. An image whose name is unsafe or taken is left out, an error."""
         texts = [text for part in pieces(batch, PART) for text in self._documents(part, encoding.findings)]
-        names, splits = batch.column("file_name").to_pylist(), batch.column("split").to_pylist()
+        names, splits = batch.column("file_name"), batch.column("split").to_pylist()
         counts = self._counts(batch, encoding.findings)
-        stems = [_safe_stem(*pair, self.shown, encoding.findings) for pair in zip(names, counts, strict=True)]
-        files = write_files(f"{self.root}/Annotations", ".xml", batch.column("file_name"), stems, texts)
+        stems = _safe_stems(names, counts, self.shown, encoding.findings)
+        files = write_files(f"{self.root}/Annotations", ".xml", names, stems, texts)
         lists: dict[str, list[int]] = {}
         for row, split in enumerate(splits):
             if split is not None and stems[row] is not None:
@@ -156,8 +132,8 @@ def _stem(name: str) -> str:
 def _heads(batch: pa.RecordBatch) -> list[str | pa.StringArray]:
     """What stands before the objects of each image, as columns to be joined."""
     extra = batch.column("extra").to_pylist()
-    rest = [_free_elements(text) for text in extra]
-    said = None if None not in rest else [_said(text, "image", "\t") for text in extra]
+    rest = [free_elements(text) for text in extra]
+    said = None if None not in rest else [said_of(text, "image", "\t") for text in extra]
     names = batch.column("file_name")
     if re.search(rb'[&<>"\t\n\r]', jsontext.joined(names)):
         names = pa.array([escape(name) for name in names.to_pylist()], pa.string())
@@ -171,7 +147,7 @@ def _heads(batch: pa.RecordBatch) -> list[str | pa.StringArray]:
         start: tuple[str | pa.StringArray, ...] = ("<annotation>\n\t<filename>", names, "</filename>\n\t<size>\n")
         return [*start, width, height, "\t</size>\n", pa.array(rest, pa.string())]
 
-    def from_extra(text: Callable[[_Said], str]) -> pa.StringArray:
+    def from_extra(text: Callable[[Said], str]) -> pa.StringArray:
         return pa.array([text(one) for one in said], pa.string())
 
     def named(*tags: str) -> pa.StringArray:
@@ -185,47 +161,21 @@ def _heads(batch: pa.RecordBatch) -> list[str | pa.StringArray]:
     ]
 
 
-def _free_elements(text: str | None) -> str | None:
-    """The members of an image's `extra` as elements, where all are texts or numbers without a place of their own and
-    no text needs a reference, as nearly always; None where that is not so."""
-    if text is None:
-        return ""
-    if _NOT_PLAIN.search(text):
-        return None
-    try:
-        members = _DECODER.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    elements = _free_format(*members, *map(type, members.values()))
-    return None if elements is None else elements % tuple(members.values())
-
-
-@lru_cache(maxsize=1024)
-def _free_format(*keys_and_types: str | type) -> str | None:
-    """The elements of members of these keys, and values of these types, as a format."""
-    count = len(keys_and_types) // 2
-    keys, types = keys_and_types[:count], keys_and_types[count:]
-    if not all(isinstance(key, str) and _is_free(key) for key in keys) or not {*types} <= {str, int}:
-        return None
-    texts = [written(str(key), "%s" if kind is str else 0, "\t") for key, kind in zip(keys, types, strict=True)]
-    return "".join(text.replace(">0<", ">%s<") for text in texts)
-
-
 def _object_texts(objects: Objects, names: pa.StringArray, style: Style) -> pa.StringArray:
     """The element of each object."""
     boxes, _ = boxes_of(objects.rows)
     if not len(boxes):
         return pa.array([""], pa.string())[:0]
     extra = objects.column("extra").dictionary_encode()
-    said = [_said(text, "object", "\t\t") for text in extra.dictionary.to_pylist()]
+    said = [said_of(text, "object", "\t\t") for text in extra.dictionary.to_pylist()]
 
-    def from_extra(text: Callable[[_Said], str | None], absent: str = "") -> list[pa.StringArray]:
+    def from_extra(text: Callable[[Said], str | None], absent: str = "") -> list[pa.StringArray]:
         """The column, or nothing where it is empty."""
         values = [text(one) for one in said]
         return [pa.array(values, pa.string()).take(extra.indices).fill_null(absent)] if any(values) else []
 
     flags: list[str | pa.StringArray] = []
-    for tag in _FLAGS:
+    for tag in FLAGS:
         default = f"\t\t<{tag}>{_DEFAULTS[tag]}</{tag}>\n" if style.defaults and tag in _DEFAULTS else ""
         elements = from_extra(partial(_named, tag), default) or [default]
         column = None if tag == "pose" else objects.column(tag)
@@ -247,7 +197,7 @@ def _object_texts(objects: Objects, names: pa.StringArray, style: Style) -> pa.S
     return pc.binary_join_element_wise(*_merged([*start, *sides, *end]), "")
 
 
-def _named(tag: str, said: _Said) -> str | None:
+def _named(tag: str, said: Said) -> str | None:
     return said.named.get(tag)
 
 
@@ -262,76 +212,17 @@ def _merged(parts: Sequence[str | pa.StringArray]) -> list[str | pa.StringArray]
     return merged
 
 
-def _said(text: str | None, of: str, indent: str) -> _Said:
-    """The members of an `extra` as elements. What cannot stand as one goes into one element of JSON."""
-    if text is None:
-        return _NOTHING
-    try:
-        members = _members(text)
-    except RecursionError:
-        return _Said({}, "", "", "", "", f'{indent}<extra type="json">{escape(text)}</extra>\n', ())
-    first, reserved = (_IMAGE_ORDER, {"filename", "object"}) if of == "image" else (_FLAGS, {"name", "part"})
-    named: dict[str, str] = {}
-    attributes: dict[str, Json] = {}
-    inside = {"size": "", "bndbox": "", "parts": ""}
-    splits: tuple[str, ...] = ()
-    rest: list[str] = []
-    bag: dict[str, Json] = {}
-    for key, value in members.items():
-        if _is_free(key) and type(value) in (str, int):  # as nearly all are
-            rest.append(written(key, value, indent))
-            continue
-        if key in ("depth", "segmented") and type(value) is int and value >= 0:
-            value = str(value)
-        if key == ("size" if of == "image" else "bndbox") and isinstance(value, dict) and _children(value):
-            inside[key] = "".join(written(name, child, f"{indent}\t") for name, child in value.items())
-        elif key == "parts" and of == "object" and isinstance(value, list) and value:
-            inside[key] = "".join(written("part", part, indent) for part in value)
-        elif (
-            key == "splits"
-            and of == "image"
-            and isinstance(value, list)
-            and all(isinstance(split, str) for split in value)
-        ):
-            splits = tuple(str(split) for split in value)
-        elif is_attribute(key, value):
-            attributes[key] = value
-        elif key in first:
-            named[key] = written(key, value, indent + "\t" if key == "depth" else indent)
-        elif not is_name(key) or key in reserved or key in inside or key == "extra":
-            bag[key] = value
-        else:
-            rest.append(written(key, value, indent))
-    if bag:
-        rest.append(f'{indent}<extra type="json">{escape(json.dumps(bag))}</extra>\n')
-    return _Said(
-        named, attributes_of(attributes), inside["size"], inside["bndbox"], inside["parts"], "".join(rest), splits
-    )
-
-
-def _members(text: str) -> dict[str, Json]:
-    """The members of a JSON object. Raises RecursionError where it is too deep."""
-    try:
-        return _DECODER.decode(text)
-    except msgspec.DecodeError:  # NaN, half a surrogate pair, a number beyond those of a float
-        members: dict[str, Json] = json.loads(text)
-        return members
-
-
-@lru_cache(maxsize=1024)
-def _is_free(key: str) -> bool:
-    """Whether a key is an element of its name wherever it stands, if its value is a text or a number."""
-    return is_name(key) and key not in _TAKEN
-
-
-def _children(members: dict[str, Json]) -> bool:
-    """Whether an object is children alone: the element that they are in is written already."""
-    return plain(members) and not any(name[0] in "@#" for name in members)
-
-
 def _odd(name: str) -> bool:
     """Whether XML cannot name a class so."""
     return illegal(name) or not name.strip()
+
+
+def _safe_stems(names: pa.StringArray, boxes: Sequence[int], shown: str, findings: Findings) -> list[str | None]:
+    """The document of each image, as `_safe_stem`."""
+    if clashes.all_usual(names):
+        stems: list[str | None] = pc.replace_substring_regex(names, _EXTENSION, r"\1").to_pylist()
+        return stems
+    return [_safe_stem(*pair, shown, findings) for pair in zip(names.to_pylist(), boxes, strict=True)]
 
 
 def _safe_stem(name: str, boxes: int, shown: str, findings: Findings) -> str | None:
@@ -347,7 +238,7 @@ def _safe_stem(name: str, boxes: int, shown: str, findings: Findings) -> str | N
 
 
 def _further_splits(extra: str | None) -> tuple[str, ...]:
-    return _said(extra, "image", "\t").splits if extra is not None and '"splits"' in extra else ()
+    return said_of(extra, "image", "\t").splits if extra is not None and '"splits"' in extra else ()
 
 
 def write_lists(
