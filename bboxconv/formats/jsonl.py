@@ -17,6 +17,7 @@ convention: any; line 1 names it. Policies:
   code-point order; numbers are names, unless `--classes` gives names for them.
 - Keys that are not of the schema go to `extra`, and so do ids that are no int64. `file_name`, a list of
   `annotations`, `label`, `class`, `class_name` and `box` are taken for what they say.
+- A flag may be 0 or 1, a size `640.0`; a text is never a number or a flag, whatever it spells: its line is a fault.
 - Ultralytics' own rows, `"annotations": {"boxes": [[class, cx, cy, w, h], ...]}`, `segments` and `obb`, are read as
   cxcywhn; there an image without `annotations` is background.
 - A line that cannot be read is left out and reported with its number, and so is an object of an unknown class.
