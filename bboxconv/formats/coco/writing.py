@@ -33,19 +33,20 @@ def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: Writ
     filled: Counter[str] = Counter()
     head = _head(header, category_ids(header.categories, filled))
     documents: dict[str | None, _Document] = {}
-    refused: set[str] = set()
+    refused: dict[str, tuple[int, int]] = {}
+    """The images and boxes of splits that cannot name a file."""
     folder = out.is_dir()
     try:
         if not folder:
             documents[None] = _Document.begin(out, head)
         for parts in pieces:
             for piece in parts:
-                filled.update(piece.filled)
                 split = piece.split
-                if split is not None and split not in documents and split not in refused:
-                    refused.update([split] if _refused(split, context.findings) else [])
-                if split in refused:
+                if split is not None and split not in documents and _unsafe(split):
+                    images, boxes = refused.get(split, (0, 0))
+                    refused[split] = images + piece.images.count, boxes + piece.annotations.count
                     continue
+                filled.update(piece.filled)
                 if split not in documents:
                     name = f"instances_{split}.json" if split else "instances.json"
                     documents[split] = _Document.begin(out / name, head)
@@ -54,6 +55,9 @@ def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: Writ
             documents[None] = _Document.begin(out / "instances.json", head)
         for document in documents.values():
             document.end(context.findings)
+        for split, (images, boxes) in refused.items():
+            message = f"a split cannot be part of a file name: it {_unsafe(split)}"
+            context.findings.add("unsafe-name", message, where=repr(split), images=images, boxes=boxes, late=True)
     finally:
         for document in documents.values():
             document.close()
@@ -194,12 +198,9 @@ def _head(header: Header, category_ids: pa.StringArray) -> bytes:
     return ("{" + "".join(texts) + '"images": [').encode()
 
 
-def _refused(split: str | None, findings: Findings) -> bool:
-    """Whether a split cannot be part of a file name."""
-    why = None if split is None else "holds a slash" if "/" in split else unsafe_name(split)
-    if why is not None:
-        findings.add("unsafe-name", f"a split cannot be part of a file name: it {why}", where=repr(split))
-    return why is not None
+def _unsafe(split: str) -> str | None:
+    """Why a split cannot be part of a file name; None where it can."""
+    return "holds a slash" if "/" in split else unsafe_name(split)
 
 
 def _refuse_duplicates(image_ids: _Ids, name: str, findings: Findings) -> None:
