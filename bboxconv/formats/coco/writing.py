@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bboxconv import jsontext
 from bboxconv.codec import WriteContext, Written
 from bboxconv.errors import DataError, Findings
-from bboxconv.formats.coco.images import repeated
+from bboxconv.formats.coco.sameids import SameIds, without_same_ids
 from bboxconv.formats.coco.text import Piece, Rows, Texts, category_ids
 from bboxconv.io import open_output, unsafe_name
 from bboxconv.schema import Header
@@ -131,12 +131,16 @@ class _Document:
 
     def end(self, findings: Findings) -> None:
         """Write all images and all annotations, and close the document."""
+        same = SameIds.of(self.image_ids.numbers, self.image_ids.others)
+        for at, numbers in enumerate(self.image_ids.numbers):
+            if same.concern(numbers):
+                shelf = self.kept.own_shelf
+                self.pieces[at] = without_same_ids(self.pieces[at], same, shelf, self.path.name, findings)
         self._write(self._texts_of_images())
         self.file.write(b'\n],\n"annotations": [')
         self._write(self._texts_of_annotations())
         self.file.write(b"\n]}\n")
         self.file.close()
-        _refuse_duplicates(self.image_ids, self.path.name, findings)
 
     def close(self) -> None:
         """Let go of the file, however the run ends."""
@@ -201,15 +205,3 @@ def _head(header: Header, category_ids: pa.StringArray) -> bytes:
 def _unsafe(split: str) -> str | None:
     """Why a split cannot be part of a file name; None where it can."""
     return "holds a slash" if "/" in split else unsafe_name(split)
-
-
-def _refuse_duplicates(image_ids: _Ids, name: str, findings: Findings) -> None:
-    others = [text for text, count in Counter(image_ids.others).items() if count > 1]
-    clashes = [*repeated(image_ids.numbers), *others]
-    findings.add_each(
-        "image-id-clash",
-        "two images would have the same id in one file",
-        range(len(clashes)),
-        lambda row: (name, f"id {clashes[row]}"),
-        hint="name a folder as destination: every split gets a file of its own",
-    )
