@@ -57,6 +57,7 @@ def convert(
     batch_size: int = 4096,
     jobs: int = 1,
     memory: int = 256 << 20,
+    max_expansion: float | None = None,
     on_error: Literal["fail", "skip"] = "fail",
     rejects: str | PathLike[str] | None = None,
     max_errors: int | None = None,
@@ -71,9 +72,10 @@ def convert(
     `src` is a path, `split=path`, or several of them; `dst` a path. `from_` and `to` name formats, where content and
     name do not say them. `in_` and `out` are options of the formats, such as `{"task": "segment"}`, which
     `bboxconv formats NAME` lists; the other options are explained by `bboxconv convert --help`. `image_size` is
-    (width, height) in pixels; `jobs` 0 is one process for each core; `memory` is in bytes; `strict` is `"default"`
-    (geometry, labels, flags), `"all"` or field names with commas; `verify` reads the output back and compares it with
-    the sources before it is put in place.
+    (width, height) in pixels; `jobs` 0 is one process for each core; `memory` is in bytes; `max_expansion` is to how
+    many times its size compressed input may unpack, 0 for no limit; `strict` is `"default"` (geometry, labels, flags),
+    `"all"` or field names with commas; `verify` reads the output back and compares it with the sources before it is
+    put in place.
 
     Returns the account of what was read, written, left out and lost. Raises UsageError for a call that is wrong,
     DataError where the data is refused (its `diagnostics` say why; nothing is written) and OutputError where reading
@@ -81,7 +83,8 @@ def convert(
     """
     request = _request(
         src, dst, from_, to, in_, out, box, classes, class_map, include_class, exclude_class, default_class, drop_empty,
-        unannotated, split, images, image_sizes, image_size, batch_size, jobs, memory, on_error, max_errors, on_invalid,
+        unannotated, split, images, image_sizes, image_size, batch_size, jobs, memory, max_expansion, on_error,
+        max_errors, on_invalid,
     )  # fmt: skip
     more = replace(request, rejects=_path(rejects), strict=strict, overwrite=overwrite, dry_run=dry_run, verify=verify)
     return pipeline.run(more)
@@ -110,6 +113,7 @@ def verify(
     batch_size: int = 4096,
     jobs: int = 1,
     memory: int = 256 << 20,
+    max_expansion: float | None = None,
     on_error: Literal["fail", "skip"] = "fail",
     max_errors: int | None = None,
     on_invalid: Literal["keep", "clip", "drop", "fail"] = "keep",
@@ -123,7 +127,8 @@ def verify(
     """
     request = _request(
         src, dst, from_, to, in_, out, box, classes, class_map, include_class, exclude_class, default_class, drop_empty,
-        unannotated, split, images, image_sizes, image_size, batch_size, jobs, memory, on_error, max_errors, on_invalid,
+        unannotated, split, images, image_sizes, image_size, batch_size, jobs, memory, max_expansion, on_error,
+        max_errors, on_invalid,
     )  # fmt: skip
     return pipeline.verify(request)
 
@@ -150,6 +155,7 @@ def _request(
     batch_size: int,
     jobs: int,
     memory: int,
+    max_expansion: float | None,
     on_error: Literal["fail", "skip"],
     max_errors: int | None,
     on_invalid: Literal["keep", "clip", "drop", "fail"],
@@ -178,6 +184,7 @@ def _request(
         batch_size=batch_size,
         jobs=jobs,
         memory=memory,
+        max_expansion=max_expansion,
         on_error=on_error,
         max_errors=max_errors,
         on_invalid=on_invalid,
@@ -193,11 +200,13 @@ def read(
     images: str | PathLike[str] | None = None,
     batch_size: int = 4096,
     jobs: int = 1,
+    max_expansion: float | None = None,
 ) -> Dataset:
     """Open a data set: its header, and its images as an iterable of pyarrow RecordBatches of `schema.IMAGE`, at most
     `batch_size` images each.
 
     `src` is a path, `split=path`, or several of them. Boxes are in `header.box`, as the (first) source wrote them.
+    `max_expansion` is as for `convert`.
     Raises UsageError for a call that is wrong and DataError where the data has a fault: those that are found while
     reading the header at once, the others when the batches are iterated.
     """
@@ -209,6 +218,7 @@ def read(
         images=_path(images),
         batch_size=batch_size,
         jobs=jobs,
+        max_expansion=max_expansion,
     )
     findings, stack, workers = Findings(), ExitStack(), Workers(jobs or available())
     try:

@@ -29,7 +29,7 @@ class _Document:
     names: list[str] | dict[str, str] | None = None
 
 
-def read_names(path: Path) -> tuple[str, ...]:
+def read_names(path: Path, max_expansion: float | None = None) -> tuple[str, ...]:
     """The class names of a file, in order: what `--classes FILE` takes. Compressed files are read too.
 
     - `.yaml`, `.yml`: a list, or a mapping of index to name, by itself or below `names:` (data.yaml). Words that
@@ -37,12 +37,13 @@ def read_names(path: Path) -> tuple[str, ...]:
     - `.json`: the same, or a COCO file or its list of categories (by id, where all are integers and differ).
     - anything else is text, a name a line; blank lines are skipped, spaces at the end of a line are dropped.
 
-    An index that is not there is named by its number. Raises UsageError where the file cannot be read so.
+    An index that is not there is named by its number. Raises UsageError where the file cannot be read so, DataError
+    where it unpacks to more than `max_expansion` says (`io.open_input`).
     """
     suffix = base_suffix(path)
     if suffix in (".csv", ".tsv", ".parquet", ".xml"):
         raise _refused("class-file", path, "the file is no list of class names", "give a text, yaml or json file")
-    text = _text(path)
+    text = _text(path, max_expansion)
     if suffix in (".yaml", ".yml"):
         names = _yaml_names(_yaml(text, path, "class-file"), path)
     elif suffix == ".json":
@@ -95,19 +96,20 @@ def _numbered(names: Mapping[str, str], path: Path) -> list[str]:
     return [by_index.get(i, str(i)) for i in range(max(by_index, default=-1) + 1)]
 
 
-def read_map(entries: Sequence[str]) -> dict[str, str]:
+def read_map(entries: Sequence[str], max_expansion: float | None = None) -> dict[str, str]:
     """The renamings of `--class-map`: old name to new name.
 
     An entry is the path of a file, or `old=new`, cut at the first `=`: a name that holds one needs a file. Files are
     csv (two columns, with or without the header `old,new`), yaml or json (a mapping of old to new).
 
-    Raises UsageError `class-map` for anything else, an empty name, or a name with two different new ones.
+    Raises UsageError `class-map` for anything else, an empty name, or a name with two different new ones; DataError as
+    `read_names`.
     """
     renames: dict[str, str] = {}
     for entry in entries:
         old, equals, new = entry.partition("=")
         for where, before, after in (
-            [("", old, new)] if equals and not Path(entry).is_file() else _map_file(Path(entry))
+            [("", old, new)] if equals and not Path(entry).is_file() else _map_file(Path(entry), max_expansion)
         ):
             if not before or not after:
                 hint = f"--exclude-class {before!r} leaves a class out" if before else "write old=new"
@@ -120,13 +122,13 @@ def read_map(entries: Sequence[str]) -> dict[str, str]:
     return renames
 
 
-def _map_file(path: Path) -> list[tuple[str, str, str]]:
+def _map_file(path: Path, max_expansion: float | None) -> list[tuple[str, str, str]]:
     """The (place, old, new) of a file."""
     suffix = base_suffix(path)
     if suffix not in (".csv", ".yaml", ".yml", ".json"):
         hint = "write old=new, or give a csv, yaml or json file"
         raise UsageError.of("class-map", f"{str(path)!r} is no renaming of a class", hint=hint)
-    text = _text(path)
+    text = _text(path, max_expansion)
     if suffix == ".csv":
         return _map_rows(text, path)
     if suffix == ".json":
@@ -160,10 +162,10 @@ def _map_rows(text: str, path: Path) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, max_expansion: float | None) -> str:
     """The text of a small file, without a byte order mark."""
     try:
-        with given_file(path), open_input(path) as file:
+        with given_file(path), open_input(path, max_expansion) as file:
             return file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _refused("bad-encoding", path, "the file is not UTF-8 text", "save it as UTF-8") from error

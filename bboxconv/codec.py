@@ -140,6 +140,8 @@ class ReadContext:
     carried: frozenset[str] = EVERYTHING
     """The fields that come to be written. Of `object.segmentation` and `object.keypoints`, if they are not, a reader
     need keep no more than that there is one: it is counted, and not looked into."""
+    max_expansion: float | None = None
+    """To how many times its size compressed input may unpack, as `io.open_input` takes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,10 @@ class Step:
             batch, clipped = stages.clip(batch, box)
         batch = stages.convert(batch, box, goal, _drawn(target))
         if target is not None:
+            if target.finite:
+                message = f"a box is too large for numbers in {goal.name}"
+                batch, kept = stages.finite_boxes(batch, message, findings, account.left_out_boxes, self.shown)
+                clipped = clipped[kept] if len(clipped) else clipped
             stages.count_changes(batch, box, goal, clipped, target, account.changed)
             loss.count_batch(batch, target, account, self.shown)
         account.images += len(batch)

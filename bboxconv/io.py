@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from bboxconv.errors import OutputError, UsageError
+from bboxconv.unpacking import unpacked
 
 COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -46,10 +47,12 @@ def compression_of(path: Path) -> str | None:
     return next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
 
 
-def open_input(path: Path) -> BinaryIO:
-    """Open a file for reading, decompressed. Truncated compressed input raises OSError when it is read."""
+def open_input(path: Path, max_expansion: float | None = None, shown: str = "") -> BinaryIO:
+    """Open a file for reading, decompressed. Reading compressed input raises OSError where it is cut off, and DataError
+    where it unpacks to more than `max_expansion` times its size: None is the ratio of `unpacking.RATIOS`, 0 none.
+    """
     name = compression_of(path)
-    return cast(BinaryIO, path.open("rb") if name is None else pa.input_stream(str(path), compression=name))
+    return path.open("rb") if name is None else unpacked(path, name, max_expansion, shown or str(path))
 
 
 def open_output(path: Path) -> BinaryIO:

@@ -147,7 +147,14 @@ def _reading(request: Request, output: Path, info: FormatInfo) -> Request:
         for spec in info.read_options
         if spec.name in request.out and spec.accepts(request.out[spec.name])
     }
-    return Request((str(output),), from_=info.name, in_=options, batch_size=request.batch_size, memory=request.memory)
+    return Request(
+        (str(output),),
+        from_=info.name,
+        in_=options,
+        batch_size=request.batch_size,
+        memory=request.memory,
+        max_expansion=request.max_expansion,
+    )
 
 
 def _open(

@@ -74,7 +74,7 @@ def tell_repeats(sources: Sequence[Seen], findings: Findings) -> None:
             (source.objects, "duplicate-annotation-id", "an annotation id"),
         ):
             found = repeated(slips, "id")
-            message = f"{what} occurs more than once; all are kept"
+            message = f"{what} occurs more than once; all are read"
             for number in found[:FIRST_PLACES].tolist():
                 findings.add(code, message, severity="warning", where=source.shown, detail=f"id {number}")
             if len(found) > FIRST_PLACES:

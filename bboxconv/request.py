@@ -36,6 +36,8 @@ class Request:
     jobs: int = 0
     """Processes; 0: one per core."""
     memory: int = 256 << 20
+    max_expansion: float | None = None
+    """To how many times its size compressed input may unpack; None: as `unpacking.RATIOS` says, 0: no limit."""
     on_error: Literal["fail", "skip"] = "fail"
     rejects: Path | None = None
     max_errors: int | None = None

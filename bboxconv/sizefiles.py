@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bboxconv.errors import UsageError
 from bboxconv.io import BOM, base_suffix, given_file, open_input
+from bboxconv.readers.parquetpages import refuse_bomb
 
 LARGEST = 2**31 - 1
 NEWLINE = b"\n"
@@ -43,7 +44,7 @@ class SizeRows:
     """Where a row stands: `a.csv:14`, `a.parquet: row 13`; reads the lines again, so for errors only."""
 
 
-def read_sizes(path: Path) -> SizeRows:
+def read_sizes(path: Path, max_expansion: float | None = None) -> SizeRows:
     """Read a table of sizes; compressed csv is read too, with commas, semicolons or tabs.
 
     The columns are found by the usual spellings: filename, file_name, image, path ...; width, w ...; height, h ...;
@@ -52,30 +53,37 @@ def read_sizes(path: Path) -> SizeRows:
     is not given.
 
     Raises UsageError: `path-not-found`; `bad-size-table` for missing columns and, with its line, a row that cannot be
-    read or a side that is no whole number from 1 to 2,147,483,647.
+    read or a side that is no whole number from 1 to 2,147,483,647. Raises DataError where the file unpacks to more than
+    `max_expansion` says (`io.open_input`).
     """
     try:
         with given_file(path):
-            return _read_parquet(path) if base_suffix(path) == ".parquet" else _read_csv(path)
+            return (
+                _read_parquet(path, max_expansion)
+                if base_suffix(path) == ".parquet"
+                else _read_csv(path, max_expansion)
+            )
     except pa.ArrowInvalid as error:
         raise _refused(str(path), str(error).splitlines()[0], HINT) from error
 
 
-def _read_parquet(path: Path) -> SizeRows:
+def _read_parquet(path: Path, max_expansion: float | None) -> SizeRows:
     import pyarrow.parquet as pq  # noqa: PLC0415 - few runs have such a table
 
     with path.open("rb") as file:
         parquet = pq.ParquetFile(file)
         header = parquet.schema_arrow.names
         found = _columns(header, path)
-        table = parquet.read(columns=[header[i] for i in found.values()])
+        names = [header[i] for i in found.values()]
+        refuse_bomb(path, parquet.metadata, names, max_expansion, str(path))
+        table = parquet.read(columns=names)
     return _rows({role: table.column(header[i]) for role, i in found.items()}, lambda row: f"{path}: row {row}")
 
 
-def _read_csv(path: Path) -> SizeRows:
+def _read_csv(path: Path, max_expansion: float | None) -> SizeRows:
     import pyarrow.csv as pacsv  # noqa: PLC0415 - as above
 
-    with open_input(path) as file:
+    with open_input(path, max_expansion) as file:
         data = file.read().removeprefix(BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
         data.decode()

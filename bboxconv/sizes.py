@@ -104,12 +104,13 @@ class SizeTable:
         return self._tiers[tier]
 
 
-def from_table(path: Path) -> SizeTable:
+def from_table(path: Path, max_expansion: float | None = None) -> SizeTable:
     """The sizes of a csv or Parquet file, such as `--image-sizes` names; `read_sizes` says which columns.
 
-    Raises UsageError: `path-not-found`, `bad-size-table`, or `size-conflict` where one name has two sizes.
+    Raises UsageError: `path-not-found`, `bad-size-table`, or `size-conflict` where one name has two sizes;
+    DataError as `read_sizes`.
     """
-    rows = read_sizes(path)
+    rows = read_sizes(path, max_expansion)
     known = rows.sizes != 0
     sizes = rows.sizes[known]
     names = _form(rows.names.filter(pa.array(known)), 0)

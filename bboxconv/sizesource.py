@@ -21,12 +21,13 @@ def size_table(request: Request, workers: Workers) -> sizes.SizeTable | None:
     if not path.exists():
         raise UsageError.of("path-not-found", f"--image-sizes: there is no {path}", hint=for_missing(path))
     if path.is_file() and io.base_suffix(path) in (".csv", ".tsv", ".txt"):
-        return sizes.from_table(path)
+        return sizes.from_table(path, request.max_expansion)
     if path.is_file() and io.base_suffix(path) == ".parquet":
         try:
-            return sizes.from_table(path)
+            return sizes.from_table(path, request.max_expansion)
         except UsageError:
             pass
     with ExitStack() as stack:
-        other = open_sources(Request((request.image_sizes,)), Findings(), stack, workers)
+        asked = Request((request.image_sizes,), max_expansion=request.max_expansion)
+        other = open_sources(asked, Findings(), stack, workers)
         return sizes.from_dataset(batch for dataset in other.datasets for batch in dataset)

@@ -158,8 +158,8 @@ def open_sources(
     opened = resolve(request.sources, request.from_, given, stack)
     if request.split:
         opened = _of_splits(opened, request.split)
-    names = classfiles.read_names(request.classes) if request.classes else ()
-    class_map = classfiles.read_map(request.class_map)
+    names = classfiles.read_names(request.classes, request.max_expansion) if request.classes else ()
+    class_map = classfiles.read_map(request.class_map, request.max_expansion)
     datasets = []
     faults: list[Diagnostic] = []
     for source in opened:
@@ -173,6 +173,7 @@ def open_sources(
             names,
             request.images,
             carried(source.format.INFO.name),
+            request.max_expansion,
         )
         try:
             dataset = source.format.read(source.source, context)

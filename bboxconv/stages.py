@@ -176,12 +176,8 @@ def finite(batch: pa.RecordBatch, findings: Findings, account: Account, shown: s
     """The batch without boxes that hold a NaN or an infinity, which are faults; elsewhere such a number is lost: it
     becomes null.
     """
+    batch, _ = finite_boxes(batch, "a box holds a number that is not finite", findings, account.left_out_boxes, shown)
     objects = schema.flat(batch)
-    values, valid = schema.boxes_of(objects.rows)
-    bad = valid & ~np.isfinite(values).all(axis=1)
-    for row in np.flatnonzero(bad).tolist():
-        findings.add("bad-number", "a box holds a number that is not finite", record=place(batch, objects, row, shown))
-    account.left_out_boxes["not finite"] += int(bad.sum())
     columns: dict[str, pa.Array] = {}
     for name in ("score", "area", "truncated", "occluded", "rotation"):
         column = objects.column(name)
@@ -193,9 +189,23 @@ def finite(batch: pa.RecordBatch, findings: Findings, account: Account, shown: s
             columns[name] = pc.if_else(odd, pa.scalar(None, pa.float64()), column)
             account.seen[f"object.{name}"] += count
             account.lose(f"object.{name}", count, partial(_first, batch, objects, odd, shown))
-    if columns:
-        objects = objects.with_columns(columns)
-    return schema.with_objects(batch, schema.keep_objects(objects, ~bad)) if columns or bad.any() else batch
+    return schema.with_objects(batch, objects.with_columns(columns)) if columns else batch
+
+
+def finite_boxes(
+    batch: pa.RecordBatch, message: str, findings: Findings, left_out: Counter[str], shown: str
+) -> tuple[pa.RecordBatch, Rows]:
+    """The batch without boxes that hold a NaN or an infinity, each of which is a fault with this message, and which
+    (N,) stay."""
+    objects = schema.flat(batch)
+    values, valid = schema.boxes_of(objects.rows)
+    bad = valid & ~np.isfinite(values).all(axis=1)
+    if not bad.any():
+        return batch, ~bad
+    for row in np.flatnonzero(bad).tolist():
+        findings.add("bad-number", message, record=place(batch, objects, row, shown))
+    left_out["not finite"] += int(bad.sum())
+    return schema.with_objects(batch, schema.keep_objects(objects, ~bad)), ~bad
 
 
 def _first(batch: pa.RecordBatch, objects: Objects, mask: pa.Array, shown: str) -> list[str]:

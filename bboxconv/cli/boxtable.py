@@ -53,12 +53,13 @@ def convert(
     *,
     image_size: tuple[int, int] | None = None,
     column: int = 1,
+    max_expansion: float | None = None,
     overwrite: bool = False,
 ) -> int:
     """Convert the rows of `src` (`-`, a text file, an npy file) into `dst` (the same) and return how many there were.
 
     source, target: names of box formats; image_size: (w, h) in pixels, needed between pixels and fractions; column:
-    where the box begins in a text row, from 1.
+    where the box begins in a text row, from 1; max_expansion: to how many times its size compressed text may unpack.
 
     Raises UsageError for unknown names, a missing size or path, an output that exists; DataError naming every row
     that holds no box; OutputError where writing fails.
@@ -69,7 +70,7 @@ def convert(
         raise UsageError.of("missing-image-size", message, hint="--image-size WxH gives it")
     if src != "-" and not Path(src).is_file():
         raise UsageError.of("path-not-found", f"there is no {src}", hint=for_missing(Path(src)))
-    blocks = _read_npy(Path(src)) if src.endswith(".npy") else _read_text(src, column - 1)
+    blocks = _read_npy(Path(src)) if src.endswith(".npy") else _read_text(src, column - 1, max_expansion)
     converted = (replace(rows, boxes=convert_boxes(rows.boxes, old, new, image_size)) for rows in blocks)
     if dst == "-":
         return _write_text(converted, sys.stdout.buffer, new, column - 1)
@@ -105,12 +106,13 @@ def _read_npy(path: Path) -> Iterator[Rows]:
         yield Rows(np.asarray(flat[start : start + step]))
 
 
-def _read_text(src: str, first: int) -> Iterator[Rows]:
+def _read_text(src: str, first: int, max_expansion: float | None) -> Iterator[Rows]:
     findings = Findings()
     shown = "stdin" if src == "-" else src
     separator, seen = b"", 0
     header: tuple[str, ...] = ()
-    with nullcontext(sys.stdin.buffer) if src == "-" else io.open_input(Path(src)) as file:
+    given = nullcontext(sys.stdin.buffer) if src == "-" else io.open_input(Path(src), max_expansion)
+    with given as file:
         while lines := file.readlines(BLOCK):
             numbered = [(seen + i, line.strip()) for i, line in enumerate(lines, 1)]
             seen += len(lines)

@@ -44,6 +44,7 @@ def verify(
     batch_size: flags.BatchSize = "4096",
     jobs: flags.Jobs = "0",
     memory: flags.Memory = "256MiB",
+    max_expansion: flags.MaxExpansion = None,
     quiet: flags.Quiet = 0,
     verbose: flags.Verbose = False,
     color: flags.Color = "auto",
@@ -74,7 +75,7 @@ def verify(
         asked = usage.converting(
             sources, dst, from_, to, in_, out, box, split, classes, class_map, include_class, exclude_class,
             default_class, images, image_sizes, image_size, drop_empty, unannotated, on_error, max_errors, on_invalid,
-            batch_size, jobs, memory,
+            batch_size, jobs, memory, max_expansion,
         )  # fmt: skip
         make_ready(asked.sources, asked.jobs)
         from bboxconv import pipeline

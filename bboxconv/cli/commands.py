@@ -78,6 +78,7 @@ def convert(
     batch_size: flags.BatchSize = "4096",
     jobs: flags.Jobs = "0",
     memory: flags.Memory = "256MiB",
+    max_expansion: flags.MaxExpansion = None,
     quiet: flags.Quiet = 0,
     verbose: flags.Verbose = False,
     color: flags.Color = "auto",
@@ -107,7 +108,7 @@ def convert(
         asked = usage.converting(
             sources or (), dst, from_, to, in_, out, box, split, classes, class_map, include_class, exclude_class,
             default_class, images, image_sizes, image_size, drop_empty, unannotated, on_error, max_errors, on_invalid,
-            batch_size, jobs, memory,
+            batch_size, jobs, memory, max_expansion,
         )  # fmt: skip
         return replace(asked, rejects=rejects, strict=strict, overwrite=overwrite, dry_run=dry_run, verify=verify)
 
@@ -150,6 +151,7 @@ def inspect(
     batch_size: flags.BatchSize = "4096",
     jobs: flags.Jobs = "0",
     memory: flags.Memory = "256MiB",
+    max_expansion: flags.MaxExpansion = None,
     quiet: flags.Quiet = 0,
     verbose: flags.Verbose = False,
     color: flags.Color = "auto",
@@ -171,8 +173,9 @@ def inspect(
 
     def work() -> ExitCode:
         asked = usage.reading(
-            sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory
-        )
+            sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory,
+            max_expansion,
+        )  # fmt: skip
         make_ready(asked.sources, asked.jobs)
         from bboxconv import stats
         from bboxconv.cli import ui
@@ -201,6 +204,7 @@ def validate(
     batch_size: flags.BatchSize = "4096",
     jobs: flags.Jobs = "0",
     memory: flags.Memory = "256MiB",
+    max_expansion: flags.MaxExpansion = None,
     quiet: flags.Quiet = 0,
     verbose: flags.Verbose = False,
     color: flags.Color = "auto",
@@ -222,8 +226,9 @@ def validate(
 
     def work() -> ExitCode:
         asked = usage.reading(
-            sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory
-        )
+            sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory,
+            max_expansion,
+        )  # fmt: skip
         make_ready(asked.sources, asked.jobs)
         from bboxconv import pipeline
         from bboxconv.cli import ui
@@ -285,6 +290,7 @@ def boxes(
     to: flags.ToBox = None,
     image_size: flags.BoxImageSize = None,
     column: flags.Column = "1",
+    max_expansion: flags.MaxExpansion = None,
     overwrite: flags.Overwrite = False,
     quiet: flags.Quiet = 0,
     color: flags.Color = "auto",
@@ -313,7 +319,14 @@ def boxes(
 
         sides = None if image_size is None else usage.sides("--image-size", image_size)
         rows = boxtable.convert(
-            src, dst, from_, to, image_size=sides, column=usage.whole("--column", column, 1), overwrite=overwrite
+            src,
+            dst,
+            from_,
+            to,
+            image_size=sides,
+            column=usage.whole("--column", column, 1),
+            max_expansion=None if max_expansion is None else usage.whole("--max-expansion", max_expansion, 0),
+            overwrite=overwrite,
         )
         if not look.quiet:
             where = "stdout" if dst == "-" else dst

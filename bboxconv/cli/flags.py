@@ -222,6 +222,15 @@ MaxErrors = Annotated[
     str | None,
     typer.Option("--max-errors", metavar=" N", rich_help_panel=FAULTS, help="Give up after N faults."),
 ]
+MaxExpansion = Annotated[
+    str | None,
+    typer.Option(
+        "--max-expansion",
+        metavar=" RATIO",
+        rich_help_panel=FAULTS,
+        help="Refuse compressed input that unpacks to more than RATIO times its size; 0: never [gzip 250, zstd 2500].",
+    ),
+]
 OnInvalid = Annotated[
     str,
     typer.Option(

@@ -138,6 +138,7 @@ def reading(
     batch_size: str,
     jobs: str,
     memory: str,
+    max_expansion: str | None,
 ) -> Request:
     """What is asked of a command that only reads."""
     return Request(
@@ -152,6 +153,7 @@ def reading(
         batch_size=whole("--batch-size", batch_size, 1),
         jobs=whole("--jobs", jobs, 0),
         memory=amount("--memory", memory),
+        max_expansion=None if max_expansion is None else whole("--max-expansion", max_expansion, 0),
     )
 
 
@@ -180,9 +182,12 @@ def converting(
     batch_size: str,
     jobs: str,
     memory: str,
+    max_expansion: str | None,
 ) -> Request:
     """What is asked of a command that converts: all that changes what the output says."""
-    read = reading(sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory)
+    read = reading(
+        sources, from_, in_, split, classes, images, image_sizes, image_size, batch_size, jobs, memory, max_expansion
+    )
     return replace(
         read,
         dst=dst,

@@ -17,6 +17,7 @@ convention: any; line 1 names it. Policies:
   code-point order; numbers are names, unless `--classes` gives names for them.
 - Keys that are not of the schema go to `extra`, and so do ids that are no int64. `file_name`, a list of
   `annotations`, `label`, `class`, `class_name` and `box` are taken for what they say.
+- A flag may be 0 or 1, a size `640.0`; a text is never a number or a flag, whatever it spells: its line is a fault.
 - Ultralytics' own rows, `"annotations": {"boxes": [[class, cx, cy, w, h], ...]}`, `segments` and `obb`, are read as
   cxcywhn; there an image without `annotations` is background.
 - A line that cannot be read is left out and reported with its number, and so is an object of an unknown class.
@@ -117,7 +118,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
     Raises DataError where the file has no line, or its first line is a header that cannot be read; UsageError for an
     option `box` that is no box format.
     """
-    line, number, start = lines.first_line(source.path)
+    line, number, start = lines.first_line(source.path, context.max_expansion)
     if not line:
         raise DataError.of("no-annotations", "the file has no line", where=source.shown)
     if _member(line, "type") != b'"dataset"':
@@ -159,7 +160,7 @@ class _Lines:
         total = None if io.compression_of(self.source.path) else size
         self.context.progress("reading", self.start, total, "bytes")
         before = self.number
-        for block in lines.blocks(self.source.path, self.start):
+        for block in lines.blocks(self.source.path, self.start, max_expansion=self.context.max_expansion):
             data = block.read()
             count = data.count(b"\n") + (not data.endswith(b"\n"))
             yield block, before, count

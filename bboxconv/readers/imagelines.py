@@ -116,7 +116,7 @@ _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _OTHER_IMAGE_KEYS = {"file_name": "file"}
 _OTHER_OBJECT_KEYS = {"label": "category", "class": "category", "class_name": "category", "box": "bbox"}
 _STRICT = frozenset({"type", "id", "track_id", "category", "file_name", "split", "video", "shape"})
-"""Where text is not taken for a number or null: `"7"` is no id, and a file may be called `null`."""
+"""Where a number is not taken for another kind: `7.0` is no id, and `1` no name."""
 _IDS = frozenset({"id", "track_id"})
 _SIZES = frozenset({"width", "height"})
 """As for ids, what the column cannot hold is kept in `extra`: some write 0 for a size that nobody knows."""
@@ -124,13 +124,15 @@ _LEVELS = frozenset({"truncated", "occluded"})
 _FLAGS = {b"true": b"1", b"false": b"0"}
 _NO_BOX = (np.nan,) * 4
 
-Keys = Mapping[str, tuple[str, msgspec.json.Decoder[object]]]
+Decoder = msgspec.json.Decoder[object]
+Keys = Mapping[str, tuple[str, Decoder, Decoder]]
 
 
 def _keys(kind: type[msgspec.Struct], others: Mapping[str, str]) -> Keys:
-    """The attribute and the decoder of each key of a line, `extra` left out."""
+    """The attribute of each key of a line, the decoder of its values, and that of values with a text in them, which is
+    never taken for a number; `extra` left out."""
     known = {
-        field.encode_name: (field.name, msgspec.json.Decoder(field.type, strict=field.name in _STRICT))
+        field.encode_name: (field.name, Decoder(field.type, strict=field.name in _STRICT), Decoder(field.type))
         for field in msgspec.structs.fields(kind)
         if field.name != "extra"
     }
@@ -218,14 +220,14 @@ def _attributes(parts: Mapping[str, msgspec.Raw], keys: Keys, where: str) -> dic
     given = NULL
     for key, raw in parts.items():
         text = bytes(raw)
-        name, decoder = keys.get(key, ("", None))
+        name, *decoders = keys.get(key, ("",))
         if key == "extra" and text[:1] in (b"{", b"n"):
             given = raw
-        elif decoder is None or name in values:
+        elif not decoders or name in values:
             extra[key] = text.decode()
         else:
             try:
-                values[name] = decoder.decode(_FLAGS.get(text, text) if name in _LEVELS else text)
+                values[name] = decoders[b'"' in text].decode(_FLAGS.get(text, text) if name in _LEVELS else text)
             except msgspec.ValidationError as error:
                 if name not in _IDS and not (name in _SIZES and text.lstrip(b"-").isdigit()):
                     raise _BadValueError(f"{where}.{key}: {error}") from error

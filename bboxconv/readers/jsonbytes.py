@@ -36,10 +36,10 @@ class PlainText:
 class PackedText:
     """Decompressed text, held from the first byte that may be asked for again; about `keep` bytes more than that."""
 
-    def __init__(self, path: Path, keep: int) -> None:
+    def __init__(self, path: Path, keep: int, max_expansion: float | None, shown: str) -> None:
         self.path = path
         self.keep = keep
-        self.file = open_input(path)
+        self.file = open_input(path, max_expansion, shown)
         self.size: int | None = None
         self.held = bytearray()
         self.base = 0

@@ -252,14 +252,16 @@ def read_document(
     workers: Workers | None = None,
     progress: Progress = silent,
     block: int = BLOCK,
+    max_expansion: float | None = None,
 ) -> Iterator[Member | Elements[T]]:
     """Walk a JSON document, plain or compressed: the elements of the arrays that `readers` gives a reader for (`""`:
     the document itself) block by block, every other member as text. `readers` is asked when an array begins.
 
     Raises DataError where the text is broken outside of an element (with line or byte), where it ends early, is not
-    UTF-8 or has a top-level key twice.
+    UTF-8, has a top-level key twice, or is compressed and unpacks to more than `max_expansion` says (`io.open_input`).
     """
-    text = PlainText(path) if compression_of(path) is None else PackedText(path, BLOCK)
+    packed = compression_of(path) is not None
+    text = PackedText(path, BLOCK, max_expansion, shown or str(path)) if packed else PlainText(path)
     walk = _Walk(text, shown or str(path), block, workers or Workers(), progress)
     try:
         yield from walk.document(readers)

@@ -37,11 +37,11 @@ class Block:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """An open file, decompressed. Raises DataError where its compression is broken."""
+def _opened(path: Path, max_expansion: float | None) -> Iterator[BinaryIO]:
+    """An open file, decompressed. Raises DataError where its compression is broken, or a bomb."""
     packed = compression_of(path)
     try:
-        with open_input(path) as file:
+        with open_input(path, max_expansion) as file:
             yield file
     except OSError as error:
         if packed is None:
@@ -51,13 +51,14 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         ) from error
 
 
-def first_line(path: Path) -> tuple[bytes, int, int]:
+def first_line(path: Path, max_expansion: float | None = None) -> tuple[bytes, int, int]:
     """The first line that is not blank, its number from 1, and the position where the next one starts.
 
-    The line is empty where there is none. Raises DataError where the file's compression is broken.
+    The line is empty where there is none. Raises DataError where the file's compression is broken, or unpacks to more
+    than `max_expansion` says (`io.open_input`).
     """
     data = bytearray()
-    with _opened(path) as file:
+    with _opened(path, max_expansion) as file:
         while more := file.read(
             max(1 << 16, len(data))
         ):  # doubling, so that one endless line is not searched again and again
@@ -70,10 +71,10 @@ def first_line(path: Path) -> tuple[bytes, int, int]:
     return bytes(data[start:stop].rstrip(_SPACE)), data.count(b"\n", 0, start) + 1, stop
 
 
-def blocks(path: Path, start: int = 0, size: int = BLOCK) -> Iterator[Block]:
+def blocks(path: Path, start: int = 0, size: int = BLOCK, max_expansion: float | None = None) -> Iterator[Block]:
     """The lines from position `start` on, in blocks of about `size` bytes; a longer line is a block of its own.
 
-    Raises DataError where the file's compression is broken.
+    Raises DataError as `first_line`.
     """
     if compression_of(path) is None:
         with path.open("rb") as file:
@@ -85,7 +86,7 @@ def blocks(path: Path, start: int = 0, size: int = BLOCK) -> Iterator[Block]:
                     return
                 yield Block(str(path), start, stop)
                 start = stop
-    with _opened(path) as file:
+    with _opened(path, max_expansion) as file:
         _skip(file, start)
         rest = b""
         while more := file.read(max(size, len(rest))):

@@ -884,9 +884,44 @@ def test_one_file_cannot_hold_two_images_of_one_id(tmp_path: Path) -> None:
         assert (found.code, found.count, [str(p) for p in found.places]) == (
             "image-id-clash",
             1,
-            [f"one.json: id {json.dumps(key)}"],
+            [f"one.json: id {json.dumps(key)}: val.jpg"],
         )
         bboxconv.convert(sources, tmp_path / f"two{key}", to="coco")
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4096])
+@pytest.mark.parametrize("numbered", ["all", "images", "boxes", "none"])
+def test_the_second_image_of_an_id_is_left_out(tmp_path: Path, batch_size: int, numbered: str) -> None:
+    """With on_error=skip an image whose id one before it has is left out with its own boxes alone, counted and named,
+    whatever ids are there and however images lie in batches."""
+    keys = [7, "x", 7, 2**70, "x", 5, 2**70, 7, None]
+    lines = ['{"type":"dataset","bboxconv":1,"box":"xywh","categories":[{"id":1,"name":"cat"}]}']
+    for row, key in enumerate(keys if numbered in ("all", "images") else keys[:-1]):
+        own = {} if key is None else {"id": key}
+        boxes: list[dict[str, object]] = [{"category": 0, "bbox": [row, b, 1, 1]} for b in range(row % 3 + 1)]
+        if numbered in ("all", "boxes"):
+            boxes = [{"id": 100 * row + b, **box} for b, box in enumerate(boxes)]
+        lines.append(json.dumps({"type": "image", "file": f"{row}.jpg", **own, "objects": boxes}))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    report = bboxconv.convert(tmp_path / "a.jsonl", tmp_path / "o.json", on_error="skip", batch_size=batch_size)
+    found = json.loads((tmp_path / "o.json").read_text())
+    kept = [0, 1, 3, 5] + ([8] if numbered in ("all", "images") else [])
+    assert [one["file_name"] for one in found["images"]] == [f"{row}.jpg" for row in kept]
+    assert [one["id"] for one in found["images"]] == [7, "x", 2**70, 5, 8][: len(kept)]
+    ids = {one["id"]: int(one["file_name"][0]) for one in found["images"]}
+    wanted = [(row, [row, b, 1, 1]) for row in kept for b in range(row % 3 + 1)]
+    assert [(ids[one["image_id"]], one["bbox"]) for one in found["annotations"]] == wanted
+    numbers = [one["id"] for one in found["annotations"]]
+    if numbered in ("all", "boxes"):
+        assert numbers == [100 * row + b for row in kept for b in range(row % 3 + 1)]
+    else:
+        assert numbers == list(range(1, len(wanted) + 1))
+    (fault,) = (one for one in report.findings if one.severity == "error")
+    assert (fault.code, fault.count, fault.places[0].detail) == ("image-id-clash", 4, "id 7: 2.jpg")
+    assert report.left_out_images == {"image-id-clash": 4}
+    assert report.read.images == report.images + 4
+    assert report.read.boxes == report.boxes + report.left_out_boxes["image-id-clash"]
+    assert (report.images, report.boxes) == (len(kept), len(wanted))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4096])

@@ -225,8 +225,8 @@ def test_unknown_keys(tmp_path: Path) -> None:
 
 
 def test_other_spellings(tmp_path: Path) -> None:
-    """Common other names of keys are understood, and so are numbers written as text and flags written as numbers."""
-    image = '{"file_name":"a","width":"640","height":480.0,'
+    """Common other names of keys are understood, and so are whole numbers with a point and flags written as numbers."""
+    image = '{"file_name":"a","width":640,"height":480.0,'
     image += '"annotations":[{"label":"cat","box":[1,2,3,4],"iscrowd":1,"truncated":true}]}\n'
     dataset, table, found = load(tmp_path / "a.jsonl", image)
     row = table.to_pylist()[0]
@@ -235,6 +235,33 @@ def test_other_spellings(tmp_path: Path) -> None:
     assert (item["bbox"], item["iscrowd"], item["truncated"], item["extra"]) == ([1, 2, 3, 4], True, 1.0, None)
     assert [c.name for c in dataset.header.categories] == ["cat"]
     assert found == [("box-format-assumed", ("a.jsonl",))]
+
+
+@pytest.mark.parametrize(
+    ("member", "pointer"),
+    [
+        ('"width":"640"', "$.width"),
+        ('"frame":"7"', "$.frame"),
+        ('"objects":[{"bbox":[1,2,3,"4"]}]', "$.objects[0].bbox"),
+        ('"objects":[{},{"score":"0.5"}]', "$.objects[1].score"),
+        ('"objects":[{"iscrowd":"1"}]', "$.objects[0].iscrowd"),
+        ('"objects":[{"area":"null"}]', "$.objects[0].area"),
+        ('"objects":[{"truncated":"0"}]', "$.objects[0].truncated"),
+        ('"annotations":{"boxes":[[0,0.5,0.5,0.5,"0.5"]]}', "$.annotations"),
+    ],
+)
+def test_text_is_no_number(tmp_path: Path, member: str, pointer: str) -> None:
+    """A text is never taken for the number, the flag or the null that it spells: its line is a fault."""
+    head = '{"type":"dataset","bboxconv":1,"box":"cxcywhn","categories":[{"name":"cat"}]}\n'
+    text = f'{{"type":"image","file":"a"}}\n{{"type":"image","file":"b",{member}}}\n'
+    (tmp_path / "a.jsonl").write_text(head + text)
+    findings = Findings()
+    dataset = jsonl.read(Source(tmp_path / "a.jsonl"), ReadContext(findings=findings))
+    assert dataset.to_table().column("file_name").to_pylist() == ["a"]
+    (fault,) = findings
+    assert fault.code == "bad-value"
+    assert fault.places[0].where.endswith("a.jsonl:3")
+    assert fault.places[0].detail.startswith(f"{pointer}: Expected")
 
 
 def test_names_without_header(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,13 @@ def _coco() -> None:
     _bytes("coco", "gzip-empty", "a.json.gz", gzip.compress(b""))
     _bytes("coco", "zstd-cut", "a.json.zst", small[:-10])
     bomb = b" " * BOMB
-    _packed_bomb("coco", "gzip-bomb", "a.json.gz", lambda: gzip.compress(COCO.encode()[:-2] + bomb + b"}", 1))
+    _packed_bomb("coco", "gzip-bomb", "a.json.gz", lambda: gzip.compress(COCO.encode()[:-2] + bomb + b"}"))
     _packed_bomb("coco", "zstd-bomb", "a.json.zst", lambda: zstd(COCO.encode()[:-2] + bomb + b"}"))
     _packed_bomb(
         "coco",
         "gzip-bomb-in-a-value",
         "a.json.gz",
-        lambda: gzip.compress(COCO.encode()[:-2] + b',"info":"' + bomb + b'"}', 1),
+        lambda: gzip.compress(COCO.encode()[:-2] + b',"info":"' + bomb + b'"}'),
     )
     _bytes("coco", "zip", "a.json.zip", _zip())
     _bytes("coco", "tar-gz", "a.tar.gz", _tar())
@@ -265,7 +266,7 @@ def _jsonl() -> None:
     odd("gzip", gzip.compress(LINES.encode()), "a.jsonl.gz")
     odd("gzip-cut", gzip.compress(LINES.encode())[:-20], "a.jsonl.gz")
     odd("zstd-cut", zstd(LINES.encode())[:-10], "a.jsonl.zst")
-    _packed_bomb("jsonl", "gzip-bomb", "a.jsonl.gz", lambda: gzip.compress(LINES.encode() + b" " * BOMB, 1))
+    _packed_bomb("jsonl", "gzip-bomb", "a.jsonl.gz", lambda: gzip.compress(LINES.encode() + b" " * BOMB))
     _as("jsonl", "fifo", fifo("a.jsonl"))
 
 
@@ -326,6 +327,59 @@ def _header(old: str, new: str) -> Callable[[pa.Table], pa.Table]:
     return change
 
 
+def _value_bomb(folder: Path) -> Path:
+    """A page of 64 MiB in a file of a few kB."""
+    table = _table(folder)
+    texts = pa.array([None, '{"x":"' + " " * BOMB + '"}'])
+    table = table.set_column(table.column_names.index("extra"), table.schema.field("extra"), texts)
+    pq.write_table(table, folder / "a.parquet", compression="zstd", use_dictionary=False, write_statistics=False)
+    return folder / "a.parquet"
+
+
+def _hidden_bomb(folder: Path) -> Path:
+    """The same, but that the footer says 2 MB."""
+    path = _value_bomb(folder)
+    group = pq.read_metadata(path).row_group(0)
+    size = max(group.column(number).total_uncompressed_size for number in range(group.num_columns))
+    data = path.read_bytes()
+    for said in (size, group.total_byte_size):
+        assert data.count(_varint(said)) == 1
+        data = data.replace(_varint(said), _varint(2_000_000))
+    path.write_bytes(data)
+    assert pq.read_metadata(path).row_group(0).total_byte_size == 2_000_000
+    return path
+
+
+def _varint(number: int) -> bytes:
+    """A number as Thrift's compact protocol writes it."""
+    rest, out = number << 1, bytearray()
+    while rest > 127:
+        out.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes([*out, rest])
+
+
+def _rows_bomb(folder: Path) -> Path:
+    """A million images that are all the same take no room: their columns are runs of one value, in one page."""
+    kind = _table(folder).schema
+    columns = [pa.nulls(1_000_000, field.type) for field in kind]
+    columns[kind.get_field_index("file_name")] = pa.repeat("a.jpg", 1_000_000)
+    table = pa.Table.from_arrays(columns, schema=kind)
+    long = {"max_rows_per_page": len(table)} if "max_rows_per_page" in signature(pq.write_table).parameters else {}
+    pq.write_table(table, folder / "a.parquet", compression="zstd", **long)
+    return folder / "a.parquet"
+
+
+def _overlapping(folder: Path) -> Path:
+    """A footer that says of a column that it is longer than the file."""
+    pq.write_table(_table(folder), folder / "a.parquet", compression="none")
+    group = pq.read_metadata(folder / "a.parquet").row_group(0)
+    size = max(group.column(number).total_compressed_size for number in range(group.num_columns))
+    data = (folder / "a.parquet").read_bytes()
+    (folder / "a.parquet").write_bytes(data.replace(_varint(size), _varint(8_000)))
+    return folder / "a.parquet"
+
+
 def _parquet() -> None:
     def object_(name: str, key: str, value: object) -> None:
         _rows(name, lambda rows: rows[1]["objects"][0].update({key: value}))
@@ -345,6 +399,10 @@ def _parquet() -> None:
         return folder / "a.parquet"
 
     _as("parquet", "of-another-program", another)
+    _as("parquet", "bomb-in-a-value", _value_bomb, apart=True)
+    _as("parquet", "bomb-that-the-footer-hides", _hidden_bomb, apart=True)
+    _as("parquet", "bomb-of-rows", _rows_bomb, apart=True)
+    _as("parquet", "columns-one-over-the-other", _overlapping)
     _file("header-not-json", _header('{"', "{{"))
     _file("header-newer", _header('"bboxconv":1', '"bboxconv":99'))
     _file("header-box-unknown", _header('"xywh"', '"abcd"'))

@@ -305,7 +305,7 @@ class RepeatedIds:
             columns = (slip.load().column("id").to_numpy() for slip in self.ids)
             found += repeated([ids[ids % rounds == turn] if rounds > 1 else ids for ids in columns])
         for number in sorted(found):
-            message = "an annotation id occurs more than once; all are kept"
+            message = "an annotation id occurs more than once; all are read"
             findings.add(
                 "duplicate-annotation-id", message, severity="warning", where=self.where, detail=f"id {number}"
             )

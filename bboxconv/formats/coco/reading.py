@@ -229,7 +229,12 @@ def _first_pass(source: Source, context: ReadContext, *, images_alone: bool = Fa
         return found.reader(key)
 
     items: Iterator[Member | Elements[Found]] = read_document(
-        source.path, reader, shown=source.shown, workers=context.workers, progress=context.progress
+        source.path,
+        reader,
+        shown=source.shown,
+        workers=context.workers,
+        progress=context.progress,
+        max_expansion=context.max_expansion,
     )
     for item in items:
         if isinstance(item, Member):

@@ -61,7 +61,7 @@ def tell_texts(
 
     firsts = {"images": 0, "annotations": 0, "": 0}
     items: Iterator[Member | Elements[Strays | Part]] = read_document(
-        path, chosen, shown=shown, workers=context.workers
+        path, chosen, shown=shown, workers=context.workers, max_expansion=context.max_expansion
     )
     for item in items:
         if isinstance(item, Member):

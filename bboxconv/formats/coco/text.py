@@ -63,6 +63,8 @@ class Piece:
     split: str | None
     images: Rows
     annotations: Rows
+    boxes: NDArray[np.int32]
+    """How many annotations each image has."""
     image_ids: pa.StringArray | None
     """The id of each image, where some are still to be found."""
     filled: Counter[str]
@@ -110,8 +112,10 @@ class Kind:
         }
         images = _rows(columns["id"], others, ids, None, _hide(texts, own), extra, shelf)
         filled: Counter[str] = Counter({"image.id": ids.null_count})
-        annotations = self._annotations(schema.flat(batch), ids, filled, shelf)
-        return Piece(split, images, annotations, ids if ids.null_count else None, filled)
+        objects = schema.flat(batch)
+        annotations = self._annotations(objects, ids, filled, shelf)
+        boxes = np.diff(objects.offsets).astype(np.int32)
+        return Piece(split, images, annotations, boxes, ids if ids.null_count else None, filled)
 
     def _annotations(self, objects: Objects, image_ids: pa.StringArray, filled: Counter[str], shelf: Shelf) -> Rows:
         values, valid = schema.boxes_of(objects.rows)

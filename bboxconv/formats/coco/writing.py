@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bboxconv import jsontext
 from bboxconv.codec import WriteContext, Written
 from bboxconv.errors import DataError, Findings
-from bboxconv.formats.coco.images import repeated
+from bboxconv.formats.coco.sameids import SameIds, without_same_ids
 from bboxconv.formats.coco.text import Piece, Rows, Texts, category_ids
 from bboxconv.io import open_output, unsafe_name
 from bboxconv.schema import Header
@@ -33,19 +33,20 @@ def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: Writ
     filled: Counter[str] = Counter()
     head = _head(header, category_ids(header.categories, filled))
     documents: dict[str | None, _Document] = {}
-    refused: set[str] = set()
+    refused: dict[str, tuple[int, int]] = {}
+    """The images and boxes of splits that cannot name a file."""
     folder = out.is_dir()
     try:
         if not folder:
             documents[None] = _Document.begin(out, head)
         for parts in pieces:
             for piece in parts:
-                filled.update(piece.filled)
                 split = piece.split
-                if split is not None and split not in documents and split not in refused:
-                    refused.update([split] if _refused(split, context.findings) else [])
-                if split in refused:
+                if split is not None and split not in documents and _unsafe(split):
+                    images, boxes = refused.get(split, (0, 0))
+                    refused[split] = images + piece.images.count, boxes + piece.annotations.count
                     continue
+                filled.update(piece.filled)
                 if split not in documents:
                     name = f"instances_{split}.json" if split else "instances.json"
                     documents[split] = _Document.begin(out / name, head)
@@ -54,6 +55,9 @@ def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: Writ
             documents[None] = _Document.begin(out / "instances.json", head)
         for document in documents.values():
             document.end(context.findings)
+        for split, (images, boxes) in refused.items():
+            message = f"a split cannot be part of a file name: it {_unsafe(split)}"
+            context.findings.add("unsafe-name", message, where=repr(split), images=images, boxes=boxes, late=True)
     finally:
         for document in documents.values():
             document.close()
@@ -127,12 +131,16 @@ class _Document:
 
     def end(self, findings: Findings) -> None:
         """Write all images and all annotations, and close the document."""
+        same = SameIds.of(self.image_ids.numbers, self.image_ids.others)
+        for at, numbers in enumerate(self.image_ids.numbers):
+            if same.concern(numbers):
+                shelf = self.kept.own_shelf
+                self.pieces[at] = without_same_ids(self.pieces[at], same, shelf, self.path.name, findings)
         self._write(self._texts_of_images())
         self.file.write(b'\n],\n"annotations": [')
         self._write(self._texts_of_annotations())
         self.file.write(b"\n]}\n")
         self.file.close()
-        _refuse_duplicates(self.image_ids, self.path.name, findings)
 
     def close(self) -> None:
         """Let go of the file, however the run ends."""
@@ -194,21 +202,6 @@ def _head(header: Header, category_ids: pa.StringArray) -> bytes:
     return ("{" + "".join(texts) + '"images": [').encode()
 
 
-def _refused(split: str | None, findings: Findings) -> bool:
-    """Whether a split cannot be part of a file name."""
-    why = None if split is None else "holds a slash" if "/" in split else unsafe_name(split)
-    if why is not None:
-        findings.add("unsafe-name", f"a split cannot be part of a file name: it {why}", where=repr(split))
-    return why is not None
-
-
-def _refuse_duplicates(image_ids: _Ids, name: str, findings: Findings) -> None:
-    others = [text for text, count in Counter(image_ids.others).items() if count > 1]
-    clashes = [*repeated(image_ids.numbers), *others]
-    findings.add_each(
-        "image-id-clash",
-        "two images would have the same id in one file",
-        range(len(clashes)),
-        lambda row: (name, f"id {clashes[row]}"),
-        hint="name a folder as destination: every split gets a file of its own",
-    )
+def _unsafe(split: str) -> str | None:
+    """Why a split cannot be part of a file name; None where it can."""
+    return "holds a slash" if "/" in split else unsafe_name(split)

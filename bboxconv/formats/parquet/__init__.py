@@ -86,8 +86,8 @@ def detect(path: Path, head: bytes) -> Match | None:
 def read(source: Source, context: ReadContext) -> Dataset:
     """Read a file, or the files of a folder in the order of their names.
 
-    Raises DataError where one is no whole Parquet file, was not written by bboxconv, or has another header than the
-    first.
+    Raises DataError where one is no whole Parquet file, was not written by bboxconv, has another header than the first,
+    or unpacks to more than `max_expansion` says.
     """
     from bboxconv.formats.parquet.reading import read_files
 

@@ -19,6 +19,7 @@ from bboxconv.errors import DataError, Findings
 from bboxconv.formats.parquet import KEY
 from bboxconv.jsonproof import check_json
 from bboxconv.parts import of_parts
+from bboxconv.readers.parquetpages import refuse_bomb
 from bboxconv.schema import Dataset, Header, Part
 
 SMALL = 16 << 20
@@ -28,8 +29,8 @@ SMALL = 16 << 20
 def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> Dataset:
     """Read the files of a source, which are one data set.
 
-    Raises DataError where one is no whole Parquet file, was not written by bboxconv, or has another header than the
-    first.
+    Raises DataError where one is no whole Parquet file, was not written by bboxconv, has another header than the first,
+    or unpacks to more than `max_expansion` says.
     """
     headers = [_header(path, _shown(path, source)) for path in files]
     header, _, _ = headers[0]
@@ -40,6 +41,10 @@ def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> D
                 "files of one folder have different classes or box formats",
                 where=_shown(path, source),
             )
+    for path, (other, layout, _) in zip(files, headers, strict=True):
+        names, where = (schema.IMAGE if layout == "images" else row_schema(other)).names, _shown(path, source)
+        with _readable(where):
+            refuse_bomb(path, pq.read_metadata(path), names, context.max_expansion, where)
 
     def parts() -> Iterator[Part]:
         for path, (_, layout, images) in zip(files, headers, strict=True):

@@ -22,7 +22,7 @@ from bboxconv.formats.voc.document import SIDES
 from bboxconv.formats.voc.said import FLAGS, Said, free_elements, said_of
 from bboxconv.io import plain_path, size_of, unsafe_name
 from bboxconv.readers.xmlfiles import escape, illegal
-from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces
+from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces, with_objects
 
 NAMELESS = "a class name is empty or holds a character that XML cannot"
 PART = 2048
@@ -69,9 +69,10 @@ class DocumentWriter:
 
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
         """Write the documents of a batch. An image whose name is unsafe or taken is left out, an error."""
-        texts = [text for part in pieces(batch, PART) for text in self._documents(part, encoding.findings)]
+        batch = self._nameable(batch, encoding.findings)
+        texts = [text for part in pieces(batch, PART) for text in self._documents(part)]
         names, splits = batch.column("file_name"), batch.column("split").to_pylist()
-        counts = self._counts(batch, encoding.findings)
+        counts = np.diff(flat(batch).offsets).tolist()
         stems = _safe_stems(names, counts, self.shown, encoding.findings)
         files = write_files(f"{self.root}/Annotations", ".xml", names, stems, texts)
         lists: dict[str, list[int]] = {}
@@ -81,38 +82,20 @@ class DocumentWriter:
                     lists.setdefault(one, []).append(row)
         return Piece(files, {split: tuple(rows) for split, rows in lists.items()}, tuple(counts))
 
-    def _counts(self, batch: pa.RecordBatch, findings: Findings) -> list[int]:
-        """How many boxes of each image are written: those of a class that XML cannot name are not."""
+    def _nameable(self, batch: pa.RecordBatch, findings: Findings) -> pa.RecordBatch:
+        """The batch without the boxes of a class that XML cannot name, each a fault."""
+        if not self.bad.any():
+            return batch
         objects = flat(batch)
-        counts = np.diff(objects.offsets)
-        if self.bad.any():
-            category = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
-            rows = np.flatnonzero(np.take(self.bad, category) & (category >= 0))
-            image = objects.image_of()[rows]
-            for one in image.tolist():
-                where = f"{self.shown}: image {batch.column('file_name')[one].as_py()}"
-                findings.add("bad-value", NAMELESS, where=where, boxes=1, late=True)
-            counts = counts - np.bincount(image, minlength=len(counts))
-        found: list[int] = counts.tolist()
-        return found
+        bad = np.take(self.bad, objects.column("category").to_numpy(zero_copy_only=False))
+        for image in objects.image_of()[bad].tolist():
+            where = f"{self.shown}: image {batch.column('file_name')[image].as_py()}"
+            findings.add("bad-value", NAMELESS, where=where, boxes=1, late=True)
+        return with_objects(batch, keep_objects(objects, ~bad))
 
-    def _documents(self, batch: pa.RecordBatch, findings: Findings) -> list[memoryview]:
+    def _documents(self, batch: pa.RecordBatch) -> list[memoryview]:
         """The document of each image."""
         objects = flat(batch)
-        boxes, valid = boxes_of(objects.rows)
-        category = objects.column("category").fill_null(-1).to_numpy(zero_copy_only=False)
-        finite: NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1), dtype=np.bool_)
-        if not finite[valid].all():
-            findings.add(
-                "bad-number",
-                "a coordinate is not a finite number",
-                where=self.shown,
-                count=int((valid & ~finite).sum()),
-            )
-        keep: NDArray[np.bool_] = finite & (category >= 0)
-        if self.bad.any():
-            keep &= ~np.take(self.bad, category)
-        objects = keep_objects(objects, keep)
         _, ends, data = _object_texts(objects, self.names, self.style).buffers()
         # the objects of an image lie one behind the other already
         inside = pa.StringArray.from_buffers(
