@@ -39,7 +39,8 @@ class Values:
 
     count: int
     changed: Mapping[str, int] = field(default_factory=dict)
-    """How many were changed, by how: converted, clipped, rounded, renamed, unrotated, emptied. No value is in two."""
+    """How many were changed, by how: converted, clipped, rounded, renamed, remapped, envelope, unrotated. No value is
+    in two."""
     lost: int = 0
     places: tuple[str, ...] = ()
     """The first that were lost."""

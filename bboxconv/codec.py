@@ -171,6 +171,8 @@ class Target:
     redraws: Literal["", "polygon", "corners"] = ""
     """Whether a polygon is written in place of its box, which then is read as its extent; corners: one of four points
     alone."""
+    indexed: bool = False
+    """Whether a class is written as its place among the categories, in place of its id."""
     unwritten_name: str = ""
     """A regular expression (RE2): what of a file name is not written. Its first group stays."""
 

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -31,6 +31,9 @@ ASKED_BY: Mapping[str, Collection[str]] = {
     "score": ("object.score",),
 }
 """Fields whose loss a user asks for who gives this option of `--out`."""
+UNASKED = frozenset({"remapped"})
+"""Changes for which no flag and no stated precision of the target is the reason: boxes are converted and rounded as the
+format says, clipped, renamed and turned as flags do."""
 
 
 def count_batch(batch: pa.RecordBatch, target: Target, account: Account, shown: str) -> None:
@@ -111,9 +114,11 @@ def _with_key(texts: pa.StringArray, key: str, places: Places) -> list[str]:
     return places(list(islice((row for row in rows if key in jsontext.members(texts[row].as_py())), FIRST_PLACES)))
 
 
-def count_header(header: Header, carries: frozenset[str], account: Account) -> None:
-    """Count what is said once, and what the target does not carry of it."""
-    seen, lost = account.seen, account.lost
+def count_header(header: Header, target: Target, account: Account) -> None:
+    """Count what is said once, and what the target does not carry of it. Ids that become places among the categories
+    are not lost where they were in that order: each class is still the same one.
+    """
+    seen, lost, carries = account.seen, account.lost, target.carries
     for name, value in (("info", header.info), ("licenses", header.licenses)):
         if value is not None:
             seen[name] += 1
@@ -121,10 +126,14 @@ def count_header(header: Header, carries: frozenset[str], account: Account) -> N
     for key in jsontext.members(header.extra) if header.extra is not None else ():
         seen[f"extra.{key}"] += 1
         lost[f"extra.{key}"] += "extra" not in carries
-    ids = [category.id for category in header.categories]
-    seen["category.id"] += sum(number is not None for number in ids)
-    if "category.id" not in carries and ids != list(range(len(ids))):
-        lost["category.id"] += sum(number is not None for number in ids)
+    ids = [category.id for category in header.categories if category.id is not None]
+    seen["category.id"] += len(ids)
+    if "category.id" not in carries and ids != list(range(len(header.categories))):
+        in_order = target.indexed and all(one < two for one, two in pairwise(ids))
+        if in_order and len(ids) == len(header.categories):
+            account.changed["category.id", "remapped"] += len(ids)
+        else:
+            lost["category.id"] += len(ids)
     for name in ("supercategory", "extra"):
         count = sum(getattr(category, name) is not None for category in header.categories)
         seen[f"category.{name}"] += count
@@ -167,9 +176,12 @@ def _same(text: str, other: str | None) -> bool:
         return False
 
 
-def refused(lost: Mapping[str, int], strict: str | None, asked: Collection[str]) -> list[Diagnostic]:
-    """What `--strict` refuses of what is lost. `strict`: None; `default`, every class but metadata; `all`; or field
-    names with commas. `asked`: the options of `--out` that were given. Raises UsageError for an unknown field.
+def refused(
+    lost: Mapping[str, int], strict: str | None, asked: Collection[str], changed: Mapping[tuple[str, str], int]
+) -> list[Diagnostic]:
+    """What `--strict` refuses of what is lost, and of what is `changed` that nobody asked for. `strict`: None;
+    `default`, every class but metadata; `all`; or field names with commas. `asked`: the options of `--out` that were
+    given. Raises UsageError for an unknown field.
     """
     if strict is None:
         return []
@@ -182,7 +194,9 @@ def refused(lost: Mapping[str, int], strict: str | None, asked: Collection[str])
             raise UsageError.of("unknown-field", f"--strict names a field that there is not: {name!r}", hint=hint)
     wanted = {field for option in asked for field in ASKED_BY.get(option, ())}
     found = []
-    for field, count in lost.items():
+    became = [(field, count, "lost", "left out") for field, count in lost.items()]
+    became += [(field, n, f"changed: {how}", "changed") for (field, how), n in changed.items() if how in UNASKED]
+    for field, count, what, done in became:
         if not count:
             continue
         named = strict not in ("default", "all") and any(
@@ -192,9 +206,9 @@ def refused(lost: Mapping[str, int], strict: str | None, asked: Collection[str])
             found.append(
                 Diagnostic(
                     "loss-refused",
-                    f"{field} would be lost",
+                    f"{field} would be {what}",
                     count=count,
-                    hint="without --strict it is left out and counted",
+                    hint=f"without --strict it is {done} and counted",
                 )
             )
     return found

@@ -70,7 +70,7 @@ def run(
             tuple(folder for one in opened.datasets for folder in one.image_folders),
             request.dst,
         )
-        loss.count_header(opened.header, target.carries, account)
+        loss.count_header(opened.header, target, account)
         for other, index in zip(opened.datasets, opened.index, strict=True):
             loss.count_overruled(other.header, index, opened.header, account)
         flow = Flow(request, opened, findings, crew, progress)
@@ -233,7 +233,7 @@ def _refuse(request: Request, findings: Findings, account: Account) -> None:
     turned = sum(count for (name, _), count in account.changed.items() if name == "object.rotation")
     more = {**crowd, "object.rotation": turned}
     lost = {**account.lost, **{field: account.lost[field] + count for field, count in more.items() if count}}
-    strict = loss.refused(lost, request.strict, request.out)
+    strict = loss.refused(lost, request.strict, request.out, account.changed)
     if strict or (findings.errors and request.on_error == "fail"):
         raise DataError([*findings, *strict])
 

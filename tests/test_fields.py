@@ -12,6 +12,7 @@ import pytest
 from helpers import coco
 
 import bboxconv
+from bboxconv.errors import DataError
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SAMPLE = EXAMPLES / "sample" / "coco" / "instances_train.json"
@@ -100,6 +101,43 @@ def test_renamed_classes_are_counted_as_changed(tmp_path: Path) -> None:
     report = bboxconv.convert(source(tmp_path / "a.json"), tmp_path / "a.parquet", class_map={"cat": "feline"})
     assert dict(report.fields["category.name"].changed) == {"renamed": 1}
     assert report.fields["object.category"].carried == 4
+
+
+@pytest.mark.parametrize(
+    ("ids", "to", "changed", "lost"),
+    [
+        ([3, 7], "yolo", {"remapped": 2}, 0),
+        ([0, 1], "yolo", {}, 0),
+        ([3, 7], "voc", {}, 2),
+        ([7, 3], "yolo", {}, 2),
+        ([3, None], "yolo", {}, 1),
+    ],
+)
+def test_ids_that_become_indices_are_remapped(
+    tmp_path: Path, ids: list[int | None], to: str, changed: dict[str, int], lost: int
+) -> None:
+    """Ids of classes that YOLO numbers anew in the same order are changed, as metadata, which strict takes and
+    strict=all refuses; where the order is another, an id is missing, or the target has no number, they are lost.
+    """
+    classes = [{"name": name} | ({} if own is None else {"id": own}) for name, own in zip(("cat", "dog"), ids, strict=True)]
+    head = {"type": "dataset", "bboxconv": 1, "box": "xywh", "categories": classes}
+    line = {
+        "type": "image",
+        "file": "a.jpg",
+        "width": 9,
+        "height": 9,
+        "objects": [{"category": 1, "bbox": [1, 1, 2, 2]}],
+    }
+    (tmp_path / "a.jsonl").write_text(json.dumps(head) + "\n" + json.dumps(line) + "\n")
+    found = bboxconv.convert(tmp_path / "a.jsonl", tmp_path / "out", to=to, strict="default").fields["category.id"]
+    assert (dict(found.changed), found.lost) == (changed, lost)
+    if changed or lost:
+        for strict in ("all", "category.id"):
+            with pytest.raises(DataError) as caught:
+                bboxconv.convert(tmp_path / "a.jsonl", tmp_path / "other", to=to, strict=strict)
+            (refused,) = (one for one in caught.value.diagnostics if one.message.startswith("category.id"))
+            assert (refused.code, refused.count) == ("loss-refused", lost or len(ids))
+            assert refused.message == "category.id would be " + ("changed: remapped" if changed else "lost")
 
 
 def test_the_same_boxes_are_carried(tmp_path: Path) -> None:

@@ -316,7 +316,12 @@ def _lose_header(header: Header, target: Target, lost: Counter[str]) -> None:
         lost.update(f"extra.{key}" for key in json.loads(header.extra))
     for name in ("id", "supercategory", "extra"):
         values = [getattr(category, name) for category in header.categories]
-        told = name == "id" and values == list(range(len(values)))  # ids that are the index come back by themselves
+        # ids that are the index come back by themselves; those in its order are said by it, though as other numbers
+        told = (
+            name == "id"
+            and None not in values
+            and (values == list(range(len(values))) or (target.indexed and values == sorted(set(values))))
+        )
         lost[f"category.{name}"] += (
             0 if told or f"category.{name}" in target.carries else sum(value is not None for value in values)
         )

@@ -215,6 +215,7 @@ def target(header: Header, options: Options) -> Target:
         decimals=_digits(header.box, options),
         fills=carries & {"object.segmentation", "object.shape", "object.keypoints"},
         redraws="corners" if task == "obb" else "polygon" if task in ("segment", "mixed") else "",
+        indexed=True,
         unwritten_name=UNWRITTEN,
     )
 
