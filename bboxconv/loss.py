@@ -111,16 +111,19 @@ def _with_key(texts: pa.StringArray, key: str, places: Places) -> list[str]:
     return places(list(islice((row for row in rows if key in jsontext.members(texts[row].as_py())), FIRST_PLACES)))
 
 
-def count_header(header: Header, carries: frozenset[str], account: Account) -> None:
-    """Count what is said once, and what the target does not carry of it."""
-    seen, lost = account.seen, account.lost
+def count_header(header: Header, target: Target, account: Account) -> None:
+    """Count what is said once, and what the target does not carry of it: a key that the target takes for its own is
+    lost, unless it writes one itself.
+    """
+    seen, lost, carries = account.seen, account.lost, target.carries
+    own = target.reserved - target.fills
     for name, value in (("info", header.info), ("licenses", header.licenses)):
         if value is not None:
             seen[name] += 1
             lost[name] += name not in carries
     for key in jsontext.members(header.extra) if header.extra is not None else ():
         seen[f"extra.{key}"] += 1
-        lost[f"extra.{key}"] += "extra" not in carries
+        lost[f"extra.{key}"] += "extra" not in carries or f"extra.{key}" in own
     ids = [category.id for category in header.categories]
     seen["category.id"] += sum(number is not None for number in ids)
     if "category.id" not in carries and ids != list(range(len(ids))):

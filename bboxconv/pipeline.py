@@ -70,7 +70,7 @@ def run(
             tuple(folder for one in opened.datasets for folder in one.image_folders),
             request.dst,
         )
-        loss.count_header(opened.header, target.carries, account)
+        loss.count_header(opened.header, target, account)
         for other, index in zip(opened.datasets, opened.index, strict=True):
             loss.count_overruled(other.header, index, opened.header, account)
         flow = Flow(request, opened, findings, crew, progress)
