@@ -673,7 +673,8 @@ def test_image_sets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [" a.jpg", "a\u2028b.jpg", "a\x85.jpg", "a\u00a0.jpg", "Annotations/a.jpg", "x/Annotations/y/a.jpg"]
+    "name",
+    [" a.jpg", "a\u2028b.jpg", "a\x85.jpg", "a\u00a0.jpg", "\ufeffa.jpg", "Annotations/a.jpg", "x/Annotations/y/a.jpg"],
 )
 def test_lists_name_images_as_they_are_called(tmp_path: Path, name: str) -> None:
     """The split of an image comes back whatever characters its name has and whatever its folder is called."""

@@ -118,9 +118,9 @@ def _lists(folder: Path, known: set[str], shown: str, findings: Findings) -> dic
     for name in sorted(path.name for path in folder.iterdir()):
         if not name.endswith(".txt") or name.startswith("."):
             continue
-        text = load(str(folder / name)).decode("utf-8-sig", "surrogateescape")
+        text = load(str(folder / name)).decode("utf-8", "surrogateescape")
         lines = re.split("[\r\n]+", text)  # not splitlines: names may hold other characters that end a line
-        rows = dict.fromkeys(row if row in known else row.strip() for row in lines)
+        rows = dict.fromkeys(row if row in known else row.removeprefix("\ufeff").strip() for row in lines)
         rows.pop("", None)
         for row in [row for row in rows if not row.isascii() and _SURROGATE.search(row)]:
             where = f"{shown}/ImageSets/Main/{printable(name)}"
