@@ -182,6 +182,12 @@ def datasets(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES, unique: boo
         images.append(image)
     if images and draw(st.integers(0, 19)) == 0:
         images[0]["file_name"], images[0]["id"] = None, 77
+    for number, row in enumerate([*images, *(row for image in images for row in image["objects"] or ())]):
+        if row["id"] is None and draw(st.integers(0, 9)) == 0:
+            row["extra"] = {
+                **(row["extra"] or {}),
+                "id": draw(st.sampled_from([2**64 + number, f"a{number}", number + 0.5])),
+            }
     _distinct(images), _distinct([row for image in images for row in image["objects"] or ()]), _distinct(categories)
     said = draw(st.fixed_dictionaries({}, optional={"info": JSON, "licenses": JSON, "extra": extras(TOP)}))
     said = {name: value for name, value in said.items() if value is not None}

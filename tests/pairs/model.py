@@ -164,8 +164,6 @@ class Format:
     reserved: frozenset[str]
     nameless: Callable[[str], bool] = lambda name: False
     """Whether it cannot name a class so."""
-    unsafe: Callable[[Row], bool] = lambda image: False
-    """Whether it cannot write an image called so."""
     renamed: Callable[[str], str] = lambda name: name
     """What it calls an image."""
     read: Callable[[Data], Data] = lambda data: data
@@ -231,10 +229,6 @@ def _image(image: Row, data: Data, target: Format, account: Account) -> Row | No
         return None
     if "object.rotation" not in carries:
         objects = objects and [_unturned(row, image, data, account) for row in objects]
-    if target.unsafe(image):
-        account.faults.add("unsafe-name")
-        account.late = True
-        return None
     if any(target.nameless(row["category"]) for row in objects or ()):
         account.faults.add("bad-value")
         account.late = True

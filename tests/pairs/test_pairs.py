@@ -234,7 +234,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def in_order(facts: dict[str, Any]) -> dict[str, Any]:
-    """With findings in an order of their own: they are told as batches are looked at, which is one step after another."""
+    """With findings in an order of their own: they are told as batches are looked at, one step after another."""
     return {**facts, "findings": sorted(facts["findings"], key=json.dumps)}
 
 
