@@ -72,6 +72,8 @@ class Step:
             if box.needs_size(goal):
                 inside = "image.width" not in target.requires
                 batch = _require_sizes(batch, findings, account, self.shown, with_objects=inside)
+            if "object.rotation" not in target.carries:  # of what is written alone, and with its sizes known
+                batch = stages.unrotate(batch, box, target.rotated, account)
         clipped = np.zeros(0, np.bool_)
         if request.on_invalid == "clip":
             batch, clipped = stages.clip(batch, box)
@@ -114,10 +116,8 @@ class Step:
             batch = stages.leave_out(batch, stages.flagged("iscrowd"), "crowd", out)
         if "object.ignore" not in target.carries:
             batch = stages.leave_out(batch, stages.flagged("ignore"), "ignore region", out)
-        if "object.rotation" not in target.carries:
-            if target.rotated == "drop":
-                batch = stages.leave_out(batch, lambda objects: ~stages.lacking("rotation")(objects), "rotated", out)
-            batch = stages.unrotate(batch, self.box, target.rotated, account)
+        if "object.rotation" not in target.carries and target.rotated == "drop":
+            batch = stages.leave_out(batch, lambda objects: ~stages.lacking("rotation")(objects), "rotated", out)
         if "object.bbox" in target.requires:
             batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
         if "object.category" in target.requires:

@@ -115,17 +115,19 @@ def _with_key(texts: pa.StringArray, key: str, places: Places) -> list[str]:
 
 
 def count_header(header: Header, target: Target, account: Account) -> None:
-    """Count what is said once, and what the target does not carry of it. Ids that become places among the categories
-    are not lost where they were in that order: each class is still the same one.
+    """Count what is said once, and what the target does not carry of it: a key that the target takes for its own is
+    lost, unless it writes one itself. Ids that become places among the categories are not lost where they were in that
+    order: each class is still the same one.
     """
     seen, lost, carries = account.seen, account.lost, target.carries
+    own = target.reserved - target.fills
     for name, value in (("info", header.info), ("licenses", header.licenses)):
         if value is not None:
             seen[name] += 1
             lost[name] += name not in carries
     for key in jsontext.members(header.extra) if header.extra is not None else ():
         seen[f"extra.{key}"] += 1
-        lost[f"extra.{key}"] += "extra" not in carries
+        lost[f"extra.{key}"] += "extra" not in carries or f"extra.{key}" in own
     ids = [category.id for category in header.categories if category.id is not None]
     seen["category.id"] += len(ids)
     if "category.id" not in carries and ids != list(range(len(header.categories))):

@@ -119,7 +119,9 @@ def test_ids_that_become_indices_are_remapped(
     """Ids of classes that YOLO numbers anew in the same order are changed, as metadata, which strict takes and
     strict=all refuses; where the order is another, an id is missing, or the target has no number, they are lost.
     """
-    classes = [{"name": name} | ({} if own is None else {"id": own}) for name, own in zip(("cat", "dog"), ids, strict=True)]
+    classes = [
+        {"name": name} | ({} if own is None else {"id": own}) for name, own in zip(("cat", "dog"), ids, strict=True)
+    ]
     head = {"type": "dataset", "bboxconv": 1, "box": "xywh", "categories": classes}
     line = {
         "type": "image",

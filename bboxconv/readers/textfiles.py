@@ -194,11 +194,7 @@ def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
     for name in islice(files_below(folder), 20_000):
         if not name.endswith(".txt") or name.rpartition("/")[2].startswith(("README", "classes")):
             continue
-        try:
-            with open(f"{folder}/{name}", "rb", opener=lambda path, _: os.open(path, READ)) as file:
-                text = file.read(4096)
-        except OSError:
-            continue
+        text = beginning(f"{folder}/{name}", 4096)
         if text.strip():
             first = first or name
             parts.append(text.rpartition(b"\n")[0] if len(text) == 4096 and b"\n" in text else text)
@@ -206,3 +202,12 @@ def sample(folder: str, files: int = 5) -> tuple[Joined, str]:
             break
     bounds = np.cumsum([0, *(len(part) + 1 for part in parts)])
     return Joined(b"\n".join([*parts, b""]), bounds.astype(np.int64), {}), first
+
+
+def beginning(path: str, size: int) -> bytes:
+    """How a file begins; nothing where it cannot be read, which reading reports."""
+    try:
+        with open(path, "rb", opener=lambda name, _: os.open(name, READ)) as file:
+            return file.read(size)
+    except OSError:
+        return b""

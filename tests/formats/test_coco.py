@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import bboxconv
-from bboxconv import schema
+from bboxconv import registry, schema
+from bboxconv.codec import Source
 from bboxconv.errors import DataError, ExitCode, UsageError
 from bboxconv.formats import coco
 from bboxconv.formats.coco import reading
@@ -186,6 +187,53 @@ def test_a_null_of_an_image_comes_back_as_null(tmp_path: Path, key: str) -> None
     """The nulls of images are kept as those of annotations are."""
     whole = {**image(), key: None}
     assert through(tmp_path, document(images=[whole]))["images"] == [whole]
+
+
+def lines(path: Path, *rows: Coco) -> Path:
+    """JSON Lines of a header with the class cat, which the first row adds to, and of images."""
+    first = {"type": "dataset", "bboxconv": 1, "box": "xywh", "categories": [{"id": 1, "name": "cat"}], **rows[0]}
+    path.write_text("".join(json.dumps(row) + "\n" for row in (first, *rows[1:])), encoding="utf-8")
+    return path
+
+
+def test_top_level_keys_of_its_own_are_written_once(tmp_path: Path) -> None:
+    """What another format says under a key that COCO has itself is lost, counted, and no second key."""
+    given = lines(tmp_path / "a.jsonl", {"extra": {"images": [1], "info": {"year": 1}, "scenes": [2]}})
+    report = bboxconv.convert(given, tmp_path / "out.json")
+    assert report.lost == {"extra.images": 1, "extra.info": 1}
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"), object_pairs_hook=unique)
+    assert (found["images"], found["scenes"], "info" in found) == ([], [2], False)
+
+
+def test_keys_inside_of_a_line_make_no_document(tmp_path: Path) -> None:
+    """JSON Lines that hold keys of COCO inside of others are no COCO; a document on one line is."""
+    given = lines(tmp_path / "a.jsonl", {"info": {"annotations": [], "images": []}})
+    assert registry.detect(Source(given))[0].INFO.name == "jsonl"
+    text = json.dumps(document(annotation())).encode()
+    for found in (text, text + b"\n", text[:200]):
+        match = coco.detect(tmp_path / "a.json", found)
+        assert match is not None
+        assert match.evidence.startswith("top-level keys images, annotations")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_area_beyond_numbers_is_not_written(tmp_path: Path) -> None:
+    """A box whose area is no float64 has none, and it is not counted as filled."""
+    big = annotation(1, bbox=[0, 0, 1e200, 1e200], area=...)
+    report, found = convert(tmp_path, document(big, annotation(2, area=...)))
+    assert ["area" in one for one in found["annotations"]] == [False, True]
+    assert report.filled == {"object.area": 1}
+
+
+def test_rotations_are_counted_of_what_is_written(tmp_path: Path) -> None:
+    """A turned box that is left out for another reason is not among those whose rotation was changed."""
+    boxes = [{"category": 0, "bbox": [0, 0, 4, 2], "rotation": 90.0}, {"bbox": [0, 0, 4, 2], "rotation": 90.0}]
+    form = {"kind": "xywh", "rotation": {"unit": "degree", "sense": "cw", "pivot": "center"}}
+    given = lines(tmp_path / "a.jsonl", {"box": form}, {"type": "image", "file": "a.jpg", "objects": boxes})
+    report = bboxconv.convert(given, tmp_path / "out.json", on_error="skip")
+    assert (report.boxes, report.left_out_boxes) == (1, {"without a class": 1})
+    values = report.fields["object.rotation"]
+    assert (values.count, dict(values.changed)) == (1, {"envelope": 1})
 
 
 def test_a_segmentation_of_null_is_no_segmentation(tmp_path: Path) -> None:

@@ -672,6 +672,46 @@ def test_image_sets(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [" a.jpg", "a\u2028b.jpg", "a\x85.jpg", "a\u00a0.jpg", "\ufeffa.jpg", "Annotations/a.jpg", "x/Annotations/y/a.jpg"],
+)
+def test_lists_name_images_as_they_are_called(tmp_path: Path, name: str) -> None:
+    """The split of an image comes back whatever characters its name has and whatever its folder is called."""
+    write(dataset([{**IMAGE, "file_name": name, "split": "train"}]), tmp_path / "out")
+    data, findings = read(tmp_path / "out")
+    assert [(row["file_name"], row["split"]) for row in data.to_table().to_pylist()] == [(name, "train")]
+    assert faults(findings) == []
+
+
+@pytest.mark.parametrize(
+    ("split", "splits", "lists"),
+    [
+        ("train", ["val", "all"], ["all", "train", "val"]),
+        ("train", [], ["train"]),
+        ("train", ["b", "a"], ["train"]),
+        ("train", ["train"], ["train"]),
+        ("val", ["train"], ["val"]),
+        ("train", ["../x"], ["train"]),
+        ("train", [".x"], ["train"]),
+        ("train", [""], ["train"]),
+        ("train", ["x/y"], ["train"]),
+        ("train", ["x", 1], ["train"]),
+        (None, ["val"], []),
+    ],
+)
+def test_further_splits_are_lists_or_stay_what_they_are(
+    tmp_path: Path, split: str | None, splits: list[object], lists: list[str]
+) -> None:
+    """Further splits of an image are lists where these say the same; else they are kept in its document."""
+    extra = json.dumps({"splits": splits})
+    findings = write(dataset([{**IMAGE, "split": split, "extra": extra}]), tmp_path / "out")
+    assert faults(findings) == []
+    assert sorted(path.stem for path in tmp_path.rglob("*.txt")) == lists
+    (row,) = read(tmp_path / "out")[0].to_table().to_pylist()
+    assert (row["split"], json.loads(row["extra"])) == (split, {"splits": splits})
+
+
 def test_split_folders_and_given_split(tmp_path: Path) -> None:
     """Folders called train and valid are splits; a split that the user gives wins over all."""
     tree(tmp_path, {"train/a.xml": doc("a.jpg"), "valid/b.xml": doc("b.jpg")})
@@ -916,11 +956,13 @@ def test_unsafe_split_writes_no_list(tmp_path: Path) -> None:
 
 
 def test_class_that_xml_cannot_hold(tmp_path: Path) -> None:
-    """A class name with a control character is an error, and so is each of its boxes, which are left out."""
+    """Each box of a class whose name XML cannot say is an error, and left out; such a class without boxes is none, as
+    it is not written."""
+    names = ("a\x00", "dog", "\n", "a\n", "\ufffe")
     rows = [{"category": 0, "bbox": [1, 2, 3, 4]}, {"category": 1, "bbox": [1, 2, 3, 4]}]
-    findings = write(dataset([{**IMAGE, "objects": rows}], ("a\x00", "dog")), tmp_path / "out")
-    assert faults(findings) == [("bad-value", r"out: 'a\x00'"), ("bad-value", "out: image a.jpg")]
-    assert [(d.count, d.boxes) for d in findings] == [(2, 1)]
+    findings = write(dataset([{**IMAGE, "objects": [*rows, {**rows[0], "category": 3}]}], names), tmp_path / "out")
+    assert faults(findings) == [("bad-value", r"out: image a.jpg: 'a\x00'"), ("bad-value", r"out: image a.jpg: 'a\n'")]
+    assert [(d.count, d.boxes) for d in findings] == [(2, 2)]
     again, _ = read(tmp_path / "out")
     assert [category.name for category in again.header.categories] == ["dog"]
 

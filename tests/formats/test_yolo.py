@@ -323,6 +323,28 @@ def test_other_text_files(tmp_path: Path) -> None:
     assert [c.name for c in dataset.header.categories] == ["cat", "dog"]
 
 
+def test_labels_of_images_that_are_called_so(tmp_path: Path) -> None:
+    """In a folder of labels a file that is empty or begins with a row is that of an image, whatever it is called."""
+    files = {
+        "data.yaml": "train: images/train\nnames: [a]\n",
+        "labels/train/classes.txt": "cat\ndog\n",
+        "labels/train/a/classes.txt": "0\n1\n",
+        "labels/train/README.txt": "\n0 .5 .5 .1 .1\n",
+        "labels/train/labels.txt": "",
+        "labels/train/b/README.txt": "5 images\n",
+    }
+    _, images, _ = read(tree(tmp_path, files))
+    assert [(i["file_name"], len(i["objects"])) for i in images] == [("README.jpg", 1), ("labels.jpg", 0)]
+
+
+def test_one_split_of_another_name(tmp_path: Path) -> None:
+    """A split that is none of the usual comes back where it is the only one, though train and val name its folder."""
+    written, _ = write(tmp_path, [("a.jpg", "fold 1", [])])
+    document = yaml.safe_load(written["data.yaml"])
+    assert (document["train"], document["val"], document["fold 1"]) == ("images/fold 1",) * 3
+    assert [i["split"] for i in read(tmp_path)[1]] == ["fold 1"]
+
+
 def test_labels_alone_find_names_above(tmp_path: Path) -> None:
     """A folder of labels inside a tree takes class names from the data.yaml above it and images from the folder
     beside it.
@@ -690,6 +712,9 @@ def test_odd_class_names(tmp_path: Path) -> None:
         "null",
         "a" * 200 + " b",
         "'\"",
+        "",
+        "next\x85line",
+        "line\u2028paragraph\u2029",
         "no",
     ]
     written, context = write(tmp_path, [("a.jpg", "train", [])], names=names)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ from bboxconv.codec import (
     rotated_of,
 )
 from bboxconv.io import base_suffix, listing
+from bboxconv.jsontext import members
 from bboxconv.schema import Dataset, Header
 from bboxconv.splits import SPLIT_NAMES
 
@@ -87,11 +89,11 @@ def detect(path: Path, head: bytes) -> Match | None:
         return Match(0.9, "a list of objects with image_id")
     if not text.startswith(b"{"):
         return None
-    found = [
-        key
-        for key in ("images", "annotations", "categories", "licenses", "info")
-        if re.search(rb'"%s"\s*:\s*[\[{]' % key.encode(), text)
-    ]
+    keys = ("images", "annotations", "categories", "licenses", "info")
+    found = [key for key in keys if re.search(rb'"%s"\s*:\s*[\[{]' % key.encode(), text)]
+    with suppress(ValueError, RecursionError):  # an object of one line: what is inside of it is not at the top
+        whole = members(text.partition(b"\n")[0])
+        found = [key for key in found if key in whole]
     inside = re.search(rb'"(image_id|file_name|supercategory|coco_url|category_id)"\s*:', text)
     if {"images", "annotations"} & set(found) and (inside or len(found) > 1):
         return Match(0.95, f"top-level keys {', '.join(found)}")
@@ -144,8 +146,10 @@ def target(header: Header, options: Options) -> Target:
     """Boxes as xywh; every annotation needs a category."""
     from bboxconv.formats.coco.annotations import ANNOTATION_FIELDS
     from bboxconv.formats.coco.images import IMAGE_FIELDS
+    from bboxconv.formats.coco.writing import TOP_KEYS
 
-    reserved = [f"image.extra.{one.key}" for one in IMAGE_FIELDS]
+    reserved = [f"extra.{key}" for key in TOP_KEYS]
+    reserved += [f"image.extra.{one.key}" for one in IMAGE_FIELDS]
     reserved += [f"object.extra.{one.key}" for one in ANNOTATION_FIELDS]
     return Target(
         XYWH,

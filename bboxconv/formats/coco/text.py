@@ -124,9 +124,13 @@ class Kind:
         filled["object.id"] += ids.null_count
         area = objects.column("area")
         if area.null_count:
-            lacking = pc.and_(area.is_null(), pa.array(valid & ~own.get("area", np.zeros(len(valid), np.bool_))))
+            found = box_area(values, self.box)
+            given = np.isfinite(found) & ~own.get(
+                "area", np.zeros(len(valid), np.bool_)
+            )  # beyond float64 there is none
+            lacking = pc.and_(area.is_null(), pa.array(given))
             filled["object.area"] += pc.sum(lacking).as_py() or 0
-            area = pc.if_else(lacking, pa.array(box_area(values, self.box)), area)
+            area = pc.if_else(lacking, pa.array(found), area)
         crowd = objects.column("iscrowd")
         if crowd.null_count:
             lacking = pc.and_(crowd.is_null(), pa.array(~own.get("iscrowd", np.zeros(len(valid), np.bool_))))

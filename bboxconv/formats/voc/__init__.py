@@ -292,7 +292,7 @@ def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteC
     """Write `ImageSets/Main/<split>.txt` for each split, once the documents are there."""
     from bboxconv.formats.voc.writing import write_lists
 
-    return Written(size=write_lists(header, pieces, encoder(header, out, context), context.findings))
+    return Written(size=write_lists(pieces, encoder(header, out, context), context.findings))
 
 
 def write(header: Header, batches: Iterable[pa.RecordBatch], out: Path, context: WriteContext) -> Written:

@@ -37,8 +37,9 @@ class Files:
 
 
 def located(path: str) -> tuple[str, str]:
-    """The tree that a file is in, and its identifier there: the path below `Annotations` without extension."""
-    tree, found, inside = f"/{path}".rpartition("/Annotations/")
+    """The tree that a file is in, and its identifier there: the path below its outermost `Annotations`, as an image may
+    be in a folder of that name too, without extension."""
+    tree, found, inside = f"/{path}".partition("/Annotations/")
     return (tree[1:], inside[:-4]) if found else ("", path[:-4])
 
 
@@ -117,8 +118,9 @@ def _lists(folder: Path, known: set[str], shown: str, findings: Findings) -> dic
     for name in sorted(path.name for path in folder.iterdir()):
         if not name.endswith(".txt") or name.startswith("."):
             continue
-        text = load(str(folder / name)).decode("utf-8-sig", "surrogateescape")
-        rows = dict.fromkeys(row.strip() for row in text.splitlines())
+        text = load(str(folder / name)).decode("utf-8", "surrogateescape")
+        lines = re.split("[\r\n]+", text)  # not splitlines: names may hold other characters that end a line
+        rows = dict.fromkeys(row if row in known else row.removeprefix("\ufeff").strip() for row in lines)
         rows.pop("", None)
         for row in [row for row in rows if not row.isascii() and _SURROGATE.search(row)]:
             where = f"{shown}/ImageSets/Main/{printable(name)}"

@@ -10,7 +10,9 @@ from functools import lru_cache
 
 import msgspec
 
+from bboxconv.io import unsafe_name
 from bboxconv.readers.xmlfiles import Json, attributes_of, escape, is_attribute, is_name, plain, written
+from bboxconv.splits import split_rank
 
 _DECODER: msgspec.json.Decoder[dict[str, Json]] = msgspec.json.Decoder()
 FLAGS = ("pose", "truncated", "difficult", "occluded")
@@ -39,8 +41,9 @@ class Said:
 _NOTHING = Said({}, "", "", "", "", "", ())
 
 
-def said_of(text: str | None, of: str, indent: str) -> Said:
-    """The members of an `extra` as elements. What cannot stand as one goes into one element of JSON."""
+def said_of(text: str | None, of: str, indent: str, split: str | None = None) -> Said:
+    """The members of an `extra` as elements. What cannot stand as one goes into one element of JSON. `split` is that of
+    an image."""
     if text is None:
         return _NOTHING
     try:
@@ -64,13 +67,8 @@ def said_of(text: str | None, of: str, indent: str) -> Said:
             inside[key] = "".join(written(name, child, f"{indent}\t") for name, child in value.items())
         elif key == "parts" and of == "object" and isinstance(value, list) and value:
             inside[key] = "".join(written("part", part, indent) for part in value)
-        elif (
-            key == "splits"
-            and of == "image"
-            and isinstance(value, list)
-            and all(isinstance(split, str) for split in value)
-        ):
-            splits = tuple(str(split) for split in value)
+        elif key == "splits" and of == "image" and _are_further(value, split):
+            splits = tuple(map(str, value)) if isinstance(value, list) else ()
         elif is_attribute(key, value):
             attributes[key] = value
         elif key in first:
@@ -84,6 +82,15 @@ def said_of(text: str | None, of: str, indent: str) -> Said:
     return Said(
         named, attributes_of(attributes), inside["size"], inside["bndbox"], inside["parts"], "".join(rest), splits
     )
+
+
+def _are_further(value: Json, split: str | None) -> bool:
+    """Whether lists of splits can say of an image that it is in these too, and be read as they were."""
+    if split is None or not isinstance(value, list) or not value:
+        return False
+    names = [one for one in value if isinstance(one, str) and unsafe_name(one) is None and one[0] != "."]
+    one_part = len(names) == len(value) and not any("/" in name for name in names)
+    return one_part and sorted(sorted({split, *names}), key=split_rank) == [split, *names]
 
 
 def _members(text: str) -> dict[str, Json]:

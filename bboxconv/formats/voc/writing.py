@@ -21,10 +21,10 @@ from bboxconv.errors import Findings
 from bboxconv.formats.voc.document import SIDES
 from bboxconv.formats.voc.said import FLAGS, Said, free_elements, said_of
 from bboxconv.io import plain_path, size_of, unsafe_name
-from bboxconv.readers.xmlfiles import escape, illegal
+from bboxconv.readers.xmlfiles import escape, illegal, trimmed
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces, with_objects
 
-NAMELESS = "a class name is empty or holds a character that XML cannot"
+NAMELESS = "a class name is empty, has a line break at an end, or holds a character that XML cannot"
 PART = 2048
 """Images whose text is built at a time."""
 _EXTENSION = r"([^/])\.[^./]*$"
@@ -59,13 +59,16 @@ class DocumentWriter:
     style: Style
     names: pa.StringArray
     bad: NDArray[np.bool_]
+    odd: Mapping[int, str]
+    """What the bad ones are called, to be shown."""
 
     @classmethod
     def of(cls, header: Header, out: Path, style: Style, shown: str) -> DocumentWriter:
         """For the classes of a header."""
-        odd = [_odd(category.name) for category in header.categories]
-        names = pa.array([escape(category.name) for category in header.categories], pa.string())
-        return cls(str(out), shown, style, names, np.array(odd, dtype=np.bool_))
+        named = [category.name for category in header.categories]
+        bad = np.array([_odd(name) for name in named], dtype=np.bool_)
+        odd = {number: repr(named[number]) for number in np.flatnonzero(bad).tolist()}
+        return cls(str(out), shown, style, pa.array(map(escape, named), pa.string()), bad, odd)
 
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
         """Write the documents of a batch. An image whose name is unsafe or taken is left out, an error."""
@@ -78,7 +81,7 @@ class DocumentWriter:
         lists: dict[str, list[int]] = {}
         for row, split in enumerate(splits):
             if split is not None and stems[row] is not None:
-                for one in (split, *_further_splits(batch.column("extra")[row].as_py())):
+                for one in (split, *_further_splits(batch.column("extra")[row].as_py(), split)):
                     lists.setdefault(one, []).append(row)
         return Piece(files, {split: tuple(rows) for split, rows in lists.items()}, tuple(counts))
 
@@ -87,10 +90,11 @@ class DocumentWriter:
         if not self.bad.any():
             return batch
         objects = flat(batch)
-        bad = np.take(self.bad, objects.column("category").to_numpy(zero_copy_only=False))
-        for image in objects.image_of()[bad].tolist():
+        category = objects.column("category").to_numpy(zero_copy_only=False)
+        bad = np.take(self.bad, category)
+        for image, number in zip(objects.image_of()[bad].tolist(), category[bad].tolist(), strict=True):
             where = f"{self.shown}: image {batch.column('file_name')[image].as_py()}"
-            findings.add("bad-value", NAMELESS, where=where, boxes=1, late=True)
+            findings.add("bad-value", NAMELESS, where=where, detail=self.odd[number], boxes=1, late=True)
         return with_objects(batch, keep_objects(objects, ~bad))
 
     def _documents(self, batch: pa.RecordBatch) -> list[memoryview]:
@@ -116,7 +120,10 @@ def _heads(batch: pa.RecordBatch) -> list[str | pa.StringArray]:
     """What stands before the objects of each image, as columns to be joined."""
     extra = batch.column("extra").to_pylist()
     rest = [free_elements(text) for text in extra]
-    said = None if None not in rest else [said_of(text, "image", "\t") for text in extra]
+    said = None
+    if None in rest:
+        pairs = zip(extra, batch.column("split").to_pylist(), strict=True)
+        said = [said_of(text, "image", "\t", split) for text, split in pairs]
     names = batch.column("file_name")
     if re.search(rb'[&<>"\t\n\r]', jsontext.joined(names)):
         names = pa.array([escape(name) for name in names.to_pylist()], pa.string())
@@ -196,8 +203,8 @@ def _merged(parts: Sequence[str | pa.StringArray]) -> list[str | pa.StringArray]
 
 
 def _odd(name: str) -> bool:
-    """Whether XML cannot name a class so."""
-    return illegal(name) or not name.strip()
+    """Whether XML cannot name a class so: white space around it is layout where it holds a line break."""
+    return illegal(name) or not name.strip() or trimmed(name) != name
 
 
 def _safe_stems(names: pa.StringArray, boxes: Sequence[int], shown: str, findings: Findings) -> list[str | None]:
@@ -220,19 +227,14 @@ def _safe_stem(name: str, boxes: int, shown: str, findings: Findings) -> str | N
     return None
 
 
-def _further_splits(extra: str | None) -> tuple[str, ...]:
-    return said_of(extra, "image", "\t").splits if extra is not None and '"splits"' in extra else ()
+def _further_splits(extra: str | None, split: str) -> tuple[str, ...]:
+    return said_of(extra, "image", "\t", split).splits if extra is not None and '"splits"' in extra else ()
 
 
-def write_lists(
-    header: Header, pieces: Iterable[Piece], writer: DocumentWriter, findings: Findings
-) -> tuple[int, int] | None:
+def write_lists(pieces: Iterable[Piece], writer: DocumentWriter, findings: Findings) -> tuple[int, int] | None:
     """Write the lists of splits, once all documents are written; how many files there are then and their bytes, where
     that is known.
     """
-    for category in header.categories:
-        if _odd(category.name):
-            findings.add("bad-value", NAMELESS, where=writer.shown, detail=repr(category.name), late=True)
     Path(writer.root, "Annotations").mkdir(parents=True, exist_ok=True)
     written = list(pieces)
     lost = set()

@@ -213,7 +213,8 @@ def target(header: Header, options: Options) -> Target:
         rotated_of(options),
         reserved=frozenset({"extra.kpt_shape"}),
         decimals=_digits(header.box, options),
-        fills=carries & {"object.segmentation", "object.shape", "object.keypoints"},
+        fills=carries & {"object.segmentation", "object.shape", "object.keypoints"}
+        | ({"extra.kpt_shape"} if task == "pose" else set()),
         redraws="corners" if task == "obb" else "polygon" if task in ("segment", "mixed") else "",
         indexed=True,
         unwritten_name=UNWRITTEN,

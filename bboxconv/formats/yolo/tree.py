@@ -16,7 +16,7 @@ from bboxconv.errors import DataError, Diagnostic, Findings, Record, printable
 from bboxconv.formats.yolo.config import Config, find_yaml, labels_for, load_config, locate, read_names
 from bboxconv.formats.yolo.rows import Paths, Stems
 from bboxconv.io import listing
-from bboxconv.readers.textfiles import files_below
+from bboxconv.readers.textfiles import beginning, files_below
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
 IMAGES = frozenset(
@@ -47,6 +47,7 @@ _OTHER = re.compile(
 )
 _WORDS = ("classes", "labels", "darknet", "readme", "train", "val", "test")
 """Of these one is in whatever `_OTHER` takes."""
+_DIGITS = re.compile(rb"[-+0-9.eE]*[0-9][-+0-9.eE]*")
 _ASSUMED = ".jpg"
 MANY = 16_000
 """Images below which starting processes takes longer than they save."""
@@ -145,7 +146,8 @@ def _configured(config: Config, base: Path, context: ReadContext, shown: str) ->
             message = "several splits of data.yaml are the same images; they are read once"
             context.findings.add("splits-share-images", message, severity="note", where=shown, detail=", ".join(names))
         match = _SPLIT_FOLDER.fullmatch(there[0].name)
-        named = names[0] if len(names) == 1 else SPLIT_NAMES[match[1]] if match else None
+        own = SPLIT_NAMES[match[1]] if match else there[0].name
+        named = names[0] if len(names) == 1 else own if match or own in names else None
         parts = [_split(named, place, root, base, context) for place in there]
         found.append(parts[0] if len(parts) == 1 else _joined(parts, context.findings, shown))
     if missing and not found:
@@ -259,14 +261,14 @@ def _pair(
         labelled = [stem for stem in labelled if "/" not in stem or stem.partition("/")[0] not in skip]
     where = str(labels)  # a Path is made text again for each of 100,000
     if not names and context.images is None:  # label files and nothing else: no need to look for pairs
-        if others := _others(labels, labelled):
+        if others := _others(labels, labelled, apart=images != labels):
             labelled = [stem for stem in labelled if stem not in others]
         names = _unseen(split, labels, labelled, context)
         names.sort()
         return _part(split, images, names, Stems(where, names), context)
     texts = set(labelled)
     stems = {name.rpartition(".")[0] for name in names}
-    texts -= _others(labels, texts - stems)
+    texts -= _others(labels, texts - stems, apart=images != labels)
     if len(stems) < len(names):
         _report_shared(names, texts, context.findings)
     if texts - stems:
@@ -309,18 +311,20 @@ def _report_shared(names: list[str], texts: set[str], findings: Findings) -> Non
             findings.add("shared-label-file", message, severity="warning", where=" and ".join(same))
 
 
-def _others(folder: Path, stems: Collection[str]) -> set[str]:
-    """Of text files without an image, those that are no label files: class names, read-me files, lists of images."""
+def _others(folder: Path, stems: Collection[str], *, apart: bool) -> set[str]:
+    """Of text files without an image, those that are no label files: class names, read-me files, lists of images. In a
+    folder of labels, `apart` from the images, one that is empty or begins with a row of numbers is that of an image
+    which is called so."""
     found: set[str] = set()
     lines = "\n".join(stems)
     folded = lines.casefold()  # as the pattern takes letters; it takes long to tell that nothing of 100,000 fits
     if not any(word in folded for word in _WORDS):
         return found
     for match in _OTHER.finditer(lines):
-        if match[1] is not None:  # train.txt may be a list, or the labels of train.jpg
-            with (folder / f"{match[0]}.txt").open("rb") as file:
-                first = file.read(200).split()[:1]
-            if not first or first[0].replace(b".", b"").isdigit():
+        if match[1] is not None or apart:  # train.txt may be a list, or the labels of train.jpg
+            first = beginning(f"{folder}/{match[0]}.txt", 200).lstrip().partition(b"\n")[0].split()
+            numbers = [_DIGITS.fullmatch(token) is not None for token in first]
+            if not first or (numbers[0] if match[1] is not None else all(numbers) and len(numbers) > 4):
                 continue
         found.add(match[0])
     return found.intersection(stems) if found else found

@@ -32,6 +32,8 @@ from bboxconv.spool import Slip, Spool, leave
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_/]{0,99}(?: [A-Za-z0-9_/]{1,99}){0,9}")
 _NO_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null"})
 """What YAML takes for a truth value, or for nothing."""
+_BREAKS = "\x85\u2028\u2029"
+"""What ends a line in YAML, so that it would be read as a space: it is written as an escape."""
 _OWN_KEYS = ("path", "names", "nc", "train", "val", "test", "kpt_shape", "flip_idx")
 
 
@@ -287,7 +289,8 @@ def yaml_text(settings: Mapping[str, object], names: Sequence[str]) -> str:
     import yaml  # noqa: PLC0415 - as in config
 
     document = {**settings, "names": dict(enumerate(names))}
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1 << 30)
+    plain = not any(mark in name for name in names for mark in _BREAKS)
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=plain, width=1 << 30)
     return text
 
 

@@ -1,0 +1,1 @@
+"""Property tests of conversions between every two formats."""
