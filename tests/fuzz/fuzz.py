@@ -8,21 +8,36 @@ fixed it belongs into `corpus/TARGET`, where test_fuzz.py holds it.
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import atheris  # type: ignore[import-not-found]
 
 HERE = Path(__file__).parent
+SECONDS = 5
+"""Of processor time: what takes longer for some kilobytes is a finding, even where it ends."""
 
 
 def main() -> None:
     """Fuzz until a flag such as -max_total_time=1800 ends it."""
     name, *rest = sys.argv[1:]
-    with atheris.instrument_imports(include=["bboxconv"]):
-        from targets import TARGETS
-    seeds = HERE / "corpus" / name
-    atheris.Setup([sys.argv[0], *rest, str(seeds)], TARGETS[name])
+    sys.path.insert(0, str(HERE.parent))
+    with atheris.instrument_imports(include=["bboxconv", "yaml"]):
+        from fuzz.targets import TARGETS
+    dictionary = HERE / "dictionaries" / f"{name}.txt"
+    flags = [f"-dict={dictionary}"] if dictionary.exists() else []
+    atheris.Setup([sys.argv[0], *flags, *rest, str(HERE / "corpus" / name)], _timed(TARGETS[name]))
     atheris.Fuzz()
+
+
+def _timed(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        began = time.process_time()
+        target(data)
+        assert time.process_time() - began < SECONDS, "slow"
+
+    return run
 
 
 if __name__ == "__main__":
