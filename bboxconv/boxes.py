@@ -155,9 +155,12 @@ def outside(
 
 
 def box_area(boxes: ArrayLike, fmt: BoxFormat) -> Floats:
-    """Width times height (...,) of boxes (..., 4), in the square of their unit; negative where one side is."""
+    """Width times height (...,) of boxes (..., 4), in the square of their unit; negative where one side is, infinite
+    where no float64 can hold it.
+    """
     sides = convert_boxes(boxes, fmt, BoxFormat("xywh", fmt.scale, fmt.origin, fmt.inclusive))
-    return np.asarray(sides[..., 2] * sides[..., 3])
+    with np.errstate(all="ignore"):
+        return np.asarray(sides[..., 2] * sides[..., 3])
 
 
 def degenerate(boxes: ArrayLike, fmt: BoxFormat) -> NDArray[np.bool_]:

@@ -116,6 +116,8 @@ class Step:
             batch = stages.unrotate(batch, self.box, target.rotated, account)
         if "object.bbox" in target.requires:
             batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
+        if "object.place" in target.requires:
+            batch = stages.leave_out(batch, stages.placeless, "without a bbox, polygon, mask or keypoints", out)
         if "object.category" in target.requires:
             batch = _classify(batch, self.default_class, findings, account, self.shown)
         if "unannotated" not in target.carries:

@@ -17,6 +17,7 @@ from bboxconv import schema
 from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
 from bboxconv.codec import Target
+from bboxconv.drawn import is_mask, polygon_points
 from bboxconv.errors import FIRST_PLACES, Findings, Record
 from bboxconv.schema import Objects
 
@@ -169,7 +170,18 @@ def flagged(name: str) -> Callable[[Objects], Rows]:
 
 def lacking(name: str) -> Callable[[Objects], Rows]:
     """The objects that have no value in that field."""
-    return lambda objects: np.asarray(objects.column(name).is_null().to_numpy(zero_copy_only=False))
+    return lambda objects: np.array(objects.column(name).is_null().to_numpy(zero_copy_only=False))
+
+
+def placeless(objects: Objects) -> Rows:
+    """The objects that have neither a bbox nor polygons, a mask or keypoints."""
+    bare = lacking("bbox")(objects)
+    if bare.any():
+        bare &= lacking("keypoints")(objects)
+        for row in np.flatnonzero(bare).tolist():
+            text = objects.column("segmentation")[row].as_py()
+            bare[row] = not is_mask(text) and polygon_points(text) is None
+    return bare
 
 
 def finite(batch: pa.RecordBatch, findings: Findings, account: Account, shown: str) -> pa.RecordBatch:

@@ -141,11 +141,11 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
 
 def target(header: Header, options: Options) -> Target:
-    """Boxes as xywh; every annotation needs a category."""
+    """Boxes as xywh; every annotation needs a category, and a bbox or something drawn."""
     return Target(
         XYWH,
         INFO.carries,
-        frozenset({"object.category"}),
+        frozenset({"object.category", "object.place"}),
         rotated=rotated_of(options),
         reserved=RESERVED,
         fills=FILLED,

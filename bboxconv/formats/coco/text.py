@@ -120,9 +120,11 @@ class Kind:
         filled["object.id"] += ids.null_count
         area = objects.column("area")
         if area.null_count:
-            lacking = pc.and_(area.is_null(), pa.array(valid & ~own.get("area", np.zeros(len(valid), np.bool_))))
+            own_area = box_area(values, self.box)  # infinite where the sides are large: JSON has no such number
+            known = valid & np.isfinite(own_area) & ~own.get("area", np.zeros(len(valid), np.bool_))
+            lacking = pc.and_(area.is_null(), pa.array(known))
             filled["object.area"] += pc.sum(lacking).as_py() or 0
-            area = pc.if_else(lacking, pa.array(box_area(values, self.box)), area)
+            area = pc.if_else(lacking, pa.array(own_area), area)
         crowd = objects.column("iscrowd")
         if crowd.null_count:
             lacking = pc.and_(crowd.is_null(), pa.array(~own.get("iscrowd", np.zeros(len(valid), np.bool_))))
