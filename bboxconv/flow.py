@@ -75,7 +75,9 @@ class Step:
         clipped = np.zeros(0, np.bool_)
         if request.on_invalid == "clip":
             batch, clipped = stages.clip(batch, box)
+        given = batch
         batch = stages.convert(batch, box, goal, _drawn(target))
+        stages.count_undrawn(given, batch, findings, account, self.shown)
         if target is not None:
             stages.count_changes(batch, box, goal, clipped, target, account.changed)
             loss.count_batch(batch, target, account, self.shown)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,22 @@ BETWEEN = b"\0\0"
 GOOD = b"""<annotation><filename>good.jpg</filename><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin>
 <xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>"""
 POSES = (("pose", (2, 3)), ("pose", (1, 2)), ("pose", None), ("auto", (2, 3)))
-FORMATS = ("coco", "voc", "yolo", "jsonl", "parquet")
+GOALS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("coco", {}),
+    ("voc", {}),
+    ("yolo", {}),
+    ("jsonl", {}),
+    ("parquet", {}),
+    ("yolo", {"out": {"task": "segment"}}),
+    ("yolo", {"out": {"task": "obb"}}),
+    ("yolo", {"out": {"task": "pose"}}),
+    ("yolo", {"out": {"task": "mixed", "decimals": "full"}}),
+    ("voc", {"out": {"origin": "1"}}),
+    ("jsonl", {"box": "cxcywhn"}),
+    ("parquet", {"out": {"layout": "boxes"}, "box": "xyxy+1"}),
+    ("coco", {"on_invalid": "clip"}),
+)
+"""Formats and options; the first byte of an input chooses, from `0` on."""
 
 
 @cache
@@ -202,11 +218,11 @@ def parquet(data: bytes) -> None:
 def convert(data: bytes) -> None:
     """What can be read of a document is written in any format, comes back as it was, and nothing else is written.
 
-    The first byte says the format, the rest is JSON Lines where it begins as such, else COCO.
+    The first byte says what to write (see GOALS), the rest is JSON Lines where it begins as such, else COCO.
     """
     text = data[1:]
     from_ = "jsonl" if text.lstrip().startswith(b'{"type"') else "coco"
-    to = FORMATS[data[0] % len(FORMATS)] if data else "coco"
+    to, options = GOALS[(data[0] - ord("0")) % len(GOALS)] if data else GOALS[0]
     source = _file("convert/source", text)
     out = source.parent / "out"
     if out.is_dir():
@@ -216,7 +232,7 @@ def convert(data: bytes) -> None:
     try:
         report = bboxconv.convert(
             source, f"{out}/" if to in ("voc", "yolo") else out, from_=from_, to=to, on_error="skip", verify=True,
-            image_size=(100, 80), unannotated="keep" if len(data) % 2 else "skip", overwrite=True,
+            image_size=(100, 80), unannotated="keep" if len(data) % 2 else "skip", overwrite=True, **options,
         )  # fmt: skip
     except BboxconvError as error:
         codes = [diagnostic.code for diagnostic in error.diagnostics if diagnostic.severity == "error"]
