@@ -174,7 +174,7 @@ def _names(document: Mapping[str, Plain], shown: str, findings: Findings) -> tup
             where=shown,
             detail=f"nc: {number}, names: {len(given)}",
         )
-    return tuple(by_number.get(i) or str(i) for i in range(max(by_number, default=-1) + 1))
+    return tuple(by_number.get(i, str(i)) for i in range(max(by_number, default=-1) + 1))
 
 
 def _is_null(text: str) -> bool:
