@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 import bboxconv
@@ -54,6 +55,11 @@ GOALS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("coco", {"on_invalid": "clip"}),
 )
 """Formats and options; the first byte of an input chooses, from `0` on."""
+
+
+EXPLAINED = frozenset({"box-without-area", "images-without-split", "split-not-used"})
+"""What a run says beforehand of a difference that verifying it finds: corners have no negative width, and a data.yaml
+does not name every split."""
 
 
 @cache
@@ -147,6 +153,8 @@ def _documents(
     parsed.batch.validate(full=True)
     images = parsed.batch.to_pylist()
     for image in images:
+        for one in (image, *image["objects"]):
+            assert one["extra"] is None or msgspec.json.decode(one["extra"], type=dict[str, msgspec.Raw])
         for one in image["objects"]:
             one["category"] = parsed.names[one["category"]]
     return [repr(image) for image in images], parsed.findings, parsed.voc, parsed.low, parsed.edge
@@ -235,8 +243,10 @@ def convert(data: bytes) -> None:
             image_size=(100, 80), unannotated="keep" if len(data) % 2 else "skip", overwrite=True, **options,
         )  # fmt: skip
     except BboxconvError as error:
-        codes = [diagnostic.code for diagnostic in error.diagnostics if diagnostic.severity == "error"]
-        assert not any(code.startswith("verify-") for code in codes), f"to {to}: {error}"
+        codes = {diagnostic.code for diagnostic in error.diagnostics}
+        others = {d.code for d in error.diagnostics if d.severity == "error" and not d.code.startswith("verify-")}
+        differs = any(code.startswith("verify-") for code in codes)
+        assert not differs or others or codes & EXPLAINED, f"to {to}: {error}"
         assert not out.exists(), "a refused run leaves something"
     else:
         for read, written, left in (

@@ -254,8 +254,8 @@ def _members(text: str) -> dict[str, Json]:
     """The members of a JSON object. Raises RecursionError where it is too deep."""
     try:
         return _DECODER.decode(text)
-    except msgspec.DecodeError:  # NaN, half a surrogate pair, a number beyond those of a float
-        members: dict[str, Json] = json.loads(text)
+    except msgspec.DecodeError:  # half a surrogate pair, a number beyond those of a float or of many digits
+        members: dict[str, Json] = jsontext.value(text)
         return members
 
 
