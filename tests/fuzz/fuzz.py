@@ -1,13 +1,14 @@
 """Fuzz one reader, guided by coverage: python tests/fuzz/fuzz.py TARGET [CORPUS...] [libFuzzer flags].
 
 Needs atheris, in an environment of its own: pip install atheris and bboxconv. The seeds of `corpus/TARGET` are always
-used; what is found worth keeping goes to the first CORPUS. A finding ends the run and is left as `crash-*`: once it is
-fixed it belongs into `corpus/TARGET`, where test_fuzz.py holds it.
+used; what is found worth keeping goes to the first CORPUS, where one is named. A finding ends the run and is left as
+`crash-*`: once it is fixed it belongs into `corpus/TARGET`, where test_fuzz.py holds it.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,9 @@ def main() -> None:
         from fuzz.targets import TARGETS
     dictionary = HERE / "dictionaries" / f"{name}.txt"
     flags = [f"-dict={dictionary}"] if dictionary.exists() else []
-    atheris.Setup([sys.argv[0], *flags, *rest, str(HERE / "corpus" / name)], _timed(TARGETS[name]))
+    found = [word for word in rest if not word.startswith("-")] or [tempfile.mkdtemp(prefix="bboxconv-fuzz-")]
+    words = [*flags, *(word for word in rest if word.startswith("-")), *found, str(HERE / "corpus" / name)]
+    atheris.Setup([sys.argv[0], *words], _timed(TARGETS[name]))
     atheris.Fuzz()
 
 

@@ -26,6 +26,8 @@ from bboxconv.formats.voc.documents import Task, parse_slice
 from bboxconv.formats.yolo.config import load_config
 from bboxconv.formats.yolo.rows import Task as Labels
 from bboxconv.formats.yolo.rows import batch_of
+from bboxconv.readers import imagelines, lines
+from bboxconv.readers.imagelines import Reading
 from bboxconv.readers.jsonelements import Part, reader
 from bboxconv.readers.jsonstream import Elements, read_document
 
@@ -120,7 +122,16 @@ def coco(data: bytes) -> None:
 
 
 def jsonl(data: bytes) -> None:
-    """A JSON Lines file is read or refused."""
+    """A JSON Lines file is read or refused, and lines are the same decoded together and one by one."""
+    parts = [
+        imagelines.parse((lines.Block("", 1, 1, text), Reading({0: 0, 1: 1}, rows=True)))
+        for text in (data, b"\n" + data)
+    ]
+    assert repr(parts[0].batch.to_pylist()) == repr(parts[1].batch.to_pylist()), "both ways differ"
+    one, other = (
+        [(fault.line - at, fault.code, fault.pointer) for fault in part.faults] for at, part in enumerate(parts)
+    )
+    assert one == other, "both ways have other faults"
     try:
         bboxconv.read(_file("lines.jsonl", data), from_="jsonl").to_table().validate(full=True)
     except BboxconvError:
