@@ -120,7 +120,7 @@ def count_header(header: Header, carries: frozenset[str], account: Account) -> N
             lost[name] += name not in carries
     for key in jsontext.members(header.extra) if header.extra is not None else ():
         seen[f"extra.{key}"] += 1
-        lost[f"extra.{key}"] += "extra" not in carries
+        lost[f"extra.{key}"] += not {"extra", f"extra.{key}"} & carries
     ids = [category.id for category in header.categories]
     seen["category.id"] += sum(number is not None for number in ids)
     if "category.id" not in carries and ids != list(range(len(ids))):

@@ -59,7 +59,7 @@ GOALS: tuple[tuple[str, dict[str, Any]], ...] = (
 """Formats and options; the first byte of an input chooses, from `0` on."""
 
 
-EXPLAINED = frozenset({"box-without-area", "images-without-split", "split-not-used"})
+EXPLAINED = frozenset({"box-without-area", "verify-missing-image", "images-without-split", "split-not-used"})
 """What a run says beforehand of a difference that verifying it finds: corners have no negative width, and a data.yaml
 does not name every split."""
 

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bboxconv import jsontext
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import (
     EVERYTHING,
@@ -48,7 +49,7 @@ from bboxconv.formats.coco.annotations import ANNOTATION_FIELDS
 from bboxconv.formats.coco.images import IMAGE_FIELDS
 from bboxconv.formats.coco.reading import read_coco
 from bboxconv.formats.coco.text import Kind, Texts
-from bboxconv.formats.coco.write import write_coco
+from bboxconv.formats.coco.write import TOP, write_coco
 from bboxconv.io import base_suffix, listing
 from bboxconv.schema import Dataset, Header
 from bboxconv.shelf import Unnamed
@@ -141,10 +142,14 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
 
 def target(header: Header, options: Options) -> Target:
-    """Boxes as xywh; every annotation needs a category, and a bbox or something drawn."""
+    """Boxes as xywh; every annotation needs a category, and a bbox or something drawn. Keys of another format that
+    have a meaning at the top of a document are not carried."""
+    carries, extra = INFO.carries, jsontext.members(header.extra) if header.extra else {}
+    if not TOP.isdisjoint(extra):
+        carries = carries - {"extra"} | {f"extra.{key}" for key in extra if key not in TOP}
     return Target(
         XYWH,
-        INFO.carries,
+        carries,
         frozenset({"object.category", "object.place"}),
         rotated=rotated_of(options),
         reserved=RESERVED,

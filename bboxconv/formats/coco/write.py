@@ -27,6 +27,9 @@ from bboxconv.schema import Header
 from bboxconv.shelf import Left, Unnamed
 from bboxconv.spool import leave
 
+TOP = frozenset({"info", "licenses", "images", "annotations", "categories"})
+"""What stands at the top of a document."""
+
 
 def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: WriteContext) -> Written:
     """Write one document to the file `out`, or one for each split into the folder `out`."""
@@ -175,10 +178,11 @@ class _Document:
 
 
 def _head(header: Header, category_ids: pa.StringArray) -> bytes:
+    extra = jsontext.members(header.extra) if header.extra else {}
     members = {
         "info": header.info,
         "licenses": header.licenses,
-        **(jsontext.members(header.extra) if header.extra else {}),
+        **{key: text for key, text in extra.items() if key not in TOP},
     }
     rows = []
     for category, number in zip(header.categories, category_ids.to_pylist(), strict=True):

@@ -259,7 +259,7 @@ def _write_config(header: Header, style: Style, state: _State, out: Path) -> Non
             detail=printable(twice),
         )
     document: dict[str, object] = dict(_splits(state))
-    if style.task == "pose":
+    if style.task == "pose" and style.keypoints:  # without boxes nobody knows
         document["kpt_shape"] = [style.keypoints, 3]
     if header.source == "yolo" and header.extra:
         document |= {
