@@ -67,6 +67,8 @@ class BoxFormat:
             raise ValueError(f"scale of a box format must be a positive number or None, not {self.scale!r}")
         if self.origin not in (0, 1):
             raise ValueError(f"origin of a box format must be 0 or 1, not {self.origin!r}")
+        if self.inclusive not in (False, True):
+            raise ValueError(f"inclusive of a box format must be true or false, not {self.inclusive!r}")
         if self.scale is not None and (self.origin or self.inclusive):
             raise ValueError("origin and inclusive count pixels: a box format with a scale has neither")
 

@@ -153,7 +153,7 @@ class Target:
     carries: frozenset[str]
     requires: frozenset[str] = frozenset()
     """Fields that must not be null: of `image.file_name`, `image.width`, `image.height`, `object.category`,
-    `object.bbox`.
+    `object.bbox`; `object.place` is a bbox, polygons, a mask or keypoints.
     """
     crowd: Crowd = "keep"
     """What becomes of crowd boxes where `object.iscrowd` is not carried."""

@@ -248,7 +248,8 @@ def _sizes(side: Side, rules: Rules) -> NDArray[np.float64]:
     if rules.box.scale is None:
         return np.ones((len(rows), 4))
     columns = [side.batch.column(name).cast(pa.float64()).fill_null(np.nan) for name in ("width", "height")]
-    sides = np.stack([column.to_numpy(zero_copy_only=False) for column in columns], axis=-1)[rows] / rules.box.scale
+    with np.errstate(over="ignore"):
+        sides = np.stack([column.to_numpy(zero_copy_only=False) for column in columns], axis=-1)[rows] / rules.box.scale
     return np.concatenate([sides, sides], axis=-1)
 
 

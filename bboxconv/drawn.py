@@ -1,5 +1,5 @@
-"""What is drawn of objects, polygons and keypoints, as numbers to compare: for formats that write a polygon in place
-of its box.
+"""What is drawn of objects, polygons, masks and keypoints, as numbers: for objects that nothing else places, and for
+formats that write a polygon in place of its box.
 """
 
 from __future__ import annotations
@@ -17,6 +17,24 @@ _PARTS = msgspec.json.Decoder(list[list[float]])
 _NUMBERS = msgspec.json.Decoder(list[float])
 _POINTS = 3
 """Points that a polygon has at least."""
+_LARGEST = 1e150
+"""Beyond this the width or area of an extent would be infinite."""
+
+
+def polygon_points(text: str | None) -> NDArray[np.float64] | None:
+    """The points (N, 2) of polygons; None where the text is something else."""
+    try:
+        polygons = _PARTS.decode(text or "null")
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    points = np.array(list(chain.from_iterable(polygons)))
+    even = all(len(polygon) % 2 == 0 for polygon in polygons)
+    return points.reshape(-1, 2) if even and len(points) and bool((abs(points) < _LARGEST).all()) else None
+
+
+def is_mask(text: str | None) -> bool:
+    """Whether a segmentation is run-length encoded."""
+    return text is not None and text.startswith("{")
 
 
 def redrawn(texts: pa.StringArray, box: BoxFormat, *, corners: bool) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -77,7 +77,9 @@ class Step:
         clipped = np.zeros(0, np.bool_)
         if request.on_invalid == "clip":
             batch, clipped = stages.clip(batch, box)
+        given = batch
         batch = stages.convert(batch, box, goal, _drawn(target))
+        stages.count_undrawn(given, batch, findings, account, self.shown)
         if target is not None:
             if target.finite:
                 message = f"a box is too large for numbers in {goal.name}"
@@ -120,6 +122,8 @@ class Step:
             batch = stages.leave_out(batch, lambda objects: ~stages.lacking("rotation")(objects), "rotated", out)
         if "object.bbox" in target.requires:
             batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
+        if "object.place" in target.requires:
+            batch = stages.leave_out(batch, stages.placeless, "without a bbox, polygon, mask or keypoints", out)
         if "object.category" in target.requires:
             batch = _classify(batch, self.default_class, findings, account, self.shown)
         if "unannotated" not in target.carries:

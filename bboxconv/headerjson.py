@@ -59,7 +59,7 @@ def header_of(parts: Mapping[str, str], where: str) -> Header:
             ),
             info=parts.get("info"),
             licenses=parts.get("licenses"),
-            extra=parts.get("extra"),
+            extra=_object(parts.get("extra")),
             source=msgspec.json.decode(parts.get("source", '""'), type=str),
             switches=msgspec.json.decode(parts.get("switches", "{}"), type=dict[str, str]),
         )
@@ -112,12 +112,20 @@ def _category_text(category: Category) -> str:
 
 def _category(text: msgspec.Raw) -> Category:
     parts = members(bytes(text))
+    number = msgspec.json.decode(parts.get("id", "null"), type=int | None)
+    if number is not None and not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f"the id of a category is no int64: {number}")
     return Category(
         name=msgspec.json.decode(parts["name"], type=str),
-        id=msgspec.json.decode(parts.get("id", "null"), type=int | None),
+        id=number,
         supercategory=msgspec.json.decode(parts.get("supercategory", "null"), type=str | None),
-        extra=parts.get("extra"),
+        extra=_object(parts.get("extra")),
     )
+
+
+def _object(text: str | None) -> str | None:
+    """The text of an object, None where it has no members. Raises MsgspecError where it is something else."""
+    return text if text not in (None, "null") and members(text) else None
 
 
 def _quoted(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -10,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from bboxconv import jsontext
 
 Json = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 
@@ -33,7 +34,7 @@ def same_text(one: str | None, other: str | None) -> bool:
     if one == other:
         return True
     try:
-        return same(json.loads(one), json.loads(other))
+        return same(jsontext.value(one), jsontext.value(other))
     except (ValueError, RecursionError):
         return False
 

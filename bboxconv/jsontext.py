@@ -7,9 +7,10 @@ JSON text is carried as it was written; it is parsed only where units change or 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -42,6 +43,31 @@ def keys(texts: pa.StringArray) -> list[tuple[str, ...]]:
     """
     whole = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts), ",")
     return [tuple(found) for found in _DECODERS.decode(b"[" + whole[0].as_buffer().to_pybytes() + b"]")]
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < 4000 else digits  # int() refuses more: its time grows with their square
+
+
+def _float(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_VALUE = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_refuse)
+
+
+def value(text: str) -> Any:  # noqa: ANN401 - what JSON can say
+    """What a JSON text says, as Python objects that can be written as JSON again: a number beyond those of a float, or
+    of thousands of digits, is its text.
+
+    Raises ValueError where it is no JSON, RecursionError where it is nested too deeply.
+    """
+    return _VALUE.decode(text)
 
 
 def compose(parts: Mapping[str, str]) -> str | None:

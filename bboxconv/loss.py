@@ -173,7 +173,7 @@ def count_overruled(header: Header, index: NDArray[np.int32], kept: Header, acco
 
 def _same(text: str, other: str | None) -> bool:
     try:
-        return text == other or (other is not None and json.loads(text) == json.loads(other))
+        return text == other or (other is not None and jsontext.value(text) == jsontext.value(other))
     except ValueError:
         return False
 

@@ -204,11 +204,10 @@ def _compare_headers(found: Agreement, header: Header, read: Header, rules: Rule
     for name, text, other in (("info", header.info, read.info), ("licenses", header.licenses, read.licenses)):
         if name in carries:
             _said(found, name, text, other, rules)
-    if "extra" in carries:
-        ours, theirs = (jsontext.members(text) if text else {} for text in (header.extra, read.extra))
-        for key in dict.fromkeys((*ours, *theirs)):
-            if f"extra.{key}" not in rules.target.reserved:
-                _said(found, f"extra.{key}", ours.get(key), theirs.get(key), rules)
+    ours, theirs = (jsontext.members(text) if text else {} for text in (header.extra, read.extra))
+    for key in dict.fromkeys((*ours, *theirs)):
+        if {"extra", f"extra.{key}"} & carries and f"extra.{key}" not in rules.target.reserved:
+            _said(found, f"extra.{key}", ours.get(key), theirs.get(key), rules)
     named = dict[str, list[Category]]()
     for category in read.categories:
         named.setdefault(category.name, []).append(category)

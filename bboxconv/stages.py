@@ -17,7 +17,8 @@ from bboxconv import schema
 from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat, clip_boxes, convert_boxes, convert_points, degenerate, outside, rotated_envelope
 from bboxconv.codec import Target
-from bboxconv.errors import FIRST_PLACES, Findings, Record
+from bboxconv.drawn import is_mask, polygon_points
+from bboxconv.errors import FIRST_PLACES, Findings, Record, printable, shortened
 from bboxconv.schema import Objects
 
 Rows = NDArray[np.bool_]
@@ -169,7 +170,18 @@ def flagged(name: str) -> Callable[[Objects], Rows]:
 
 def lacking(name: str) -> Callable[[Objects], Rows]:
     """The objects that have no value in that field."""
-    return lambda objects: np.asarray(objects.column(name).is_null().to_numpy(zero_copy_only=False))
+    return lambda objects: np.array(objects.column(name).is_null().to_numpy(zero_copy_only=False))
+
+
+def placeless(objects: Objects) -> Rows:
+    """The objects that have neither a bbox nor polygons, a mask or keypoints."""
+    bare = lacking("bbox")(objects)
+    if bare.any():
+        bare &= lacking("keypoints")(objects)
+        for row in np.flatnonzero(bare).tolist():
+            text = objects.column("segmentation")[row].as_py()
+            bare[row] = not is_mask(text) and polygon_points(text) is None
+    return bare
 
 
 def finite(batch: pa.RecordBatch, findings: Findings, account: Account, shown: str) -> pa.RecordBatch:
@@ -234,8 +246,8 @@ def unrotate(batch: pa.RecordBatch, box: BoxFormat, how: str, account: Account) 
 def convert(
     batch: pa.RecordBatch, source: BoxFormat, target: BoxFormat, drawn: Sequence[str] = ("segmentation", "keypoints")
 ) -> pa.RecordBatch:
-    """The batch with its boxes in `target`, and with them the `drawn` fields where units change. Where both formats
-    are the same no arithmetic runs.
+    """The batch with its boxes in `target`, and with them the `drawn` fields where units change: null where these are
+    no points, which would be taken for points of the other unit. Where both formats are the same no arithmetic runs.
     """
     if source == target:
         return batch
@@ -268,7 +280,7 @@ def _points(
     target: BoxFormat,
     sizes: NDArray[np.float64] | None,
 ) -> pa.StringArray:
-    """A column of drawn points in other units."""
+    """A column of drawn points in other units; null where a text is no points."""
     if texts.null_count == len(texts):
         return texts
 
@@ -278,14 +290,16 @@ def _points(
     found = texts.to_pylist()
     for start in range(0, len(found), _AT_ONCE):
         given = {row: text for row, text in enumerate(found[start : start + _AT_ONCE], start) if text is not None}
-        for row, text in moved(given, change).items():
-            found[row] = text
+        known = moved(given, change)
+        for row in given:
+            found[row] = known.get(row)
     return pa.array(found, pa.string())
 
 
 def _polygons(texts: Mapping[int, str], change: Change) -> dict[int, str]:
     """Polygons in other units; masks, which are pixels whatever the unit of boxes, stay."""
     drawn: dict[int, list[list[float]]] = {}
+    result = {row: text for row, text in texts.items() if is_mask(text)}
     for row, text in texts.items():
         try:
             polygons = _POLYGONS.decode(text)
@@ -295,15 +309,23 @@ def _polygons(texts: Mapping[int, str], change: Change) -> dict[int, str]:
             drawn[row] = polygons
     lengths = [sum(map(len, polygons)) // 2 for polygons in drawn.values()]
     flat = np.fromiter(chain.from_iterable(chain.from_iterable(drawn.values())), np.float64)
-    numbers = change(flat.reshape(-1, 2), np.repeat(np.array([*drawn], np.int64), lengths)).reshape(-1).tolist()
-    result, start = {}, 0
+    rows = np.repeat(np.array([*drawn], np.int64), lengths)
+    points = change(flat.reshape(-1, 2), rows)
+    beyond = _beyond(points, rows)
+    numbers, start = points.reshape(-1).tolist(), 0
     for row, polygons in drawn.items():
         parts = []
         for polygon in polygons:
             parts.append(numbers[start : start + len(polygon)])
             start += len(polygon)
-        result[row] = msgspec.json.encode(parts).decode()
+        if row not in beyond:
+            result[row] = msgspec.json.encode(parts).decode()
     return result
+
+
+def _beyond(points: NDArray[np.floating], rows: NDArray[np.int64]) -> set[int]:
+    """The objects of which a point (M, 2) is beyond all numbers: JSON would have null for it."""
+    return set(rows[~np.isfinite(points).all(axis=1)].tolist())
 
 
 def _keypoints(texts: Mapping[int, str], change: Change) -> dict[int, str]:
@@ -321,13 +343,40 @@ def _keypoints(texts: Mapping[int, str], change: Change) -> dict[int, str]:
     rows = np.repeat(np.array([*drawn], np.int64), lengths)
     labelled = flat[:, 2] != 0
     flat[labelled, :2] = change(flat[labelled, :2], rows[labelled])
+    beyond = _beyond(flat, rows)
     numbers = flat.reshape(-1).tolist()
     numbers[2::3] = [int(v) if v == v // 1 else v for v in numbers[2::3]]
     ends = np.cumsum([0, *lengths]) * 3
     return {
         row: msgspec.json.encode(numbers[start:stop]).decode()
         for row, (start, stop) in zip(drawn, pairwise(ends.tolist()), strict=True)
+        if row not in beyond
     }
+
+
+def count_undrawn(
+    before: pa.RecordBatch, after: pa.RecordBatch, findings: Findings, account: Account, shown: str
+) -> None:
+    """Count what was drawn before a conversion and could not be converted: it is lost."""
+    if before is after:
+        return
+    objects, converted = schema.flat(before), schema.flat(after)
+    for name in ("segmentation", "keypoints"):
+        given, kept = objects.column(name), converted.column(name)
+        count = kept.null_count - given.null_count
+        if not count:
+            continue
+        gone = pc.and_(given.is_valid(), kept.is_null())
+        rows = np.flatnonzero(gone.to_numpy(zero_copy_only=False)).tolist()
+        findings.add_each(
+            "not-drawn",
+            f"{name} is not made of points: it cannot be brought to other units and is left out",
+            rows,
+            lambda row, column=given: (place(before, objects, row, shown), printable(shortened(column[row].as_py()))),  # type: ignore[misc]
+            severity="warning",
+        )
+        account.seen[f"object.{name}"] += count
+        account.lose(f"object.{name}", count, partial(_first, before, objects, gone, shown))
 
 
 def missing(batch: pa.RecordBatch, names: Sequence[str], *, with_objects: bool) -> NDArray[np.int64]:

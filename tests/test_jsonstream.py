@@ -101,6 +101,24 @@ def test_compressed_text_is_read_as_it_is_decompressed(tmp_path: Path) -> None:
     assert read(tmp_path / "d.json.gz", gzip.compress(json.dumps(document).encode()), 100) == document
 
 
+@pytest.mark.parametrize("block", [1, 48, 1 << 20])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('[,{"x": [{}, {}], "y": 01}, {"z": 1}]', ["fault", "fault", {"z": 1}]),
+        ('[ ,{"s": "a long element after the comma"}]', ["fault", {"s": "a long element after the comma"}]),
+        ('[{"s": "a long element before the comma"}, ]', [{"s": "a long element before the comma"}, "fault"]),
+        ("[,]", ["fault", "fault"]),
+        ("[ ]", []),
+    ],
+)
+def test_a_comma_with_nothing_beside_it_is_an_element_that_is_missing(
+    tmp_path: Path, text: str, wanted: list[object], block: int
+) -> None:
+    """Whether or not the elements beside it fit into a block, it is a fault and is counted."""
+    assert read(tmp_path / "d.json", '{"a": ' + text + "}", block).get("a", []) == wanted
+
+
 def test_one_bad_element_costs_one_element(tmp_path: Path) -> None:
     """An element that is no JSON is handed over alone, wherever the blocks are cut."""
     text = '{"a": [{"i": 1}, {"i": NaN}, {"i": 01}, {"i": 4}, {"i": x"}, {"i": 6}], "b": 2}'

@@ -118,6 +118,8 @@ _OTHER_OBJECT_KEYS = {"label": "category", "class": "category", "class_name": "c
 _STRICT = frozenset({"type", "id", "track_id", "category", "file_name", "split", "video", "shape"})
 """Where a number is not taken for another kind: `7.0` is no id, and `1` no name."""
 _IDS = frozenset({"id", "track_id"})
+_NO_ID = (b"[", b"{", b"t", b"f")
+"""How a value begins that no format takes for an id."""
 _SIZES = frozenset({"width", "height"})
 """As for ids, what the column cannot hold is kept in `extra`: some write 0 for a size that nobody knows."""
 _LEVELS = frozenset({"truncated", "occluded"})
@@ -229,7 +231,8 @@ def _attributes(parts: Mapping[str, msgspec.Raw], keys: Keys, where: str) -> dic
             try:
                 values[name] = decoders[b'"' in text].decode(_FLAGS.get(text, text) if name in _LEVELS else text)
             except msgspec.ValidationError as error:
-                if name not in _IDS and not (name in _SIZES and text.lstrip(b"-").isdigit()):
+                kept = text[:1] not in _NO_ID if name in _IDS else name in _SIZES and text.lstrip(b"-").isdigit()
+                if not kept:
                     raise _BadValueError(f"{where}.{key}: {error}") from error
                 extra[key] = text.decode()
     values["extra"] = _added(given, extra)

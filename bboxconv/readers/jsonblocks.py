@@ -44,6 +44,8 @@ class Block(Generic[T]):
     start: int
     stop: int
     data: bytes | None
+    first: bool
+    """It begins behind the bracket of the array, not behind a comma."""
     last: bool
     keys: Keys
     reader: ArrayReader[T]
@@ -119,6 +121,9 @@ def read_block(task: Block[T]) -> BlockResult[T]:
         if stop < 0:
             return BlockResult(None, task.keys, 0)
     whole = block[:stop]
+    if not whole.strip(SPACE) and not truncated and not (ended and task.first):  # a comma with nothing beside it
+        value, keys = reader.slow([b""], task.keys)
+        return BlockResult(value, keys, stop, ended, truncated)
     try:
         value, keys = reader.fast(_listed(whole), task.keys)
     except (msgspec.DecodeError, RecursionError):

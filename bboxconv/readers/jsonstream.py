@@ -123,9 +123,8 @@ class _Walk:
         while True:
             while following is not None and len(waiting) < self.workers.ahead:
                 stop, then = self.cut(following, size)
-                task = Block(
-                    str(self.text.path), following, stop, self.text.data(following, stop), then is None, keys, reader
-                )
+                data, first = self.text.data(following, stop), following == start
+                task = Block(str(self.text.path), following, stop, data, first, then is None, keys, reader)
                 waiting.append((following, stop, then, self.workers.submit(read_block, task)))
                 following = then
             begin, stop, _, future = waiting.popleft()

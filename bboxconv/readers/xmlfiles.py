@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from lxml import etree
 
+from bboxconv import jsontext
 from bboxconv.errors import Findings, OutputError, Record, cut
 from bboxconv.io import listing, read_small
 
@@ -176,7 +177,7 @@ def to_json(element: etree._Element, depth: int = 0) -> Json:
         return text_of(element)
     if not len(element) and len(attributes) == 1 and attributes.get("type") == "json":
         try:
-            value: Json = json.loads(element.text or "")
+            value: Json = jsontext.value(element.text or "")
             return value
         except (ValueError, RecursionError):
             pass

@@ -127,7 +127,14 @@ class FormatConformance:
             Header(BoxFormat("xywh")), {option.name: option.default for option in writer.INFO.write_options}
         )
         assert target.carries == writer.INFO.carries
-        assert target.requires <= {"image.file_name", "image.width", "image.height", "object.category", "object.bbox"}
+        assert target.requires <= {
+            "image.file_name",
+            "image.width",
+            "image.height",
+            "object.category",
+            "object.bbox",
+            "object.place",
+        }
 
     # -- what survives and what is counted
 

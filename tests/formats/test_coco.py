@@ -536,6 +536,28 @@ def test_a_mask_or_keypoints_without_a_bbox_are_kept(tmp_path: Path, more: Coco)
     assert report.left_out_boxes == {"without a bbox": 1}
 
 
+@pytest.mark.parametrize("place", ["", ',"segmentation":[[1,2,3]]', ',"segmentation":"12"'])
+def test_an_object_that_nothing_places_is_left_out(tmp_path: Path, place: str) -> None:
+    """It could not be read again: it is counted by its reason, and the others are written."""
+    (tmp_path / "in.jsonl").write_text(
+        '{"bboxconv":1,"type":"dataset","box":"xywh","categories":[{"name":"cat"}]}\n'
+        '{"type":"image","file":"a.jpg","objects":['
+        f'{{"category":0{place}}},{{"category":0,"keypoints":[1,2,2]}},{{"category":0,"bbox":[1,2,3,4]}}]}}\n'
+    )
+    report = bboxconv.convert(tmp_path / "in.jsonl", tmp_path / "out.json", verify=True)
+    assert report.left_out_boxes == {"without a bbox, polygon, mask or keypoints": 1}
+    written = json.loads((tmp_path / "out.json").read_text())["annotations"]
+    assert [row.get("bbox") for row in written] == [None, [1, 2, 3, 4]]
+
+
+def test_an_area_that_is_no_finite_number_is_not_filled_in(tmp_path: Path) -> None:
+    """JSON has no infinity, and null would be another value than none."""
+    rows = (annotation(1, bbox=[0, 0, 1e200, 1e200], area=...), annotation(2, bbox=[1, 2, 3, 4], area=...))
+    report, found = convert(tmp_path, document(*rows), verify=True)
+    assert [row.get("area", "none") for row in found["annotations"]] == ["none", 12]
+    assert report.filled["object.area"] == 1
+
+
 NOWHERE: list[object] = [
     ...,
     [],

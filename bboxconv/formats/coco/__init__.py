@@ -154,7 +154,7 @@ def target(header: Header, options: Options) -> Target:
     return Target(
         XYWH,
         INFO.carries,
-        frozenset({"object.category"}),
+        frozenset({"object.category", "object.place"}),
         rotated=rotated_of(options),
         reserved=frozenset(reserved),
         fills=FILLED,

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from bboxconv import schema
 from bboxconv.boxes import BoxFormat, convert_boxes, extent
+from bboxconv.drawn import is_mask, polygon_points
 from bboxconv.errors import Findings
 from bboxconv.formats.coco.images import Numbers, repeated
 from bboxconv.readers.jsonblocks import ArrayReader
@@ -44,9 +44,6 @@ ANNOTATION_FIELDS = (
 )
 NO_IMAGE = "the image of an annotation does not exist"
 NO_CATEGORY = "the category of an annotation does not exist"
-POLYGONS = msgspec.json.Decoder(list[list[float]])
-LARGEST = 1e150
-"""Beyond this the width or area of an extent would be infinite."""
 _NOTHING = pa.scalar(None, pa.string())
 _AT_ONCE = 1_000_000
 """Ids that are compared at once: 8 MB of them."""
@@ -174,11 +171,11 @@ def _complete(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Fault]]:
     drawn = valid.copy()
     faults: list[Fault] = []
     for row in np.flatnonzero(~valid).tolist():
-        points = _polygon_points(batch.column("segmentation")[row].as_py())
+        points = polygon_points(batch.column("segmentation")[row].as_py())
         if points is not None:
             values[row] = convert_boxes(extent(points, [0, len(points)]), "xyxy", XYWH)
             drawn[row] = True
-        elif not batch.column("keypoints")[row].is_valid and not _is_mask(batch.column("segmentation")[row].as_py()):
+        elif not batch.column("keypoints")[row].is_valid and not is_mask(batch.column("segmentation")[row].as_py()):
             keep[row] = False
             message = "an annotation has no bbox, polygon, mask or keypoints"
             faults.append(Fault(batch.column("element")[row].as_py(), "", "missing-field", message))
@@ -186,22 +183,6 @@ def _complete(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Fault]]:
     polygon = np.full(len(batch), schema.SHAPES.index("polygon"), np.int8)
     batch = batch.append_column("shape", schema.shape_array(polygon, drawn & ~valid))
     return (batch if keep.all() else batch.filter(pa.array(keep))), faults
-
-
-def _polygon_points(text: str | None) -> NDArray[np.float64] | None:
-    """The points (N, 2) of polygons; None where the text is something else."""
-    try:
-        polygons = POLYGONS.decode(text or "null")
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    points = np.array([number for polygon in polygons for number in polygon])
-    even = all(len(polygon) % 2 == 0 for polygon in polygons)
-    return points.reshape(-1, 2) if even and len(points) and bool((abs(points) < LARGEST).all()) else None
-
-
-def _is_mask(text: str | None) -> bool:
-    """Whether a segmentation is run-length encoded."""
-    return text is not None and text.startswith("{")
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,9 +199,11 @@ def _id_texts(
     written, rest, others = texts.to_pylist(), extra.to_pylist(), []
     for row in np.flatnonzero(own).tolist():
         members = jsontext.members(rest[row])
-        written[row] = members.pop("id")
+        own_id = members.pop("id")
         rest[row] = jsontext.compose(members)
-        others.append(written[row])
+        if own_id[0] not in "[{tf":  # else it is no id, and the object gets one
+            written[row] = own_id
+            others.append(own_id)
     return pa.array(written, pa.string()), pa.array(rest, pa.string()), tuple(others)
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import msgspec
 
+from bboxconv import jsontext
 from bboxconv.io import unsafe_name
 from bboxconv.readers.xmlfiles import Json, attributes_of, escape, is_attribute, is_name, plain, written
 from bboxconv.splits import split_rank
@@ -97,8 +98,8 @@ def _members(text: str) -> dict[str, Json]:
     """The members of a JSON object. Raises RecursionError where it is too deep."""
     try:
         return _DECODER.decode(text)
-    except msgspec.DecodeError:  # NaN, half a surrogate pair, a number beyond those of a float
-        members: dict[str, Json] = json.loads(text)
+    except msgspec.DecodeError:  # half a surrogate pair, a number beyond those of a float or of many digits
+        members: dict[str, Json] = jsontext.value(text)
         return members
 
 

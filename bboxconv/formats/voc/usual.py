@@ -6,7 +6,6 @@ break in a text.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -208,7 +207,7 @@ def _values(shape: Shape, at: NDArray[np.int64]) -> pa.StringArray:
 def _json(text: str) -> str | None:
     """JSON text as it is held; None where it is none."""
     try:
-        return compact(json.loads(text))
+        return compact(jsontext.value(text))
     except (ValueError, RecursionError):
         return None
 

@@ -26,6 +26,8 @@ NAME_LISTS = ("classes.txt", "obj.names", "classes.names", "predefined_classes.t
 MOST_CLASSES = 1 << 16
 _KNOWN = frozenset({*SPLIT_NAMES, "path", "names", "nc"})
 _DRIVE = re.compile(r"[A-Za-z]:")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+"""What is a number here: Python would take the digits of other scripts too, and refuses thousands of them."""
 
 Plain = str | list["Plain"] | dict[str, "Plain"]
 
@@ -91,7 +93,7 @@ def load_config(path: Path, shown: str, findings: Findings) -> Config:
     keypoints = None
     if (
         isinstance(shape, list)
-        and [s for s in shape if isinstance(s, str) and s.isdigit()] == shape
+        and [s for s in shape if isinstance(s, str) and _NUMBER.fullmatch(s)] == shape
         and len(shape) == 2
     ):
         keypoints = (int(str(shape[0])), int(str(shape[1])))
@@ -148,7 +150,7 @@ def _repeated(pairs: Sequence[tuple[yaml.Node, yaml.Node]]) -> str | None:
 
 def _names(document: Mapping[str, Plain], shown: str, findings: Findings) -> tuple[str, ...] | None:
     count = document.get("nc")
-    number = int(count) if isinstance(count, str) and count.isdigit() and int(count) <= MOST_CLASSES else None
+    number = int(count) if isinstance(count, str) and _NUMBER.fullmatch(count) else MOST_CLASSES + 1
     given = document.get("names", "")
     if isinstance(given, str) and _is_null(given):
         return None
@@ -156,7 +158,7 @@ def _names(document: Mapping[str, Plain], shown: str, findings: Findings) -> tup
         given = {str(i): name for i, name in enumerate(given)}
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given.values()):
         raise DataError.of("bad-yaml", "names is neither a list nor a mapping of words", where=shown)
-    wrong = next((key for key in given if not (key.isdigit() and int(key) < MOST_CLASSES)), None)
+    wrong = next((key for key in given if not (_NUMBER.fullmatch(key) and int(key) < MOST_CLASSES)), None)
     if wrong is not None:
         raise DataError.of(
             "bad-yaml",
@@ -164,7 +166,7 @@ def _names(document: Mapping[str, Plain], shown: str, findings: Findings) -> tup
             where=f"{shown}: {printable(wrong)}",
         )
     by_number = {int(key): str(name) for key, name in given.items()}
-    if number is not None and number != len(given):
+    if number <= MOST_CLASSES and number != len(given):
         findings.add(
             "bad-value",
             "nc is not the number of names; the names count",
@@ -224,7 +226,12 @@ def locate(entry: str, root: Path, beside: Path, findings: Findings, shown: str)
 
 def _there(path: Path) -> bool:
     labels = labels_for(str(path))
-    return path.is_dir() or path.is_file() or (labels != str(path) and Path(labels).is_dir())
+    return os.path.isfile(path) or is_folder(path) or (labels != str(path) and is_folder(labels))  # noqa: PTH113
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether there is a folder: not where a name is too long for one, which a Path does not say without raising."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def labels_for(folder: str) -> str:

@@ -16,6 +16,7 @@ from bboxconv.errors import Findings
 from bboxconv.schema import Objects, boxes_of
 
 _POLYGONS = r"^\[\[[-+0-9.eE,]*(\],\[[-+0-9.eE,]*)*\]\]$"
+_KEYPOINTS = r"^\[\s*[-+0-9.eE][-+0-9.eE,\s]*\]$"
 _PARTS = msgspec.json.Decoder(list[list[float]])
 _NEAREST = 4_000_000
 """Pairs of points beyond which the nearest is not looked for: they would take more memory than a batch."""
@@ -156,6 +157,9 @@ def _polygons(
         fits &= np.bincount(owner, minlength=len(has))[owner] == 1
     owner, tokens, lengths = owner[fits], tokens.filter(pa.array(fits)), lengths[fits]
     values = tokens.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
+    if not (finite := np.isfinite(values)).all():
+        good = np.logical_and.reduceat(finite, np.cumsum(lengths) - lengths)
+        owner, values, lengths = owner[good], values[np.repeat(good, lengths)], lengths[good]
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _numbers(values, style))
     return pc.binary_join(lists, " "), owner, has
@@ -163,13 +167,14 @@ def _polygons(
 
 def keypoint_count(keypoints: pa.StringArray) -> int:
     """The greatest number of keypoints that one of these objects has."""
-    commas = pc.max(pc.count_substring(keypoints, ",")).as_py()
+    known = keypoints.filter(pc.match_substring_regex(keypoints, _KEYPOINTS))
+    commas = pc.max(pc.count_substring(known, ",")).as_py()
     return 0 if commas is None else (commas + 1) // 3
 
 
 def _keypoints(keypoints: pa.StringArray, style: Style, findings: Findings) -> pa.StringArray:
     """The keypoints of each object as ` x y v` and so on; zeros where it has less than the others."""
-    empty = pc.or_kleene(keypoints.is_null(), pc.less(pc.binary_length(keypoints), 3)).fill_null(True)
+    empty = pc.invert(pc.match_substring_regex(keypoints, _KEYPOINTS)).fill_null(True)
     lists = pc.split_pattern(pc.utf8_slice_codeunits(pc.if_else(empty, "[]", keypoints), 1, -1), ",")
     blank = empty.to_numpy(zero_copy_only=False)
     lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -198,5 +203,11 @@ def _keypoints(keypoints: pa.StringArray, style: Style, findings: Findings) -> p
     numbers[np.repeat(np.arange(len(lengths)), lengths)[keep], inside[keep]] = texts.cast(pa.float64()).to_numpy(
         zero_copy_only=False
     )[keep]
+    beyond = ~np.isfinite(numbers).all(axis=1)
+    numbers[beyond] = 0
+    given = pc.invert(pc.match_substring_regex(keypoints, r"^\[\s*\]$")).fill_null(False)
+    if odd := int(beyond.sum() + (blank & given.to_numpy(zero_copy_only=False)).sum()):
+        message = "keypoints are not made of numbers: zeros are written"
+        findings.add("not-drawn", message, severity="warning", count=odd)
     columns = [_numbers(numbers[:, i], style) for i in range(wanted)]
     return pc.binary_join_element_wise("", *columns, " ") if columns else pa.array([""] * len(keypoints), pa.string())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Diagnostic, Findings, Record, printable
-from bboxconv.formats.yolo.config import Config, find_yaml, labels_for, load_config, locate, read_names
+from bboxconv.formats.yolo.config import Config, find_yaml, is_folder, labels_for, load_config, locate, read_names
 from bboxconv.formats.yolo.rows import Paths, Stems
 from bboxconv.io import listing
 from bboxconv.readers.textfiles import beginning, files_below
@@ -128,7 +128,7 @@ def _find(path: Path, base: Path, shown: str, context: ReadContext) -> Tree:
 
 def _configured(config: Config, base: Path, context: ReadContext, shown: str) -> list[Part]:
     root = base / config.path
-    if config.path and not root.is_dir():
+    if config.path and not is_folder(root):
         root = base
     missing: list[str] = []
     splits: dict[tuple[Path, ...], list[str]] = {}

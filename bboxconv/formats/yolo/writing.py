@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -20,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bboxconv import clashes
+from bboxconv import clashes, jsontext
 from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding, WriteContext
 from bboxconv.errors import Findings, UsageError, printable
@@ -245,11 +244,11 @@ def _note_parents(header: Header, state: _State) -> None:
 
 def _declared_keypoints(header: Header) -> int:
     """How many keypoints each object has by data.yaml's kpt_shape or COCO's categories; 0 where neither says so."""
-    extra = json.loads(header.extra) if header.extra else {}
+    extra = jsontext.value(header.extra) if header.extra else {}
     shape = extra.get("kpt_shape")
     if isinstance(shape, list) and shape and isinstance(shape[0], int):
         return shape[0]
-    lists = [json.loads(c.extra).get("keypoints") for c in header.categories if c.extra]
+    lists = [jsontext.value(c.extra).get("keypoints") for c in header.categories if c.extra]
     return max((len(names) for names in lists if isinstance(names, list)), default=0)
 
 
@@ -266,12 +265,12 @@ def _write_config(header: Header, style: Style, state: _State, out: Path) -> Non
             detail=printable(twice),
         )
     document: dict[str, object] = dict(_splits(state))
-    if style.task == "pose":
+    if style.task == "pose" and style.keypoints:  # without boxes nobody knows
         document["kpt_shape"] = [style.keypoints, 3]
     if header.source == "yolo" and header.extra:
         document |= {
             key: value
-            for key, value in json.loads(header.extra).items()
+            for key, value in jsontext.value(header.extra).items()
             if key not in document and key not in _OWN_KEYS[:6]
         }
         if style.task != "pose":
