@@ -36,7 +36,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bboxconv import io, jsontext, schema
+from bboxconv import imagetexts, io, jsontext, schema
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import (
     EVERYTHING,
@@ -322,12 +322,12 @@ class _Encoder:
             return (*self(batch.slice(0, half), encoding), *self(batch.slice(half), encoding))
         if not len(batch):
             return ()
-        if odd := imagelines.non_finite(batch):
+        if odd := imagetexts.non_finite(batch):
             message = "NaN and infinite numbers are written as null"
             encoding.findings.add(
                 "non-finite", message, severity="warning", where=self.shown, count=odd, hint="Parquet carries them"
             )
-        text = pc.binary_join_element_wise(imagelines.texts(batch), "\n", "")
+        text = pc.binary_join_element_wise(imagetexts.texts(batch), "\n", "")
         return tuple(encoding.shelf.leave([jsontext.joined(text)]))
 
 

@@ -408,7 +408,7 @@ def test_bad_option(tmp_path: Path) -> None:
 def test_any_number_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes read what one reads, faults and their places included."""
     monkeypatch.setattr(jsonl, "_MANY", 0)
-    monkeypatch.setattr(lines.blocks, "__defaults__", (0, 300))
+    monkeypatch.setattr(lines.blocks, "__defaults__", (0, 300, None))
     text = TEXT + "".join(f'{{"file":"{n}"}}\n' if n % 50 else "{\n" for n in range(200))
     one = load(tmp_path / "a.jsonl", text)
     with at_work(2) as workers:

@@ -162,6 +162,8 @@ class Format:
     decimals: int | None
     fills: frozenset[str]
     reserved: frozenset[str]
+    indexed: bool = False
+    """Whether its numbers of classes are places, so that ids in the same order still say the same classes."""
     nameless: Callable[[str], bool] = lambda name: False
     """Whether it cannot name a class so."""
     renamed: Callable[[str], str] = lambda name: name
@@ -391,7 +393,8 @@ def _count_header(data: Data, target: Format, account: Account) -> None:
     for name in ("id", "supercategory", "extra"):
         count = sum(row[name] is not None for row in data.categories)
         account.seen[f"category.{name}"] += count
-        told = name == "id" and ids == list(range(len(ids)))  # the index says it
+        places = sorted({number for number in ids if number is not None}) == ids  # in order, each once
+        told = name == "id" and (ids == list(range(len(ids))) or (target.indexed and places))  # the index says it
         if f"category.{name}" not in target.carries and not told:
             account.lost[f"category.{name}"] += count
 

@@ -72,6 +72,7 @@ def format_of(name: str, data: Data) -> Format:
         target.decimals,
         target.fills,
         target.reserved,
+        target.indexed,
         read=READERS.get(name, lambda data: data),
         **RULES.get(name, {}),
     )
