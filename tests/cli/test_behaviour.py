@@ -142,9 +142,7 @@ def test_8_loss_is_counted(anywhere: Shell) -> None:
     done = anywhere("convert", "a.json", "out", "--from", "coco", "--to", "yolo")
     lost = " ".join(done.err.partition("lost ")[2].partition("\nnext")[0].partition("\ndone")[0].split())
     assert done.code == 0
-    assert lost == (
-        "object.area 1, object.id 1, category.id 2, category.supercategory 1, image.height 2, image.id 2, image.width 2"
-    )
+    assert lost == "object.area 1, object.id 1, category.supercategory 1, image.height 2, image.id 2, image.width 2"
     assert "\nleft out  1 box: crowd\n" in done.err
 
 
