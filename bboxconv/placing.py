@@ -23,6 +23,8 @@ from pathlib import Path, PurePosixPath
 from bboxconv.errors import UsageError
 from bboxconv.io import CLASH, MANIFEST, files_below, unsafe_name
 
+_AT_ONCE = 10_000
+"""Names of a manifest that become text at a time."""
 _IN_THE_WAY = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -84,10 +86,13 @@ def keep_account(stage: Path, dst: Path, written: Iterable[str]) -> None:
 
 def write_manifest(path: Path, names: Sequence[str], *, lasting: bool = False) -> None:
     """Write a manifest of files, by relative name with `/`; `lasting`: it is on the disk on return."""
-    # a name a line: no name holds this, as quotes in it are escaped
-    text = json.dumps(names, ensure_ascii=False).replace('", "', '",\n"')
     with path.open("wb") as file:
-        file.write(f'{{"bboxconv": 1, "files": {text}}}\n'.encode("utf-8", "surrogatepass"))
+        file.write(b'{"bboxconv": 1, "files": [')
+        for start in range(0, len(names), _AT_ONCE):
+            # a name a line: no name holds this, as quotes in it are escaped
+            text = json.dumps(names[start : start + _AT_ONCE], ensure_ascii=False)[1:-1].replace('", "', '",\n"')
+            file.write(((",\n" if start else "") + text).encode("utf-8", "surrogatepass"))
+        file.write(b"]}\n")
         if lasting:
             file.flush()
             os.fsync(file.fileno())
