@@ -137,6 +137,8 @@ def test_one_bad_element_costs_one_element(tmp_path: Path) -> None:
         ('{"a": [{"i": 1}]', "truncated-json"),
         ('{"a": [{"i": 1}], "b": {"c"', "truncated-json"),
         ('{"a": [{"i": 1}]} x', "bad-json"),
+        ('{"a": [{"i": 1}}, "b": 2}', "bad-json"),
+        ('{"a": [}', "bad-json"),
         ('{"a": [], "a": []}', "duplicate-key"),
         ('{"a": [] "b": 1}', "bad-json"),
         ('{"b": 01}', "bad-json"),

@@ -146,6 +146,8 @@ class _Walk:
                     "it was cut off: fetch or export it again",
                 )
             if result.ended:
+                if self.byte(done) != b"]":
+                    raise self.fail("bad-json", "expected a comma or a closing bracket", done)
                 _drop(waiting)
                 return done + 1
             if done != stop:
