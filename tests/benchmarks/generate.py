@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 IMAGES, ANNOTATIONS, CATEGORIES = 118_287, 860_001, 80
+CROWDED = 50_000
+"""One image has a hundredth of all boxes, and so many at most."""
 CHUNK = 20_000
 
 
@@ -31,6 +33,7 @@ def write(path: Path, scale: float = 1.0, seed: int = 0) -> tuple[int, int]:
     order = random.permutation(images)
     widths, heights = random.choice([640, 500, 480, 427, 612], images), random.choice([480, 640, 427, 375, 612], images)
     category_ids = np.array([category["id"] for category in categories()])
+    crowded = min(0.01, CROWDED / annotations)
     with path.open("w", encoding="ascii") as file:
         file.write(
             '{"info": {"description": "generated", "version": "1.0", "year": 2026}, "licenses": [{"url": "x", "id": 1, "name": "none"}], "images": ['
@@ -48,7 +51,7 @@ def write(path: Path, scale: float = 1.0, seed: int = 0) -> tuple[int, int]:
             count = min(CHUNK, annotations - start)
             file.write(
                 (", " if start else "")
-                + ", ".join(_annotations(random, start, count, ids, widths, heights, category_ids))
+                + ", ".join(_annotations(random, start, count, crowded, ids, widths, heights, category_ids))
             )
         file.write('], "categories": ' + json.dumps(categories()) + "}")
     return images, annotations
@@ -58,13 +61,14 @@ def _annotations(
     random: np.random.Generator,
     start: int,
     count: int,
+    crowded: float,
     ids: np.ndarray,
     widths: np.ndarray,
     heights: np.ndarray,
     category_ids: np.ndarray,
 ) -> list[str]:
     image = np.minimum((random.beta(0.9, 1.1, count) * len(ids)).astype(int), len(ids) - 1)
-    image[random.random(count) < 0.01] = 0
+    image[random.random(count) < crowded] = 0
     w = np.round(np.maximum(1, widths[image] * random.beta(0.7, 3, count)), 2)
     h = np.round(np.maximum(1, heights[image] * random.beta(0.7, 3, count)), 2)
     x, y = (
