@@ -75,7 +75,7 @@ def _read_parquet(path: Path, max_expansion: float | None) -> SizeRows:
         header = parquet.schema_arrow.names
         found = _columns(header, path)
         names = [header[i] for i in found.values()]
-        refuse_bomb(path, parquet.metadata, names, max_expansion, str(path))
+        refuse_bomb(path, names, max_expansion, str(path))
         table = parquet.read(columns=names)
     return _rows({role: table.column(header[i]) for role, i in found.items()}, lambda row: f"{path}: row {row}")
 

@@ -44,7 +44,7 @@ def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> D
     for path, (other, layout, _) in zip(files, headers, strict=True):
         names, where = (schema.IMAGE if layout == "images" else row_schema(other)).names, _shown(path, source)
         with _readable(where):
-            refuse_bomb(path, pq.read_metadata(path), names, context.max_expansion, where)
+            refuse_bomb(path, names, context.max_expansion, where)
 
     def parts() -> Iterator[Part]:
         for path, (_, layout, images) in zip(files, headers, strict=True):
