@@ -7,10 +7,12 @@ used; what is found worth keeping goes to the first CORPUS, where one is named. 
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import atheris  # type: ignore[import-not-found]
@@ -26,12 +28,23 @@ def main() -> None:
     sys.path.insert(0, str(HERE.parent))
     with atheris.instrument_imports(include=["bboxconv", "yaml"]):
         from fuzz.targets import TARGETS
+
+        _load_all()
     dictionary = HERE / "dictionaries" / f"{name}.txt"
     flags = [f"-dict={dictionary}"] if dictionary.exists() else []
     found = [word for word in rest if not word.startswith("-")] or [tempfile.mkdtemp(prefix="bboxconv-fuzz-")]
     words = [*flags, *(word for word in rest if word.startswith("-")), *found, str(HERE / "corpus" / name)]
     atheris.Setup([sys.argv[0], *words], _timed(TARGETS[name]))
     atheris.Fuzz()
+
+
+def _load_all() -> None:
+    """Load what bboxconv loads where it is wanted: what is loaded later is not seen by the fuzzer."""
+    import bboxconv
+
+    for module in pkgutil.walk_packages(bboxconv.__path__, "bboxconv."):
+        if not module.name.startswith(("bboxconv.__main__", "bboxconv.cli", "bboxconv.testing")):
+            import_module(module.name)
 
 
 def _timed(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
