@@ -124,8 +124,8 @@ def repeated(slips: Sequence[Slip], name: str) -> NDArray[np.int64]:
     rounds = -(-sum(slip.rows for slip in slips) // AT_ONCE)
     found: list[NDArray[np.int64]] = []
     for turn in range(rounds):
-        columns = [slip.load().column(name).drop_null().to_numpy() for slip in slips]
-        chosen = [ids[ids % rounds == turn] if rounds > 1 else ids for ids in columns]
+        columns = (slip.load().column(name).drop_null().to_numpy() for slip in slips)
+        chosen = [ids[ids % rounds == turn] for ids in columns]  # copies, so that names do not stay with them
         together = np.sort(np.concatenate(chosen))
         found.append(np.unique(together[1:][together[1:] == together[:-1]]))
     return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
