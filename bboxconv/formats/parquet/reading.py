@@ -190,7 +190,3 @@ def _check(batch: pa.RecordBatch, header: Header) -> None:
     if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(header.categories):
         where = f"{bounds['min']} to {bounds['max']}"
         raise ValueError(f"a category index is not one of the {len(header.categories)} of the header: {where}")
-    for side in ("width", "height"):
-        least = pc.min(batch.column(side)).as_py()
-        if least is not None and least < 1:
-            raise ValueError(f"the {side} of an image is {least}")
