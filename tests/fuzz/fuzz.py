@@ -21,6 +21,9 @@ HERE = Path(__file__).parent
 SECONDS = 5
 """Of processor time: what takes longer for some kilobytes is a finding, even where it ends."""
 
+OTHERS = ("bboxconv.__main__", "bboxconv.cli", "bboxconv.testing", "bboxconv.preload")
+"""Modules that are not fuzzed; the last sets up a process in which memory is not searched for cycles."""
+
 
 def main() -> None:
     """Fuzz until a flag such as -max_total_time=1800 ends it."""
@@ -43,7 +46,7 @@ def _load_all() -> None:
     import bboxconv
 
     for module in pkgutil.walk_packages(bboxconv.__path__, "bboxconv."):
-        if not module.name.startswith(("bboxconv.__main__", "bboxconv.cli", "bboxconv.testing")):
+        if not module.name.startswith(OTHERS):
             import_module(module.name)
 
 

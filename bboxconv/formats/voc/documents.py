@@ -264,7 +264,7 @@ def _usual(
 
 def _readable(documents: Collection[bytes]) -> NDArray[np.bool_]:
     """Which documents are UTF-8 of characters that XML may hold; control characters are left to others."""
-    if _is_text(b"".join(documents)):
+    if _is_text(b"\n".join(documents)):  # not as one text: a character may begin in one and end in the next
         return np.ones(len(documents), dtype=np.bool_)
     return np.array([_is_text(document) for document in documents], dtype=np.bool_)
 
