@@ -172,12 +172,18 @@ def test_a_required_field_is_required_in_both_ways() -> None:
         ("1e2", 100),
         ("-0", 0),
         (str(2**63 - 1), 2**63 - 1),
+        ("1.00", 1),
+        ("0.1e1", 1),
+        ("1.0000000000000000001", "1.0000000000000000001"),
         (str(2**63), str(2**63)),
         (str(-(2**63)), -(2**63)),
-        ("9007199254740993.0", 2**53),
-        ("18014398509481984.0", "18014398509481984.0"),
+        ("9007199254740993.0", "9007199254740993"),
+        ("18014398509481984.0", "18014398509481984"),
         ("1.5", "1.5"),
-        ("1e400", "1e400"),
+        ("1.50", "1.5"),
+        ("-15e-1", "-1.5"),
+        ("1e400", "1E+400"),
+        ("1e9999999999999999999", "1e9999999999999999999"),
         ("9" * 5000, "9" * 5000),
         ('"1"', '"1"'),
         ('"\\u0031"', '"1"'),
@@ -186,8 +192,8 @@ def test_a_required_field_is_required_in_both_ways() -> None:
     ],
 )
 def test_ids_as_they_are_joined(text: str, value: object) -> None:
-    """Numbers join as numbers where an int64 holds them exactly, everything else by its text, however it is
-    escaped.
+    """Numbers join as numbers where an int64 holds them exactly, others by all of their digits, and texts however they
+    are escaped.
     """
     assert id_of(text) == value
 

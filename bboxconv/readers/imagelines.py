@@ -153,7 +153,8 @@ def parse(task: tuple[Block, Reading]) -> Part:
     count = data.count(b"\n") + (not data.endswith(b"\n"))
     try:
         images = _LINE.decode_lines(data)
-        if len(images) == count:  # else there are blank lines, or one object stands on two of them
+        alone = b"\r" in data and data.count(b"\r") > data.count(b"\r\n")  # which it takes for the end of a line
+        if len(images) == count and not alone:  # else there are blank lines, or one object stands on two of them
             for image in images:
                 if image.annotations is not None:
                     _read_rows(image, reading)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from bboxconv.errors import shortened
@@ -33,20 +34,33 @@ def _integer(digits: str) -> int | float:
 
 
 def id_of(text: str) -> int | str | None:
-    """An id as it is joined: its number where it is an int64 (1.0 is 1), else its written form, that of a string
+    """An id as it is joined: its number where it is an int64, or a float without a fraction up to where those are exact
+    (1.0 is 1); else another text for each number, whatever zeros or exponent it is written with, and that of a string
     without regard to how it is escaped; None where it is null.
 
     Raises ValueError where the JSON text is no id.
     """
-    value = json.loads(text, parse_int=_integer)
+    try:
+        value = json.loads(text, parse_int=_integer, parse_float=Decimal)
+    except InvalidOperation:  # an exponent of 19 digits
+        return text
     if value is None:
         return None
     if isinstance(value, str):
         return json.dumps(value)
     if isinstance(value, bool | list | dict):
         raise ValueError(text)
-    exact = isinstance(value, int) or abs(value) <= EXACT
-    return int(value) if value == value // 1 and -_LIMIT <= value < _LIMIT and exact else text
+    if isinstance(value, Decimal):
+        return int(value) if abs(value) <= EXACT and value == value.to_integral_value() else _digits_of(value)
+    return int(value) if -_LIMIT <= value < _LIMIT else text
+
+
+def _digits_of(value: Decimal) -> str:
+    """A number to the last digit that is no zero."""
+    sign, digits, power = value.as_tuple()
+    assert isinstance(power, int)  # JSON has no other
+    figures = "".join(map(str, digits)).rstrip("0")
+    return str(Decimal((sign, tuple(map(int, figures)), power + len(digits) - len(figures))))
 
 
 def put(field: Field, text: str, row: dict[str, object], extra: dict[str, str]) -> tuple[str, str, str] | None:
