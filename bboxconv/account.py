@@ -12,6 +12,7 @@ from bboxconv.errors import FIRST_PLACES
 FieldClass = Literal["geometry", "label", "flag", "metadata"]
 
 CLASSES: Mapping[str, FieldClass] = {
+    "object": "geometry",
     "object.bbox": "geometry",
     "object.segmentation": "geometry",
     "object.keypoints": "geometry",
@@ -39,8 +40,8 @@ class Values:
 
     count: int
     changed: Mapping[str, int] = field(default_factory=dict)
-    """How many were changed, by how: converted, clipped, rounded, renamed, remapped, envelope, unrotated. No value is
-    in two."""
+    """How many were changed, by how: converted, clipped, rounded, renamed, remapped, filled (an explicit null that got
+    a value), envelope, unrotated. No value is in two."""
     lost: int = 0
     places: tuple[str, ...] = ()
     """The first that were lost."""

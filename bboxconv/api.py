@@ -73,9 +73,10 @@ def convert(
     name do not say them. `in_` and `out` are options of the formats, such as `{"task": "segment"}`, which
     `bboxconv formats NAME` lists; the other options are explained by `bboxconv convert --help`. `image_size` is
     (width, height) in pixels; `jobs` 0 is one process for each core; `memory` is in bytes; `max_expansion` is to how
-    many times its size compressed input may unpack, 0 for no limit; `strict` is `"default"` (geometry, labels, flags),
-    `"all"` or field names with commas; `verify` reads the output back and compares it with the sources before it is
-    put in place.
+    many times its size compressed input may unpack, 0 for no limit; `strict` is `"default"` (no loss of geometry,
+    labels or flags), `"all"` (no loss and no change of any field, but for coordinates in another notation) or field
+    names with commas (none of those); `verify` reads the output back and compares it with the sources before it is put
+    in place.
 
     Returns the account of what was read, written, left out and lost. Raises UsageError for a call that is wrong,
     DataError where the data is refused (its `diagnostics` say why; nothing is written) and OutputError where reading

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -144,6 +145,18 @@ class ReadContext:
     """To how many times its size compressed input may unpack, as `io.open_input` takes it."""
 
 
+class Own(Enum):
+    """What becomes of a member of `extra` under the name of a column without a value, if it is no value of that."""
+
+    STAYS = "stays"
+    LOST = "lost"
+
+
+def stays(name: str, text: str) -> object:
+    """Every member of `extra` can stand where it is."""
+    return Own.STAYS
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a writer wants, given the header and its options; the pipeline converts, fills and counts accordingly."""
@@ -161,9 +174,15 @@ class Target:
     """What becomes of rotated boxes where `object.rotation` is not carried."""
     reserved: frozenset[str] = frozenset()
     """Extra keys (`object.extra.image_id`) that have a meaning of their own in the format: they cannot be carried
-    where the column of that name has a value, or there is none."""
+    where the column of that name has a value, or there is none; `takes` says what becomes of the others."""
+    takes: Callable[[str, str], object] = stays
+    """What a reader of the format makes of such a member, of its name (`object.extra.score`) and its JSON text: the
+    value of the column, or what `Own` says. A function that can be pickled."""
     finite: bool = True
     """Whether numbers must be finite: a NaN is no text that other tools read."""
+    floats: bool = False
+    """Whether numbers with a point or an exponent in extra keys are written as those of a float: others are rounded,
+    or become text."""
     decimals: int | None = None
     """Digits after the point of written coordinates; None: all."""
     fills: frozenset[str] = frozenset()

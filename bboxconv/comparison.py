@@ -19,7 +19,7 @@ from bboxconv import schema
 from bboxconv.agreement import Agreement, Error, Sight, Tally, shown
 from bboxconv.boxes import BoxFormat, convert_boxes
 from bboxconv.codec import Target
-from bboxconv.drawn import drawn_differ, redrawn
+from bboxconv.drawn import drawn_differ, redrawn, upright
 from bboxconv.errors import FIRST_PLACES, printable
 from bboxconv.extrakeys import extra_differ
 from bboxconv.jsonsame import differing, same_text
@@ -137,10 +137,10 @@ def _compare_images(found: Agreement, source: Side, output: Side, rules: Rules) 
             )
         elif name == "split":
             one, other = usual_splits(source.batch), usual_splits(output.batch)
-        _field(found, f"image.{name}", one, other, places, rules, source.batch.column)
+        _field(found, f"image.{name}", one, other, places, rules)
     if "unannotated" in rules.target.carries:
         looked = [pa.array(side.objects.annotated) for side in (source, output)]
-        _field(found, "unannotated", looked[0], looked[1], places, rules, source.batch.column)
+        _field(found, "unannotated", looked[0], looked[1], places, rules)
 
 
 def _compare_objects(found: Agreement, source: Side, output: Side, rules: Rules) -> None:
@@ -153,8 +153,10 @@ def _compare_objects(found: Agreement, source: Side, output: Side, rules: Rules)
     if rules.target.redraws:
         texts = source.objects.column("segmentation")
         around, written = redrawn(texts, rules.box, corners=rules.target.redraws == "corners")
-        wanted = np.where(written[:, None], around, wanted)
-        tolerance = 2 * tolerance + 8 * np.spacing(np.maximum(np.abs(wanted), 1.0))  # the extent of rounded points
+        wanted = upright(np.where(written[:, None], around, wanted), rules.box)  # corners know of no negative width
+        read = upright(read, rules.box)
+        sides = np.abs(wanted).reshape(-1, 2, 2).max(axis=1, keepdims=True).repeat(2, axis=1).reshape(-1, 4)
+        tolerance = 2 * tolerance + 8 * np.spacing(np.maximum(sides, 1.0))  # the extent of rounded points
     names = {name: number for number, name in reversed([*enumerate((*rules.classes, *rules.read_classes))])}
     classes = _named(source.objects, rules.classes, names)
     read_classes = _named(output.objects, rules.read_classes, names)
@@ -209,7 +211,7 @@ def _compare_objects(found: Agreement, source: Side, output: Side, rules: Rules)
         elif name == "segmentation" and rules.target.redraws:  # a mask, or a polygon of too few points, is a box
             drawn = pc.or_(pa.array(written[left]), values.is_null())
             values = pc.if_else(drawn, values, read_values)
-        _field(found, f"object.{name}", values, read_values, places, rules, ours.field)
+        _field(found, f"object.{name}", values, read_values, places, rules)
 
 
 def _numbers(boxes: NDArray[np.float64], row: int, valid: Mask) -> object:
@@ -311,7 +313,6 @@ def _field(
     other: pa.Array,
     places: Places,
     rules: Rules,
-    column: Callable[[str], pa.Array],
 ) -> None:
     """Compare a column; null is no value, and may be filled."""
     fills = name in rules.target.fills
@@ -321,7 +322,7 @@ def _field(
         else np.zeros(len(one), np.bool_)
     )
     if name.rpartition(".")[2] == "extra":
-        differ = extra_differ(one, other, name, rules.target, column)
+        differ = extra_differ(one, other, name, rules.target)
     elif name in ("object.segmentation", "object.keypoints"):
         differ = differing(one, other, partial(_drawn_texts, rules=rules))
     else:

@@ -48,6 +48,14 @@ def redrawn(texts: pa.StringArray, box: BoxFormat, *, corners: bool) -> tuple[ND
     return np.asarray(convert_boxes(edges, BoxFormat("xyxy", box.scale), box), np.float64), written
 
 
+def upright(boxes: NDArray[np.float64], box: BoxFormat) -> NDArray[np.float64]:
+    """The rectangles (N, 4) that boxes in `box` are, none of a negative size."""
+    first, second = boxes[:, :2], boxes[:, 2:]
+    if box.kind == "xyxy":
+        return np.hstack([np.minimum(first, second), np.maximum(first, second)])
+    return np.hstack([first + np.minimum(second, 0) if box.kind == "xywh" else first, np.abs(second)])
+
+
 def _parts(text: str | None, *, corners: bool) -> list[list[float]]:
     try:
         parts = [] if text is None else _PARTS.decode(text)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bboxconv import classes, loss, schema, sizes, stages
+from bboxconv import classes, loss, ownkeys, schema, sizes, stages
 from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encoder, Encoding, P, Progress, Target, silent
@@ -85,6 +85,7 @@ class Step:
                 message = f"a box is too large for numbers in {goal.name}"
                 batch, kept = stages.finite_boxes(batch, message, findings, account.left_out_boxes, self.shown)
                 clipped = clipped[kept] if len(clipped) else clipped
+            batch = ownkeys.settle(batch, target, account, self.shown)
             stages.count_changes(batch, box, goal, clipped, target, account.changed)
             loss.count_batch(batch, target, account, self.shown)
         account.images += len(batch)

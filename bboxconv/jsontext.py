@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -68,6 +69,26 @@ def value(text: str) -> Any:  # noqa: ANN401 - what JSON can say
     Raises ValueError where it is no JSON, RecursionError where it is nested too deeply.
     """
     return _VALUE.decode(text)
+
+
+def beyond_floats(text: str) -> str:
+    """What `value` makes of the numbers of a JSON text: `converted` where one becomes text, `rounded` where one is not
+    that of the text to its last digit, else nothing."""
+    found: list[str] = []
+
+    def number(digits: str) -> None:
+        given = _float(digits)
+        if isinstance(given, str):
+            found.append("converted")
+        elif Decimal(digits) != Decimal(repr(given)):
+            found.append("rounded")
+
+    def whole(digits: str) -> None:
+        if isinstance(_integer(digits), str):
+            found.append("converted")
+
+    json.loads(text, parse_float=number, parse_int=whole)
+    return min(found, default="")
 
 
 def compose(parts: Mapping[str, str]) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import islice, pairwise
 from typing import TypeAlias
@@ -31,9 +32,19 @@ ASKED_BY: Mapping[str, Collection[str]] = {
     "score": ("object.score",),
 }
 """Fields whose loss a user asks for who gives this option of `--out`."""
-UNASKED = frozenset({"remapped"})
-"""Changes for which no flag and no stated precision of the target is the reason: boxes are converted and rounded as the
-format says, clipped, renamed and turned as flags do."""
+LEFT_OUT: Mapping[str, str] = {
+    "crowd": "object.iscrowd",
+    "ignore region": "object.ignore",
+    "without a bbox": "object",
+    "without a bbox, polygon, mask or keypoints": "object",
+    "not annotated": "image",
+}
+"""What is lost where the target has no place for a box or an image, by the reason for which it is left out. For the
+other reasons the user, or a fault, is the cause."""
+
+
+_LONG_NUMBER = r"[0-9][eE][-+]?[0-9]{3}|[0-9][0-9.]{15}"
+"""What the text of a number holds that may not be that of a float."""
 
 
 def count_batch(batch: pa.RecordBatch, target: Target, account: Account, shown: str) -> None:
@@ -58,7 +69,7 @@ def count_batch(batch: pa.RecordBatch, target: Target, account: Account, shown: 
             if values.null_count == len(values):
                 continue
             if name == "extra":
-                _count_extra(values, field, target, column, fields, account, places)
+                _count_extra(values, field, target, account, places)
                 continue
             account.seen[field] += len(values) - values.null_count
             if field in carries:
@@ -83,12 +94,10 @@ def _count_extra(
     texts: pa.StringArray,
     field: str,
     target: Target,
-    column: Callable[[str], pa.Array],
-    fields: Collection[str],
     account: Account,
     places: Places,
 ) -> None:
-    """Count the keys of JSON objects; those that the target takes for its own are lost where it writes another."""
+    """Count the keys of JSON objects."""
     counted = texts.drop_null().value_counts()  # many objects say the same, such as their pose
     shapes: Counter[tuple[str, ...]] = Counter()
     for keys, count in zip(jsontext.keys(counted.field("values")), counted.field("counts").to_pylist(), strict=True):
@@ -101,11 +110,18 @@ def _count_extra(
         account.seen[f"{field}.{key}"] += count
         if field not in target.carries and f"{field}.{key}" not in target.carries:
             account.lose(f"{field}.{key}", count, partial(_with_key, texts, key, places))
-    reserved = {key for key in found if f"{field}.{key}" in target.reserved} if field in target.carries else set()
-    for row in jsontext.rows_with(texts, sorted(reserved)) if reserved else ():
-        for key, text in jsontext.members(texts[row].as_py()).items():
-            if key in reserved and (key not in fields or (text != "null" and column(key)[row].is_valid)):
-                account.lose(f"{field}.{key}", 1, partial(places, [row]))
+    if target.floats and field in target.carries:
+        _count_numbers(counted, field, account)
+
+
+def _count_numbers(counted: pa.StructArray, field: str, account: Account) -> None:
+    """Count the extra keys with numbers that are not those of a float."""
+    likely = counted.filter(pc.match_substring_regex(counted.field("values"), _LONG_NUMBER))
+    for text, count in zip(likely.field("values").to_pylist(), likely.field("counts").to_pylist(), strict=True):
+        for key, value in jsontext.members(text).items():
+            with suppress(RecursionError):  # written as it stands
+                if how := jsontext.beyond_floats(value):
+                    account.changed[f"{field}.{key}", how] += count
 
 
 def _with_key(texts: pa.StringArray, key: str, places: Places) -> list[str]:
@@ -178,39 +194,41 @@ def _same(text: str, other: str | None) -> bool:
         return False
 
 
-def refused(
-    lost: Mapping[str, int], strict: str | None, asked: Collection[str], changed: Mapping[tuple[str, str], int]
-) -> list[Diagnostic]:
-    """What `--strict` refuses of what is lost, and of what is `changed` that nobody asked for. `strict`: None;
-    `default`, every class but metadata; `all`; or field names with commas. `asked`: the options of `--out` that were
-    given. Raises UsageError for an unknown field.
+def refused(account: Account, strict: str | None, asked: Collection[str]) -> list[Diagnostic]:
+    """What `--strict` refuses of what became of the values. `strict`: None; `default`, the loss of every class but
+    metadata; `all`, any loss and any change; or field names with commas, of which it is the same. Coordinates in
+    another notation are no change. `asked`: the options of `--out` that were given. Raises UsageError for an unknown
+    field.
     """
     if strict is None:
         return []
+    names = strict.split(",") if strict not in ("default", "all") else ()
     known = {"image", "object", "category", "info", "licenses", "extra"}
-    for name in strict.split(",") if strict not in ("default", "all") else ():
+    for name in names:
         part, _, column = name.partition(".")
         fields = {"image": schema.IMAGE_FIELDS, "object": schema.OBJECT_FIELDS}.get(part)
         if part not in known or (column and fields is not None and column.partition(".")[0] not in fields):
             hint = "`bboxconv formats` lists fields as object.score, image.extra; or default, all"
             raise UsageError.of("unknown-field", f"--strict names a field that there is not: {name!r}", hint=hint)
     wanted = {field for option in asked for field in ASKED_BY.get(option, ())}
+
+    def refuses(field: str, *, changed: bool) -> bool:
+        if strict == "default":
+            return not changed and class_of(field) != "metadata" and field not in wanted
+        return strict == "all" or any(field == name or field.startswith(f"{name}.") for name in names)
+
+    lost = +account.lost
+    for reason, count in (+account.left_out_boxes + account.left_out_images).items():
+        if reason in LEFT_OUT:
+            lost[LEFT_OUT[reason]] += count
     found = []
-    became = [(field, count, "lost", "left out") for field, count in lost.items()]
-    became += [(field, n, f"changed: {how}", "changed") for (field, how), n in changed.items() if how in UNASKED]
-    for field, count, what, done in became:
-        if not count:
-            continue
-        named = strict not in ("default", "all") and any(
-            field == name or field.startswith(f"{name}.") for name in strict.split(",")
-        )
-        if strict == "all" or named or (strict == "default" and class_of(field) != "metadata" and field not in wanted):
-            found.append(
-                Diagnostic(
-                    "loss-refused",
-                    f"{field} would be {what}",
-                    count=count,
-                    hint=f"without --strict it is {done} and counted",
-                )
-            )
-    return found
+    for (field, how), count in (+account.changed).items():
+        if field == "object.rotation":  # the box is written without it
+            lost[field] += count
+        elif not (how == "converted" and class_of(field) == "geometry") and refuses(field, changed=True):
+            found.append(_refusal(f"{field} would be changed: {how}", count, "changed"))
+    return [_refusal(f"{f} would be lost", n, "left out") for f, n in lost.items() if refuses(f, changed=False)] + found
+
+
+def _refusal(message: str, count: int, done: str) -> Diagnostic:
+    return Diagnostic("loss-refused", message, count=count, hint=f"without --strict it is {done} and counted")

@@ -223,17 +223,10 @@ def _used_up(pieces: Iterator[object], written: Written) -> Written:
 
 
 def _refuse(request: Request, findings: Findings, account: Account) -> None:
-    """End the run where there are faults, unless the user wants them set aside, and where `--strict` refuses what is
-    lost.
+    """End the run where there are faults, unless the user wants them set aside, and where `--strict` refuses what
+    became of the values.
     """
-    crowd = {
-        "object.iscrowd": account.left_out_boxes["crowd"],
-        "object.ignore": account.left_out_boxes["ignore region"],
-    }
-    turned = sum(count for (name, _), count in account.changed.items() if name == "object.rotation")
-    more = {**crowd, "object.rotation": turned}
-    lost = {**account.lost, **{field: account.lost[field] + count for field, count in more.items() if count}}
-    strict = loss.refused(lost, request.strict, request.out, account.changed)
+    strict = loss.refused(account, request.strict, request.out)
     if strict or (findings.errors and request.on_error == "fail"):
         raise DataError([*findings, *strict])
 

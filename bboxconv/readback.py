@@ -8,12 +8,13 @@ import zlib
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bboxconv import io, jsontext, registry, schema
 from bboxconv.account import Account
@@ -37,21 +38,38 @@ _PACKED = 6
 """How many times larger than its file a compressed output may be."""
 _NUMBER = "number of the image"
 
-Pieces = tuple[tuple[int, Slip], ...]
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """A batch that was divided."""
+
+    pieces: tuple[tuple[int, Slip], ...]
+    """The part of each piece, and its images."""
+    ids: NDArray[np.int64]
+    """Of its images without a name, the ids."""
+    anonymous: int
+    """How many images have neither."""
 
 
 @dataclass(frozen=True, slots=True)
 class Divider:
-    """Divides batches into `parts` by the names of their images, without what the target does not carry."""
+    """Divides batches into `parts` by the names of their images, without what the target does not carry. Of images
+    without a name, other ids than those that are `known` count for none: they were filled in."""
 
     shelf: Shelf
     parts: int
     target: Target
+    known: NDArray[np.int64] | None = None
 
-    def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Pieces:
+    def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Divided:
         """The images of each part, left on the shelf."""
-        if not len(batch):
-            return ()
+        if self.known is not None:
+            batch = _without_filled_ids(batch, self.known)
+        nameless = batch.column("id").filter(batch.column("file_name").is_null())
+        ids = nameless.drop_null().to_numpy(zero_copy_only=False)
+        return Divided(self._pieces(batch, encoding) if len(batch) else (), ids, nameless.null_count)
+
+    def _pieces(self, batch: pa.RecordBatch, encoding: Encoding) -> tuple[tuple[int, Slip], ...]:
         numbers = np.arange(encoding.first, encoding.first + len(batch))
         names = keys(batch, self.target.unwritten_name).to_pylist()
         part = np.array([zlib.crc32(name.encode()) % self.parts for name in names], np.int64)
@@ -59,6 +77,15 @@ class Divider:
         found = [(number, pa.concat_batches([piece])) for number, piece in divided(batch, part, 1)]
         slips = leave([piece for _, piece in found], self.shelf)
         return tuple((number, slip) for (number, _), slip in zip(found, slips, strict=True))
+
+
+def _without_filled_ids(batch: pa.RecordBatch, known: NDArray[np.int64]) -> pa.RecordBatch:
+    nameless = batch.column("file_name").is_null()
+    if not nameless.true_count:
+        return batch
+    ids = batch.column("id")
+    filled = pc.and_not(nameless, pc.is_in(ids, pa.array(known)))
+    return schema.with_image_columns(batch, {"id": pc.if_else(filled, pa.scalar(None, pa.int64()), ids)})
 
 
 def _carried(batch: pa.RecordBatch, carries: frozenset[str]) -> pa.RecordBatch:
@@ -122,13 +149,15 @@ def read_back(
         parts = _parts(output, info)
         spool = Spool(request.memory)
         divide = Divider(spool.shelf(apart=flow.workers.apart), parts, target)
-        sides = [_divided(encoded(replace(flow, progress=progress), target, account, divide), parts, spool)]
-        if opened is None:
-            sides.append([[] for _ in range(parts)])
-        else:
+        ours = _Parts.of(encoded(replace(flow, progress=progress), target, account, divide), parts, spool)
+        if ours.anonymous and "image.id" in target.fills:
+            divide = replace(divide, known=ours.ids)
+        theirs = _Parts.of((), parts, spool)
+        if opened is not None:
             there = Flow(_reading(request, output, info), opened, findings, flow.workers, progress)
-            sides.append(_divided(encoded(there, _AS_IT_IS, Account(), divide), parts, spool))
-        tasks = (_Pair(tuple(one), tuple(other), rules) for one, other in zip(*sides, strict=True) if one or other)
+            theirs = _Parts.of(encoded(there, _AS_IT_IS, Account(), divide), parts, spool)
+        sides = zip(ours.slips, theirs.slips, strict=True)
+        tasks = (_Pair(tuple(one), tuple(other), rules) for one, other in sides if one or other)
         found = Agreement()
         for part in flow.workers.run(_compare, tasks):
             found.add(part)
@@ -183,11 +212,24 @@ def _parts(output: Path, info: FormatInfo) -> int:
     return max(1, min(_MOST, -(-size * (_PACKED if packed else 1) // _PART)))
 
 
-def _divided(pieces: Iterable[Pieces], parts: int, spool: Spool) -> list[list[Slip]]:
-    found: list[list[Slip]] = [[] for _ in range(parts)]
-    for number, slip in chain.from_iterable(pieces):
-        found[number].append(spool.take(slip))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """One side, all of it divided: the images of each part; and as in `Divided`."""
+
+    slips: list[list[Slip]]
+    ids: NDArray[np.int64]
+    anonymous: int
+
+    @classmethod
+    def of(cls, batches: Iterable[Divided], parts: int, spool: Spool) -> _Parts:
+        slips: list[list[Slip]] = [[] for _ in range(parts)]
+        ids, anonymous = [np.zeros(0, np.int64)], 0
+        for batch in batches:
+            for number, slip in batch.pieces:
+                slips[number].append(spool.take(slip))
+            ids.append(batch.ids)
+            anonymous += batch.anonymous
+        return cls(slips, np.concatenate(ids), anonymous)
 
 
 def _unreadable(found: Agreement, faults: Iterable[Diagnostic]) -> None:

@@ -43,7 +43,7 @@ class Request:
     max_errors: int | None = None
     on_invalid: Literal["keep", "clip", "drop", "fail"] = "keep"
     strict: str | None = None
-    """None; `default` (geometry, labels, flags); `all`; or field names with commas."""
+    """None; `default` (no loss of geometry, labels, flags); `all` (no loss, no change); or field names with commas."""
     overwrite: bool = False
     dry_run: bool = False
     verify: bool = False

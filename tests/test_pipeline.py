@@ -271,6 +271,60 @@ def test_strict_refuses_loss_that_nobody_asked_for(
     assert not (tmp_path / "yolo").exists()
 
 
+STRICT_OUT = {"task": "detect", "decimals": "3"}
+
+
+@pytest.mark.parametrize(
+    ("strict", "out", "wanted"),
+    [
+        ("default", STRICT_OUT, set()),
+        ("all", STRICT_OUT, {"object.bbox would be changed: rounded", "category.id would be changed: remapped"}),
+        ("all", {"task": "detect", "decimals": "full"}, {"category.id would be changed: remapped"}),
+        ("object.bbox", STRICT_OUT, {"object.bbox would be changed: rounded"}),
+        ("object.score,category", STRICT_OUT, {"category.id would be changed: remapped"}),
+    ],
+)
+def test_strict_all_refuses_change(tmp_path: Path, strict: str, out: dict[str, str], wanted: set[str]) -> None:
+    """What is rounded or numbered anew is refused with all, and where it is named; the same box in another notation
+    is not, and by default no change is."""
+    rows = [annotation(1, bbox=[1.23, 2.0, 3.0, 4.0])]
+    source = coco(tmp_path / "s.json", IMAGES, rows, CATEGORIES)
+    words: dict[str, Any] = {"strict": strict, "out": out, "to": "yolo"}
+    if not wanted:
+        assert bboxconv.convert(source, tmp_path / "yolo", **words).boxes == 1
+        return
+    with pytest.raises(DataError) as caught:
+        bboxconv.convert(source, tmp_path / "yolo", **words)
+    found = {d.message for d in caught.value.diagnostics if d.code == "loss-refused"}
+    assert {message for message in found if "changed" in message} == wanted
+    assert all("lost" in message for message in found - wanted)
+
+
+@pytest.mark.parametrize(
+    ("box", "words", "wanted"),
+    [
+        ([90.0, 5.0, 120.0, 25.0], {"strict": "all", "on_invalid": "clip"}, {"object.bbox would be changed: clipped"}),
+        ([90.0, 5.0, 120.0, 25.0], {"strict": "default", "on_invalid": "clip"}, set()),
+        (None, {"strict": "all"}, {"object would be lost"}),
+        (None, {"strict": "default"}, {"object would be lost"}),
+        (None, {"strict": "object.score"}, set()),
+    ],
+)
+def test_strict_refuses_what_becomes_of_whole_boxes(
+    tmp_path: Path, box: list[float] | None, words: dict[str, Any], wanted: set[str]
+) -> None:
+    """A box that is cut is a change, and one for which the target has no place is a loss of geometry."""
+    image = {"type": "image", "file": "a.jpg", "width": 100, "height": 80, "objects": [{"category": 0, "bbox": box}]}
+    head = {"type": "dataset", "bboxconv": 1, "box": {"kind": "xyxy"}, "categories": [{"name": "cat"}]}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(image)}\n")
+    if not wanted:
+        assert bboxconv.convert(tmp_path / "a.jsonl", tmp_path / "voc", to="voc", **words).images == 1
+        return
+    with pytest.raises(DataError) as caught:
+        bboxconv.convert(tmp_path / "a.jsonl", tmp_path / "voc", to="voc", **words)
+    assert {d.message for d in caught.value.diagnostics if d.code == "loss-refused"} == wanted
+
+
 def test_a_dry_run_reports_and_writes_nothing(tmp_path: Path, simple: Path) -> None:
     """The account is that of the real run; the destination does not appear."""
     dry = bboxconv.convert(simple, tmp_path / "yolo", dry_run=True)

@@ -203,6 +203,118 @@ def test_records_set_aside_are_not_missed(source: Path, tmp_path: Path) -> None:
     assert (report.exit_code, checked(report).images, checked(report).boxes) == (ExitCode.SET_ASIDE, 3, 11)
 
 
+HEAD = {"type": "dataset", "bboxconv": 1, "box": {"kind": "xywh"}, "categories": [{"id": 1, "name": "cat"}]}
+BOX = {"category": 0, "bbox": [10, 20, 30, 40]}
+IMAGE = {"type": "image", "file": "a.jpg", "width": 100, "height": 80, "objects": [BOX]}
+NAMELESS = {key: value for key, value in IMAGE.items() if key != "file"}
+TARGETS = {"coco": "o.json", "voc": "voc", "yolo": "yolo", "jsonl": "o.jsonl", "parquet": "o.parquet"}
+
+
+def put(path: Path, *images: Mapping[str, object]) -> Path:
+    """Write images as JSON Lines."""
+    path.write_text("".join(json.dumps(line) + "\n" for line in (HEAD, *images)))
+    return path
+
+
+def with_object(**values: object) -> dict[str, object]:
+    """An image whose one object has these values."""
+    return {**IMAGE, "objects": [{**BOX, **values}]}
+
+
+ODD: Mapping[str, list[Mapping[str, object]]] = {
+    "an image without name and id": [{**NAMELESS, "objects": []}, {**NAMELESS, "width": 50}, {**NAMELESS, "id": 3}],
+    "an id among extra keys": [{**IMAGE, "extra": {"id": 5}}, with_object(extra={"id": 5.0})],
+    "a column among extra keys": [{**IMAGE, "extra": {"video": "v", "frame": 3}}, with_object(extra={"score": 0.5})],
+    "a column of another type": [{**IMAGE, "extra": {"frame": "x", "id": "y"}}, with_object(extra={"score": [1]})],
+    "a null in place of an id": [{**IMAGE, "extra": {"id": None}}, with_object(extra={"id": None})],
+    "what cannot be read": [with_object(extra={"track_id": [1], "id": {}, "image_id": 7, "category_id": "x"})],
+    "a box beside none": [with_object(bbox=None, segmentation=[[1, 2, 3, 4, 5, 7]], extra={"bbox": [1, 2, 3, 4]})],
+    "a polygon among extra keys": [with_object(extra={"segmentation": [[1, 2, 3, 4, 5, 7]], "keypoints": []})],
+    "a null box that its polygon does not give": [
+        with_object(extra={"bbox": None}),
+        with_object(segmentation=[[1, 2, 3, 4, 5, 7]], extra={"bbox": None}),
+        with_object(bbox=[1, 2, 4, 5], segmentation=[[1, 2, 3, 4, 5, 7]], extra={"bbox": None}),
+    ],
+    "a negative frame": [{**IMAGE, "frame": -1}],
+    "a level below zero": [with_object(truncated=-1, occluded=-0.5)],
+    "a level beyond all": [with_object(truncated=1e300, occluded=1000)],
+    "a number beyond all": [with_object(extra={"n": 0}), {**IMAGE, "extra": {"n": [0, {"m": 0}]}}],
+}
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("name", ODD)
+def test_odd_values_pass(name: str, to: str, tmp_path: Path) -> None:
+    """What is odd and yet written right is the same when it is read back, in every format; what a format cannot take
+    is counted as changed or lost, and every value is counted once."""
+    images = [{**image, "file": f"{at}.jpg"} if "file" in image else image for at, image in enumerate(ODD[name])]
+    path = put(tmp_path / "a.jsonl", *images)
+    path.write_text(path.read_text().replace('"n": 0', '"n": 1e400').replace('"m": 0', '"m": 1e-400'))
+    report = bboxconv.convert(path, tmp_path / TARGETS[to], to=to, on_error="skip", verify=True)
+    assert (checked(report).same, checked(report).images) == (True, report.images)
+    assert differences(bboxconv.verify(path, tmp_path / TARGETS[to], to=to, on_error="skip")) == {}
+    assert all(values.carried >= 0 for values in report.fields.values())
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "obb", "mixed"])
+@pytest.mark.parametrize("kind", ["xywh", "xyxy", "cxcywh"])
+def test_a_negative_size_passes(kind: str, task: str, tmp_path: Path) -> None:
+    """A box of negative size is the same where its corners are written, also far from the image."""
+    boxes = [[10, 20, -5, 40], [10.3, 20.7, -5.1, -40.2], [0.1, 0.2, -0.3, 0.4], [1e17, 5, -1e17, 7], [9, 9, -0.0, 3]]
+    image = {**IMAGE, "objects": [{**BOX, "bbox": box} for box in boxes]}
+    path = put(tmp_path / "a.jsonl", image)
+    path.write_text(path.read_text().replace('"xywh"', f'"{kind}"'))
+    for decimals in ("6", "full"):
+        out = {"task": task, "decimals": decimals}
+        report = bboxconv.convert(path, tmp_path / decimals, to="yolo", out=out, verify=True)
+        assert (checked(report).same, checked(report).boxes) == (True, 5)
+
+
+def test_what_coco_takes_for_its_own(tmp_path: Path) -> None:
+    """Extra keys under the names of COCO's own become its values where they are such, and are counted as lost where
+    COCO has no such value or nobody could read it; where a size was found for a null, the size is written."""
+    images = [
+        {**NAMELESS, "extra": {"id": 5, "file_name": "a.jpg", "frame": "x"}},
+        {**with_object(extra={"track_id": [1], "score": 0.5, "area": "big", "image_id": 7}), "file": "b.jpg"},
+    ]
+    report = bboxconv.convert(put(tmp_path / "a.jsonl", *images), tmp_path / "o.json", verify=True)
+    document = json.loads((tmp_path / "o.json").read_text())
+    assert document["images"][0] == {"id": 5, "file_name": "a.jpg", "width": 100, "height": 80, "frame": "x"}
+    assert {key: document["annotations"][1].get(key) for key in ("track_id", "score", "area", "image_id")} == {
+        "track_id": None,
+        "score": 0.5,
+        "area": "big",
+        "image_id": 6,
+    }
+    assert report.lost == {"object.extra.image_id": 1, "object.extra.track_id": 1}
+    assert report.fields["object.score"].carried == 1
+    sizeless = {"images": [{"id": 1, "file_name": "a.jpg", "width": None, "height": None}], "annotations": []}
+    (tmp_path / "b.json").write_text(json.dumps({**sizeless, "categories": []}))
+    report = bboxconv.convert(tmp_path / "b.json", tmp_path / "p.json", image_size=(64, 48), verify=True)
+    image = json.loads((tmp_path / "p.json").read_text())["images"][0]
+    assert (image["width"], image["height"], report.lost) == (64, 48, {})
+    assert report.fields["image.extra.width"].changed == {"filled": 1}
+
+
+def test_an_id_among_extra_keys_is_an_id(tmp_path: Path) -> None:
+    """An image whose id stands among its extra keys and one with the same id clash in one COCO file."""
+    path = put(tmp_path / "a.jsonl", {**IMAGE, "id": 5}, {**IMAGE, "file": "b.jpg", "extra": {"id": 5}})
+    with pytest.raises(DataError) as refused:
+        bboxconv.convert(path, tmp_path / "o.json")
+    assert [found.code for found in refused.value.diagnostics] == ["image-id-clash"]
+
+
+def test_numbers_that_xml_cannot_say_are_counted(tmp_path: Path) -> None:
+    """Numbers beyond those of a float become text in VOC, others are rounded to them: counted by key."""
+    path = put(tmp_path / "a.jsonl", with_object(extra={"a": 0, "b": [0], "c": 0.1, "d": 2**70, "e": "1e400"}))
+    path.write_text(path.read_text().replace('"a": 0', '"a": -1E+400').replace("[0]", "[1, 0.33333333333333333333]"))
+    fields = bboxconv.convert(path, tmp_path / "voc", verify=True).fields
+    wanted = {"a": {"converted": 1}, "b": {"rounded": 1}, "c": {}, "d": {}, "e": {}}
+    assert {key: dict(fields[f"object.extra.{key}"].changed) for key in wanted} == wanted
+    fields = bboxconv.convert(path, tmp_path / "o.json", verify=True).fields
+    assert not any(fields[f"object.extra.{key}"].changed for key in wanted)
+
+
 # -- what is damaged
 
 

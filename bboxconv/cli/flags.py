@@ -246,7 +246,7 @@ Strict = Annotated[
         "--strict",
         metavar="[=all|FIELD,...]",
         rich_help_panel=FAULTS,
-        help="Refuse to lose geometry, labels or flags; all: any field; or the fields named.",
+        help="Refuse to lose geometry, labels or flags; all: to lose or change any field; or the fields named.",
     ),
 ]
 

@@ -227,7 +227,7 @@ def _column(kind: Kind, values: Sequence[object]) -> pa.Array:
             raise msgspec.ValidationError("a flag is neither 0 nor 1")
         return numbers.cast(pa.bool_())
     array = pa.array(values, _ARROW[kind])
-    if kind in ("size", "number") and pc.any(pc.less(array, 1 if kind == "size" else 0)).as_py():
+    if kind == "size" and pc.any(pc.less(array, 1)).as_py():
         raise msgspec.ValidationError("a size is not above 0")
     if kind == "float" and pc.any(pc.greater_equal(pc.abs(array), float(EXACT))).as_py():
         raise msgspec.ValidationError("a number may have been rounded")

@@ -12,7 +12,7 @@ from bboxconv.errors import shortened
 
 Kind = Literal["id", "key", "text", "float", "size", "number", "flag", "box", "raw"]
 """id: int64, or else its written form; key: the id of something else; text: string; float; size: int32 above 0;
-number: int32 from 0; flag: 0 or 1, true or false; box: four numbers; raw: any JSON, kept as text."""
+number: int32; flag: 0 or 1, true or false; box: four numbers; raw: any JSON, kept as text."""
 
 _LIMIT = 1 << 63
 EXACT = 1 << 53
@@ -81,7 +81,7 @@ def put(field: Field, text: str, row: dict[str, object], extra: dict[str, str]) 
     if field.kind == "box":
         return _box(field, value, shown, row)
     number = not isinstance(value, bool) and isinstance(value, int | float) and abs(value) < math.inf
-    least = 1 if field.kind == "size" else 0
+    least = 1 if field.kind == "size" else -(1 << 31)
     if field.kind == "flag" and (value in (0, 1)) and not isinstance(value, float):
         row[field.key] = bool(value)
     elif field.kind == "float" and number and _fits(value):

@@ -144,19 +144,16 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
 def target(header: Header, options: Options) -> Target:
     """Boxes as xywh; every annotation needs a category."""
-    from bboxconv.formats.coco.annotations import ANNOTATION_FIELDS
-    from bboxconv.formats.coco.images import IMAGE_FIELDS
+    from bboxconv.formats.coco.ownkeys import FIELDS, taken
     from bboxconv.formats.coco.writing import TOP_KEYS
 
-    reserved = [f"extra.{key}" for key in TOP_KEYS]
-    reserved += [f"image.extra.{one.key}" for one in IMAGE_FIELDS]
-    reserved += [f"object.extra.{one.key}" for one in ANNOTATION_FIELDS]
     return Target(
         XYWH,
         INFO.carries,
         frozenset({"object.category", "object.place"}),
         rotated=rotated_of(options),
-        reserved=frozenset(reserved),
+        reserved=frozenset((*(f"extra.{key}" for key in TOP_KEYS), *FIELDS)),
+        takes=taken,
         fills=FILLED,
     )
 

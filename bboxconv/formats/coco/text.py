@@ -33,7 +33,6 @@ ANNOTATION_KEYS = (
     "occluded",
     "track_id",
 )
-ALWAYS = ("image_id", "category_id")
 AT_ONCE = 1024
 """Images that become text at a time: the text of a column stands in memory several times on the way."""
 
@@ -101,7 +100,7 @@ class Kind:
 
     def _piece(self, batch: pa.RecordBatch, split: str | None, shelf: Shelf) -> Piece:
         columns = {name: batch.column(name) for name in IMAGE_KEYS}
-        extra, own = _own_keys(batch.column("extra"), columns)
+        extra, own = batch.column("extra"), _own_keys(batch.column("extra"), columns)
         ids, extra, others = _id_texts(columns["id"], extra, own.pop("id", None))
         texts = {
             "file_name": jsontext.strings(columns["file_name"]),
@@ -119,7 +118,8 @@ class Kind:
 
     def _annotations(self, objects: Objects, image_ids: pa.StringArray, filled: Counter[str], shelf: Shelf) -> Rows:
         values, valid = schema.boxes_of(objects.rows)
-        extra, own = _own_keys(objects.column("extra"), {key: objects.column(key) for key in ANNOTATION_KEYS}, ALWAYS)
+        extra = objects.column("extra")
+        own = _own_keys(extra, {key: objects.column(key) for key in ANNOTATION_KEYS})
         ids, extra, others = _id_texts(objects.column("id"), extra, own.pop("id", None))
         filled["object.id"] += ids.null_count
         area = objects.column("area")
@@ -201,9 +201,8 @@ def _id_texts(
         members = jsontext.members(rest[row])
         own_id = members.pop("id")
         rest[row] = jsontext.compose(members)
-        if own_id[0] not in "[{tf":  # else it is no id, and the object gets one
-            written[row] = own_id
-            others.append(own_id)
+        written[row] = own_id
+        others.append(own_id)
     return pa.array(written, pa.string()), pa.array(rest, pa.string()), tuple(others)
 
 
@@ -224,30 +223,14 @@ def _flag(values: pa.Array) -> pa.StringArray:
     return jsontext.booleans(values, true="1", false="0")
 
 
-def _own_keys(
-    extra: pa.StringArray, columns: Mapping[str, pa.Array], always: tuple[str, ...] = ()
-) -> tuple[pa.StringArray, dict[str, NDArray[np.bool_]]]:
-    """Where `extra` holds a key that is also a column's, such as an explicit null, which stands; and `extra` without
-    the keys of which a column has the value, such as the null of a category that was given since."""
+def _own_keys(extra: pa.StringArray, columns: Mapping[str, pa.Array]) -> dict[str, NDArray[np.bool_]]:
+    """Where `extra` holds a key that is also a column's, such as an explicit null, which stands."""
     found: dict[str, NDArray[np.bool_]] = {}
-    if extra.null_count == len(extra):
-        return extra, found
-    changed: dict[int, str | None] = {}
-    for row in jsontext.rows_with(extra, [*columns, *always]):
-        parts = jsontext.members(extra[row].as_py())
-        taken = [key for key in parts if key in always or (key in columns and _given(parts[key], columns[key][row]))]
-        for key in parts:
-            if key in columns and key not in taken:
+    if extra.null_count < len(extra):
+        for row in jsontext.rows_with(extra, [*columns]):
+            for key in columns.keys() & jsontext.members(extra[row].as_py()).keys():
                 found.setdefault(key, np.zeros(len(extra), np.bool_))[row] = True
-        if taken:
-            changed[row] = jsontext.compose({key: text for key, text in parts.items() if key not in taken})
-    if changed:
-        extra = pa.array([changed.get(row, text) for row, text in enumerate(extra.to_pylist())], pa.string())
-    return extra, found
-
-
-def _given(own: str, value: pa.Scalar) -> bool:
-    return own != "null" and bool(value.is_valid)
+    return found
 
 
 def _hide(texts: Mapping[str, jsontext.Texts], own: dict[str, NDArray[np.bool_]]) -> dict[str, jsontext.Texts]:

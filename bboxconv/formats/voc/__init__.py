@@ -270,6 +270,7 @@ def target(header: Header, options: Options) -> Target:
         crowd=crowd_of(options, CROWD_KEEP),
         rotated=rotated_of(options),
         decimals=_digits(options),
+        floats=True,
         fills=_DEFAULTED if option(options, DEFAULTS) == "yes" else frozenset(),
     )
 

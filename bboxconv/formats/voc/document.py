@@ -204,7 +204,7 @@ def level(tag: str, text: str) -> float | None:
     if not _DECIMAL.fullmatch(text):
         return None
     number = float(text)
-    return number if number in (0, 1) or (0 < number < 1000 and tag != "difficult") else None
+    return number if number in (0, 1) or (math.isfinite(number) and tag != "difficult") else None
 
 
 def _level(element: etree._Element) -> float | None:
