@@ -51,7 +51,8 @@ def id_of(text: str) -> int | str | None:
     if isinstance(value, bool | list | dict):
         raise ValueError(text)
     if isinstance(value, Decimal):
-        return int(value) if abs(value) <= EXACT and value == value.to_integral_value() else _digits_of(value)
+        whole = value.copy_abs() <= EXACT and value == value.to_integral_value()  # abs() would round
+        return int(value) if whole else _digits_of(value)
     return int(value) if -_LIMIT <= value < _LIMIT else text
 
 
