@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -71,6 +71,14 @@ def value(text: str) -> Any:  # noqa: ANN401 - what JSON can say
     return _VALUE.decode(text)
 
 
+def _is_exactly(digits: str, number: float) -> bool:
+    """Whether a float, in its shortest text, is the number that was written."""
+    try:
+        return Decimal(digits) == Decimal(repr(number))
+    except InvalidOperation:  # an exponent beyond all
+        return False
+
+
 def beyond_floats(text: str) -> str:
     """What `value` makes of the numbers of a JSON text: `converted` where one becomes text, `rounded` where one is not
     that of the text to its last digit, else nothing."""
@@ -80,7 +88,7 @@ def beyond_floats(text: str) -> str:
         given = _float(digits)
         if isinstance(given, str):
             found.append("converted")
-        elif Decimal(digits) != Decimal(repr(given)):
+        elif not _is_exactly(digits, given):
             found.append("rounded")
 
     def whole(digits: str) -> None:
