@@ -78,6 +78,7 @@ ELEMENT = st.builds(
 @given(st.lists(ELEMENT, max_size=4))
 @example([{"id": 2**63, "area": 2**53 + 1, "drawn": None, "flag": True, "x": None}])
 @example([{"id": 1, "drawn": [1], "points": None, 'q"': {"a": 1}}, {"frame": 0}])
+@example([{"frame": -1}, {"frame": -(2**31)}])
 @example([{"id": 5, "ref": 1, "name": "a", "area": 1.5, "width": 3, "flag": 1, "bbox": [1, 2, 3, 4], "z": 1, "a": [2]}])
 def test_nothing_is_lost_or_changed(elements: list[Row]) -> None:
     """Columns and `extra` together hold every key and value of an object, whatever its types, and both ways agree."""
