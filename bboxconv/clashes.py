@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +20,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bboxconv.io import CLASH, LONGEST, RESERVED, USUAL_NAME, write_new
+from bboxconv.spool import Slip, Spool
 
 Key = tuple[int, int]
 """The number of a batch and a row in it."""
+
+
+HELD = 4 << 20
+"""Bytes of names and places that stay in memory: beyond it they wait on disk for a clash, which hardly ever comes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
     """The files of a batch of B images."""
 
-    names: pa.StringArray
-    """What the images are called."""
-    places: pa.StringArray
-    """Their files, below the folder and without extension; null where an image has none."""
+    images: Slip
+    """Their `name`, their `place` (the file, below the folder and without extension; null where an image has none)
+    and their `boxes`, how many they have."""
+    count: int
+    """How many have a place."""
     lost: dict[int, bytes]
     """What could not be written, as another file stood there, by row."""
     size: int
     """The bytes of those that were written."""
+
+    def held(self, spool: Spool) -> Files:
+        """The same, held in this process."""
+        return replace(self, images=spool.take(self.images))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +56,20 @@ class Clash:
     key: Key
     name: str
     place: str
+    boxes: int
     other: str
     """What the other is called."""
-    taken_back: Key | None = None
-    """The other, where this one had the file and lost it."""
+    taken_back: str | None = None
+    """The place of the other, where this one had the file and lost it."""
 
 
 def write_files(
-    folder: str, suffix: str, names: pa.StringArray, places: Sequence[str | None], texts: Sequence[bytes | memoryview]
+    folder: str,
+    suffix: str,
+    names: pa.StringArray,
+    boxes: Sequence[int],
+    places: Sequence[str | None],
+    texts: Sequence[bytes | memoryview],
 ) -> Files:
     """Write the file of each image of a batch that has a place."""
     for inside in {place.rpartition("/")[0] for place in places if place is not None}:
@@ -69,7 +85,9 @@ def write_files(
             size += len(text)
         except CLASH:
             lost[row] = bytes(text)
-    return Files(names, pa.array(places, pa.string()), lost, size)
+    columns = [names, pa.array(places, pa.string()), pa.array(boxes, pa.int32())]
+    images = pa.RecordBatch.from_arrays(columns, ["name", "place", "boxes"])
+    return Files(Slip(len(images), images.nbytes, images), len(images) - images.column("place").null_count, lost, size)
 
 
 def all_usual(names: pa.StringArray) -> bool:
@@ -86,7 +104,7 @@ def size_of(batches: Sequence[Files], *others: tuple[int, int]) -> tuple[int, in
     leaves only the folder to tell."""
     if any(files.lost for files in batches):
         return None
-    own = [(len(files.places) - files.places.null_count, files.size) for files in batches]
+    own = [(files.count, files.size) for files in batches]
     return sum(count for count, _ in (*own, *others)), sum(size for _, size in (*own, *others))
 
 
@@ -96,7 +114,12 @@ def settle(batches: Sequence[Files], folder: str, suffix: str) -> list[Clash]:
     lost = {(number, row): data for number, files in enumerate(batches) for row, data in files.lost.items()}
     if not lost:
         return []
-    places = {key: batches[key[0]].places[key[1]].as_py() for key in lost}
+    images = [files.images.load() for files in batches]
+
+    def text(column: str, key: Key) -> str:
+        return str(images[key[0]].column(column)[key[1]])
+
+    places: dict[Key, str] = {key: text("place", key) for key in lost}
     inside = {key: _file_above(place, suffix, folder) for key, place in places.items()}
     for key, above in inside.items():
         if above:  # it stands below a file: the file gives way
@@ -104,24 +127,27 @@ def settle(batches: Sequence[Files], folder: str, suffix: str) -> list[Clash]:
             Path(folder, places[key] + suffix).parent.mkdir(parents=True, exist_ok=True)
     wanted = pa.array(sorted({*places.values(), *filter(None, inside.values())}), pa.string())
     groups: dict[Hashable, list[Key]] = {}
-    for number, files in enumerate(batches):
-        rows = pc.is_in(pc.utf8_lower(files.places), pc.utf8_lower(wanted))  # by Arrow alone: Python folds others
+    for number, batch in enumerate(images):
+        rows = pc.is_in(pc.utf8_lower(batch.column("place")), pc.utf8_lower(wanted))  # by Arrow: Python folds others
         for row in np.flatnonzero(rows.to_numpy(zero_copy_only=False)).tolist():
-            groups.setdefault(_identity(f"{folder}/{files.places[row].as_py()}{suffix}"), []).append((number, row))
+            groups.setdefault(_identity(f"{folder}/{text('place', (number, row))}{suffix}"), []).append((number, row))
     found: list[Clash] = []
+
+    def add(key: Key, other: str, taken_back: str | None = None) -> None:
+        found.append(Clash(key, text("name", key), text("place", key), int(text("boxes", key)), other, taken_back))
+
     for first, *others in groups.values():
-        place = batches[first[0]].places[first[1]].as_py()
+        place = text("place", first)
         if Path(folder, place + suffix).is_dir():
-            other = _below(batches, f"{place}{suffix}/")
-            found += [Clash(key, _name(batches, key), place, other) for key in (first, *others)]
+            other = _below(images, f"{place}{suffix}/")
+            for key in (first, *others):
+                add(key, other)
             continue
         had = next((key for key in others if key not in lost), None) if first in lost else None
         if first in lost:
             Path(folder, place + suffix).write_bytes(lost[first])
         for key in others:
-            own = batches[key[0]].places[key[1]].as_py()
-            back = first if key == had else None
-            found.append(Clash(key, _name(batches, key), own, _name(batches, first), back))
+            add(key, text("name", first), place if key == had else None)
     return found
 
 
@@ -134,15 +160,10 @@ def _identity(path: str) -> Hashable:
     return found.st_dev, found.st_ino
 
 
-def _name(batches: Sequence[Files], key: Key) -> str:
-    name: str = batches[key[0]].names[key[1]].as_py()
-    return name
-
-
-def _below(batches: Sequence[Files], folder: str) -> str:
+def _below(images: Sequence[pa.RecordBatch], folder: str) -> str:
     """What an image is called whose file stands in a folder."""
-    for files in batches:
-        names = files.names.filter(pc.starts_with(files.places, folder, ignore_case=True))
+    for batch in images:
+        names = batch.column("name").filter(pc.starts_with(batch.column("place"), folder, ignore_case=True))
         if len(names):
             return str(names[0])
     return "another image"

@@ -15,10 +15,14 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from bboxconv.errors import UsageError
 from bboxconv.io import CLASH, MANIFEST, files_below, unsafe_name
@@ -44,7 +48,7 @@ def begin(stage: Path, dst: Path, journal: Path) -> None:
     Raises UsageError where a file or a link that bboxconv did not write is in the way, OSError where a folder cannot
     be written to; nothing is changed then.
     """
-    written = sorted(name for name, _ in files_below(stage))
+    written = list(names_below(stage))
     _look(written, _manifest(dst), dst, stage.stat().st_dev)
     draft = journal.with_name(journal.name + "-draft")
     write_manifest(draft, written, lasting=True)
@@ -84,18 +88,32 @@ def keep_account(stage: Path, dst: Path, written: Iterable[str]) -> None:
     write_manifest(dst / MANIFEST, sorted(_manifest(dst) | moved))
 
 
-def write_manifest(path: Path, names: Sequence[str], *, lasting: bool = False) -> None:
+def write_manifest(path: Path, names: Iterable[str], *, lasting: bool = False) -> None:
     """Write a manifest of files, by relative name with `/`; `lasting`: it is on the disk on return."""
+    rest, separator = iter(names), ""
     with path.open("wb") as file:
         file.write(b'{"bboxconv": 1, "files": [')
-        for start in range(0, len(names), _AT_ONCE):
+        while some := list(islice(rest, _AT_ONCE)):
             # a name a line: no name holds this, as quotes in it are escaped
-            text = json.dumps(names[start : start + _AT_ONCE], ensure_ascii=False)[1:-1].replace('", "', '",\n"')
-            file.write(((",\n" if start else "") + text).encode("utf-8", "surrogatepass"))
+            text = json.dumps(some, ensure_ascii=False)[1:-1].replace('", "', '",\n"')
+            file.write((separator + text).encode("utf-8", "surrogatepass"))
+            separator = ",\n"
         file.write(b"]}\n")
         if lasting:
             file.flush()
             os.fsync(file.fileno())
+
+
+def names_below(folder: Path) -> Iterator[str]:
+    """The names of the files that are below a folder now, sorted; as bytes, which take a third of the room of texts."""
+    names, parts = (name for name, _ in files_below(folder)), list[pa.Array]()
+    while some := list(islice(names, _AT_ONCE)):
+        parts.append(pa.array([name.encode("utf-8", "surrogatepass") for name in some], pa.large_binary()))
+    held = pa.chunked_array(parts, pa.large_binary()).combine_chunks()
+    parts.clear()
+    order = pc.sort_indices(held)
+    places = (order[start : start + _AT_ONCE] for start in range(0, len(order), _AT_ONCE))
+    return (name.decode("utf-8", "surrogatepass") for some in places for name in held.take(some).to_pylist())
 
 
 def _look(written: Sequence[str], before: frozenset[str], dst: Path, device: int) -> None:

@@ -142,8 +142,8 @@ class Claim:
         exists = self.dst.exists()
         if exists and (any(self.dst.iterdir()) or os.path.samefile(self.dst, ".")):  # noqa: PTH121 - no path of it
             return False
-        written = sorted(name for name, _ in files_below(self.stage))
-        if written:
+        if any(files_below(self.stage)):
+            written = placing.names_below(self.stage)
             placing.write_manifest(self.stage / MANIFEST, written)
         try:
             if exists:

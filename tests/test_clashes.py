@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from bboxconv.clashes import Files, settle, write_files
+from bboxconv.spool import Spool
 from bboxconv.testing import contents
 
 BATCHES = [["a.jpg", "b.jpg", "s/a.jpg"], ["a.png", "c.jpg", "d.txt/e.jpg"], ["a.gif", "d.jpg", "f.jpg", "f.txt/g.jpg"]]
@@ -23,8 +24,10 @@ def written(folder: Path, order: tuple[int, ...]) -> Iterator[tuple[str, str, st
         names = BATCHES[number]
         places = [name.rpartition(".")[0] for name in names]
         texts = [name.encode() for name in names]
-        done[number] = write_files(str(folder), ".txt", pa.array(names), places, texts)
-    for clash in settle([done[number] for number in range(len(BATCHES))], str(folder), ".txt"):
+        done[number] = write_files(str(folder), ".txt", pa.array(names), range(len(names)), places, texts)
+    spool = Spool(0)  # as they come from files on disk
+    for clash in settle([done[number].held(spool) for number in range(len(BATCHES))], str(folder), ".txt"):
+        assert clash.boxes == BATCHES[clash.key[0]].index(clash.name)
         yield clash.name, clash.place, clash.other
 
 
@@ -46,6 +49,8 @@ def test_without_a_clash_nothing_is_looked_up(tmp_path: Path) -> None:
     """Images that have a file each, and those that have none as their name is not safe, are no clash."""
     out = tmp_path / "out"
     out.mkdir()
-    files = write_files(str(out), ".txt", pa.array(["a", "../b", "c"]), ["a", None, "s/c"], [b"1", b"2", b"3"])
+    files = write_files(
+        str(out), ".txt", pa.array(["a", "../b", "c"]), [1, 1, 1], ["a", None, "s/c"], [b"1", b"2", b"3"]
+    )
     assert settle([files], str(out), ".txt") == []
     assert contents(out) == {"out/a.txt": b"1", "out/s/c.txt": b"3"}

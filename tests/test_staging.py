@@ -15,6 +15,7 @@ import bboxconv
 from bboxconv import lock, placing, staging
 from bboxconv.errors import BboxconvError, Findings, OutputError, UsageError
 from bboxconv.io import MANIFEST
+from bboxconv.placing import names_below
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "sample" / "coco" / "instances_train.json"
 
@@ -432,3 +433,14 @@ def test_a_dry_run_leaves_a_killed_run_as_it_is(tmp_path: Path, monkeypatch: pyt
     bboxconv.convert(SAMPLE, dst, to="yolo", overwrite=True, dry_run=True)
     assert (tmp_path / ".out.bboxconv-stage").is_dir()
     assert tree(dst) == {"a": "2"}
+
+
+def test_the_names_of_a_folder_are_in_the_order_of_their_characters(tmp_path: Path) -> None:
+    """The names for a manifest are those that were there when it was begun, ordered by code point, folders included."""
+    there = ["b.txt", "a/z.txt", "a.txt", "é.txt", "😀.txt", "\uffee.txt", os.fsdecode(b"\xff.txt")]
+    for name in there:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    names = names_below(tmp_path)
+    (tmp_path / "later.txt").write_text("")
+    assert list(names) == sorted(there)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,7 @@ from bboxconv.formats.voc.said import FLAGS, Said, free_elements, said_of
 from bboxconv.io import plain_path, size_of, unsafe_name
 from bboxconv.readers.xmlfiles import escape, illegal, trimmed
 from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces, with_objects
+from bboxconv.spool import Spool
 
 NAMELESS = "a class name is empty, has a line break at an end, or holds a character that XML cannot"
 PART = 2048
@@ -45,9 +46,7 @@ class Piece:
     """What was written of a batch: the documents, below `Annotations`, and the rows of each split."""
 
     files: Files
-    lists: Mapping[str, tuple[int, ...]]
-    boxes: tuple[int, ...] = ()
-    """How many boxes each image has."""
+    lists: Mapping[str, NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +76,13 @@ class DocumentWriter:
         names, splits = batch.column("file_name"), batch.column("split").to_pylist()
         counts = np.diff(flat(batch).offsets).tolist()
         stems = _safe_stems(names, counts, self.shown, encoding.findings)
-        files = write_files(f"{self.root}/Annotations", ".xml", names, stems, texts)
+        files = write_files(f"{self.root}/Annotations", ".xml", names, counts, stems, texts)
         lists: dict[str, list[int]] = {}
         for row, split in enumerate(splits):
             if split is not None and stems[row] is not None:
                 for one in (split, *_further_splits(batch.column("extra")[row].as_py(), split)):
                     lists.setdefault(one, []).append(row)
-        return Piece(files, {split: tuple(rows) for split, rows in lists.items()}, tuple(counts))
+        return Piece(files, {split: np.array(rows, np.int32) for split, rows in lists.items()})
 
     def _nameable(self, batch: pa.RecordBatch, findings: Findings) -> pa.RecordBatch:
         """The batch without the boxes of a class that XML cannot name, each a fault."""
@@ -236,19 +235,20 @@ def write_lists(pieces: Iterable[Piece], writer: DocumentWriter, findings: Findi
     that is known.
     """
     Path(writer.root, "Annotations").mkdir(parents=True, exist_ok=True)
-    written = list(pieces)
+    spool = Spool(clashes.HELD)
+    written = [replace(piece, files=piece.files.held(spool)) for piece in pieces]
     lost = set()
     for clash in settle([piece.files for piece in written], f"{writer.root}/Annotations", ".xml"):
         lost.add(clash.key)
         where = f"{writer.shown}/Annotations/{clash.place}.xml"
         message = "two images would write the same file"
-        number, row = clash.key
-        boxes, detail = written[number].boxes[row], f"{clash.other} and {clash.name}"
-        findings.add("file-clash", message, where=where, detail=detail, images=1, boxes=boxes, late=True)
+        detail = f"{clash.other} and {clash.name}"
+        findings.add("file-clash", message, where=where, detail=detail, images=1, boxes=clash.boxes, late=True)
     for number, piece in enumerate(written):
-        places = piece.files.places.to_pylist() if piece.lists else []
+        places = piece.files.images.load().column("place").to_pylist() if piece.lists else []
         lists = {
-            split: [places[row] for row in rows if (number, row) not in lost] for split, rows in piece.lists.items()
+            split: [places[row] for row in rows.tolist() if (number, row) not in lost]
+            for split, rows in piece.lists.items()
         }
         _write_lists(lists, writer, findings)
     sets = Path(writer.root, "ImageSets")

@@ -47,8 +47,6 @@ class Piece:
     files: Files | None = None
     """The label files, below `labels`."""
     held: Slip | None = None
-    boxes: tuple[int, ...] = ()
-    """How many boxes each image has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +72,14 @@ class LabelWriter:
         places = [_place(*row, findings) for row in zip(names, splits, counts, strict=True)]
         ends = bounds.tolist()
         texts = [data[start:stop] for start, stop in pairwise(ends)]
-        files = write_files(f"{self.out}/labels", ".txt", batch.column("file_name"), places, texts)
+        files = write_files(f"{self.out}/labels", ".txt", batch.column("file_name"), counts, places, texts)
         written: Counter[str | None] = Counter()
         for row, place in enumerate(places):
             if place is not None and row not in files.lost:
                 written[splits[row]] += 1
                 if self.images != "none":
                     self.place_image(names[row], splits[row], place, findings)
-        return Piece(written, frozenset(pc.unique(objects.column("category")).to_pylist()), files, None, tuple(counts))
+        return Piece(written, frozenset(pc.unique(objects.column("category")).to_pylist()), files)
 
     def image_target(self, name: str, place: str) -> str:
         """Where the image of a label file belongs."""
@@ -132,12 +130,15 @@ class _State:
     splits: Counter[str | None] = field(default_factory=Counter)
     used: set[int] = field(default_factory=set)
     """The classes that have a row."""
-    written: list[Piece] = field(default_factory=list)
+    files: list[Files] = field(default_factory=list)
+    """Those of each batch that was written."""
+    spool: Spool = field(default_factory=lambda: Spool(clashes.HELD))
 
     def take(self, piece: Piece) -> None:
         self.splits += piece.splits
         self.used |= piece.used
-        self.written.append(piece)
+        if piece.files is not None:
+            self.files.append(piece.files.held(self.spool))
 
 
 def write_tree(
@@ -170,31 +171,19 @@ def write_tree(
     _settle_clashes(state, writer)
     _note_parents(header, state)
     _write_config(header, writer.style, state, out)
-    files = [piece.files for piece in state.written if piece.files is not None]
-    return clashes.size_of(files, size_of(out / "data.yaml")) if writer.images == "none" else None
+    return clashes.size_of(state.files, size_of(out / "data.yaml")) if writer.images == "none" else None
 
 
 def _settle_clashes(state: _State, writer: LabelWriter) -> None:
     """Report images whose label file is another's; images follow their labels."""
-    batches = [piece.files for piece in state.written if piece.files is not None]
-    counts = [piece.boxes for piece in state.written if piece.files is not None]
-    for clash in settle(batches, f"{writer.out}/labels", ".txt"):
+    for clash in settle(state.files, f"{writer.out}/labels", ".txt"):
         where = f"{printable(clash.other)} and {printable(clash.name)}"
         message = "two images would write the same label file"
-        number, row = clash.key
-        state.findings.add(
-            "file-clash",
-            message,
-            where=where,
-            detail=f"labels/{clash.place}.txt",
-            images=1,
-            boxes=counts[number][row],
-            late=True,
-        )
-        if clash.taken_back is not None and writer.images != "none":
-            number, row = clash.taken_back
+        detail = f"labels/{clash.place}.txt"
+        state.findings.add("file-clash", message, where=where, detail=detail, images=1, boxes=clash.boxes, late=True)
+        place = clash.taken_back
+        if place is not None and writer.images != "none":
             Path(writer.image_target(clash.name, clash.place)).unlink(missing_ok=True)
-            place = batches[number].places[row].as_py()
             split = place.partition("/")[0] if place.partition("/")[0] in state.splits else None
             writer.place_image(clash.other, split, place, state.findings)
 
