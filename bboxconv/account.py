@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -81,6 +82,15 @@ class Account:
         for name, places in other.places.items():
             known = self.places.setdefault(name, [])
             known += places[: FIRST_PLACES - len(known)]
+
+    def take_back(self, other: Account) -> None:
+        """Count the values of images no more that were left out when all had been counted."""
+        for name in ("seen", "lost", "filled", "changed"):
+            getattr(self, name).subtract(getattr(other, name))
+        for name, places in other.places.items():
+            for place in places:
+                with suppress(ValueError):  # these are the first of theirs, not of all
+                    self.places[name].remove(place)
 
     def lose(self, name: str, count: int, rows: Callable[[], list[str]]) -> None:
         """Count values that are lost; `rows` gives the first places."""

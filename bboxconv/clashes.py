@@ -43,6 +43,8 @@ class Files:
     """What could not be written, as another file stood there, by row."""
     size: int
     """The bytes of those that were written."""
+    first: int = 0
+    """The number of the first image."""
 
     def held(self, spool: Spool) -> Files:
         """The same, held in this process."""
@@ -57,6 +59,7 @@ class Clash:
     name: str
     place: str
     boxes: int
+    number: int
     other: str
     """What the other is called."""
     taken_back: str | None = None
@@ -70,8 +73,9 @@ def write_files(
     boxes: Sequence[int],
     places: Sequence[str | None],
     texts: Sequence[bytes | memoryview],
+    first: int = 0,
 ) -> Files:
-    """Write the file of each image of a batch that has a place."""
+    """Write the file of each image of a batch, the first of which has that number, that has a place."""
     for inside in {place.rpartition("/")[0] for place in places if place is not None}:
         with suppress(*CLASH):  # a file stands in the way
             os.makedirs(f"{folder}/{inside}", exist_ok=True)
@@ -134,7 +138,8 @@ def settle(batches: Sequence[Files], folder: str, suffix: str) -> list[Clash]:
     found: list[Clash] = []
 
     def add(key: Key, other: str, taken_back: str | None = None) -> None:
-        found.append(Clash(key, text("name", key), text("place", key), int(text("boxes", key)), other, taken_back))
+        name, place, boxes = text("name", key), text("place", key), int(text("boxes", key))
+        found.append(Clash(key, name, place, boxes, batches[key[0]].first + key[1], other, taken_back))
 
     for first, *others in groups.values():
         place = text("place", first)

@@ -194,6 +194,10 @@ class Target:
     """Whether a class is written as its place among the categories, in place of its id."""
     unwritten_name: str = ""
     """A regular expression (RE2): what of a file name is not written. Its first group stays."""
+    unfit: Mapping[int, str] = field(default_factory=dict)
+    """Classes that cannot be written, by index, and how messages show each. A box of one is a fault, and left out."""
+    unfit_why: str = ""
+    """The message of this fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +277,11 @@ class Encoding:
     """Where to leave what is large."""
     first: int = 0
     """The number of its first image, as images are read: where some were left out before, it is less in the end."""
+
+    def number(self, row: int) -> int:
+        """What the image in a row of the batch is known by, for the fault that leaves it out after all: of its
+        `numbers`, with `late`, so that the values of the image are not counted as written."""
+        return self.first + row
 
 
 Encoder: TypeAlias = Callable[[pa.RecordBatch, Encoding], P]

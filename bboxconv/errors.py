@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal, Self
@@ -120,6 +121,9 @@ class Diagnostic:
     """How many boxes were left out for it, those of such images among them where they are known."""
     late: bool = False
     """These had been read, and were left out when writing."""
+    numbers: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    """What such images are known by: `codec.Encoding.number` of each. Their values, which had been counted, are taken
+    back."""
     rejects: bytes = field(default=b"", compare=False, repr=False)
     """The lines of `--rejects` that a task has made, on their way to the process that collects them."""
 
@@ -149,6 +153,7 @@ class _Sight:
     places: list[Place]
     images: int
     boxes: int
+    numbers: list[int] = field(default_factory=list)
     rejects: list[bytes] = field(default_factory=list)
 
     def diagnostic(self) -> Diagnostic:
@@ -158,6 +163,7 @@ class _Sight:
             places=tuple(self.places),
             images=self.images,
             boxes=self.boxes,
+            numbers=tuple(self.numbers),
             rejects=b"".join(self.rejects),
         )
 
@@ -191,6 +197,7 @@ class Findings:
         images: int = 0,
         boxes: int = 0,
         late: bool = False,
+        numbers: Sequence[int] = (),
     ) -> None:
         """Count one sight (or `count` of them, first seen at `where`, or where the `record` stands)."""
         where = where or (record.where if record else "")
@@ -198,7 +205,8 @@ class Findings:
         lines = b""
         if self.recording and severity == "error":
             lines = _reject(code, message, where, detail, record)
-        self.merge([Diagnostic(code, message, severity, count, places, hint, images, boxes, late, lines)])
+        own = tuple(numbers)
+        self.merge([Diagnostic(code, message, severity, count, places, hint, images, boxes, late, own, lines)])
 
     def add_each(
         self,
@@ -231,10 +239,12 @@ class Findings:
         for new in diagnostics:
             sight = self._seen.get((new.code, new.message))
             if sight is None:
-                sight = self._seen[(new.code, new.message)] = _Sight(replace(new, rejects=b""), 0, [], 0, 0)
+                first = replace(new, numbers=(), rejects=b"")
+                sight = self._seen[(new.code, new.message)] = _Sight(first, 0, [], 0, 0)
             sight.count += new.count
             sight.images += new.images
             sight.boxes += new.boxes
+            sight.numbers += new.numbers
             if len(sight.places) < FIRST_PLACES:
                 sight.places.extend(new.places[: FIRST_PLACES - len(sight.places)])
             if self.recording and new.severity == "error":
@@ -246,6 +256,16 @@ class Findings:
         if self.limit is not None and self.errors > self.limit:
             message = f"stopped after {self.errors:,} errors: --max-errors is {self.limit:,}"
             raise TooManyError([*self, Diagnostic("too-many-errors", message)])
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Count nothing meanwhile: what is read again is seen again."""
+        seen, limit, collect = self._seen, self.limit, self.collect
+        self._seen, self.limit, self.collect = {}, None, lambda *_: None
+        try:
+            yield
+        finally:
+            self._seen, self.limit, self.collect = seen, limit, collect
 
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter([sight.diagnostic() for sight in self._seen.values()])

@@ -1,22 +1,17 @@
-"""The stream between the sources and a writer: every batch brought to one header and to what the target wants, and
-what happens to it counted.
+"""The stream between the sources and a writer: every part read, brought to what the target wants (`step`), encoded and
+counted, in whatever process.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Generic
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from bboxconv import classes, loss, ownkeys, schema, sizes, stages
 from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encoder, Encoding, P, Progress, Target, silent
@@ -29,117 +24,8 @@ from bboxconv.shelf import Shared, Shelf, Unnamed, share
 from bboxconv.sizesource import size_table
 from bboxconv.sources import Opened, unknown_split
 from bboxconv.spool import Slip, Spool, leave
+from bboxconv.step import Step
 from bboxconv.workers import Workers
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What becomes of the batches of one source on their way to the target: the same in every process.
-
-    No target: they stay as they come, in the header's box format.
-    """
-
-    request: Request
-    shown: str
-    box: BoxFormat
-    goal: BoxFormat
-    target: Target | None
-    index: NDArray[np.int32]
-    """The class in the common header of each class of the source, or -1."""
-    default_class: int | None
-    folders: tuple[tuple[str | None, Path], ...]
-    sized: bool
-    """Whether images without a size get one."""
-    table: sizes.SizeTable | None
-    compared: bool
-    """Whether the reader looks for ids that occur more than once."""
-
-    def apply(self, batch: pa.RecordBatch, account: Account, findings: Findings) -> pa.RecordBatch:
-        """A batch brought to the common header and to what the target wants, and counted."""
-        request, box, goal, target = self.request, self.box, self.goal, self.target
-        account.read_images += len(batch)
-        account.read_boxes += len(schema.flat(batch).rows)
-        if request.split:
-            chosen = pc.is_in(batch.column("split"), pa.array(request.split))
-            batch = _keep(batch, chosen, "split not asked for", account)
-        batch, gone = classes.remap(batch, self.index)
-        account.left_out_boxes["class left out"] += gone
-        if self.sized:
-            batch = self._with_sizes(batch, account)
-        batch = stages.check_boxes(batch, box, request.on_invalid, findings, account.left_out_boxes, self.shown)
-        if target is not None:
-            batch = self._fit(batch, target, account, findings)
-            if box.needs_size(goal):
-                inside = "image.width" not in target.requires
-                batch = _require_sizes(batch, findings, account, self.shown, with_objects=inside)
-            if "object.rotation" not in target.carries:  # of what is written alone, and with its sizes known
-                batch = stages.unrotate(batch, box, target.rotated, account)
-        clipped = np.zeros(0, np.bool_)
-        if request.on_invalid == "clip":
-            batch, clipped = stages.clip(batch, box)
-        given = batch
-        batch = stages.convert(batch, box, goal, _drawn(target))
-        stages.count_undrawn(given, batch, findings, account, self.shown)
-        if target is not None:
-            if target.finite:
-                message = f"a box is too large for numbers in {goal.name}"
-                batch, kept = stages.finite_boxes(batch, message, findings, account.left_out_boxes, self.shown)
-                clipped = clipped[kept] if len(clipped) else clipped
-            batch = ownkeys.settle(batch, target, account, self.shown)
-            stages.count_changes(batch, box, goal, clipped, target, account.changed)
-            loss.count_batch(batch, target, account, self.shown)
-        account.images += len(batch)
-        account.boxes += len(schema.flat(batch).rows)
-        return batch
-
-    def _with_sizes(self, batch: pa.RecordBatch, account: Account) -> pa.RecordBatch:
-        """The batch with the sizes of its images, each looked up in the folder of its own split: names may recur in
-        others.
-        """
-        exif = self.request.in_.get("exif", "yes") != "no"
-        splits = batch.column("split").to_pylist()
-        edges = [0, *[row for row in range(1, len(splits)) if splits[row] != splits[row - 1]], len(splits)]
-        parts = []
-        for start, stop in pairwise(edges):
-            own = [folder for split, folder in self.folders if split is None or split == splits[start]]
-            folders = [*([self.request.images] if self.request.images else []), *own]
-            part, filled = sizes.fill(
-                batch.slice(start, stop - start), self.table, self.request.image_size, folders, exif
-            )
-            account.filled["image.width and image.height"] += filled
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
-
-    def _fit(self, batch: pa.RecordBatch, target: Target, account: Account, findings: Findings) -> pa.RecordBatch:
-        """What the target cannot take is left out, filled or refused."""
-        out = account.left_out_boxes
-        if target.finite:
-            batch = stages.finite(batch, findings, account, self.shown)
-        if "object.iscrowd" not in target.carries and target.crowd == "drop":
-            batch = stages.leave_out(batch, stages.flagged("iscrowd"), "crowd", out)
-        if "object.ignore" not in target.carries:
-            batch = stages.leave_out(batch, stages.flagged("ignore"), "ignore region", out)
-        if "object.rotation" not in target.carries and target.rotated == "drop":
-            batch = stages.leave_out(batch, lambda objects: ~stages.lacking("rotation")(objects), "rotated", out)
-        if "object.bbox" in target.requires:
-            batch = stages.leave_out(batch, stages.lacking("bbox"), "without a bbox", out)
-        if "object.place" in target.requires:
-            batch = stages.leave_out(batch, stages.placeless, "without a bbox, polygon, mask or keypoints", out)
-        if "object.category" in target.requires:
-            batch = _classify(batch, self.default_class, findings, account, self.shown)
-        if "unannotated" not in target.carries:
-            if self.request.unannotated == "skip":
-                batch = _keep(batch, batch.column("objects").is_valid(), "not annotated", account)
-            else:
-                objects = schema.flat(batch)
-                batch = schema.with_objects(batch, replace(objects, annotated=np.ones(len(batch), np.bool_)))
-        if self.request.drop_empty:
-            batch = _keep(batch, pa.array(np.diff(schema.flat(batch).offsets) > 0), "without boxes", account)
-        if "image.file_name" in target.requires:
-            batch = _require_names(batch, findings, account, self.shown)
-        if "image.width" in target.requires:
-            batch = _require_sizes(batch, findings, account, self.shown, with_objects=False)
-        return batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +65,7 @@ def _do(task: _Task[P]) -> _Done[P]:
         if step.request.split:
             splits.update(pc.unique(given.column("split")).to_pylist())
         seen.append(identities(given, ids=not step.compared))
-        batch = step.apply(given, account, findings)
+        batch, _ = step.apply(given, account, findings)
         if encode is None:
             slips += leave([batch], task.shelf)
         else:
@@ -216,27 +102,17 @@ class Flow:
 
 def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:
     """What comes of each part of all sources, in order; it is counted as it is taken."""
-    request, opened = flow.request, flow.opened
-    table = size_table(request, flow.workers)
-    counts = [dataset.images for dataset in opened.datasets]
+    request = flow.request
+    counts = [dataset.images for dataset in flow.opened.datasets]
     total = None if None in counts else sum(count for count in counts if count is not None)
-    goal = (target.box if target else None) or opened.header.box
     met: set[str | None] = set()
     shelves = _Shelves(flow.workers)
-    counter = _Counter()
     seen: list[Seen] = []
     spool = Spool(request.memory // 8)
-    for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
-        box = dataset.header.box
-        sized = _wants_sizes(request, box, goal, target)
-        folders = dataset.image_folders
-        numbered = _numbered(parts_of(dataset, request.batch_size), counter)
-        step = Step(
-            request, shown, box, goal, target, index, opened.default_class, folders, sized, table, dataset.compared
-        )
+    for step, numbered in planned(flow, target):
         shared = share((step, encode), shelves.common())
         tasks = (_Task(part, shared, shelf, first) for (part, first), shelf in zip(numbered, shelves, strict=False))
-        seen.append(Seen(shown, spool))
+        seen.append(Seen(step.shown, spool))
         for done in flow.workers.run(_do, tasks):
             seen[-1].take(done.identities)
             account.add(done.account)
@@ -249,6 +125,29 @@ def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P
     unknown = [split for split in request.split if met and split not in met]
     if unknown:
         raise unknown_split(unknown[0], sorted(split for split in met if split is not None))
+
+
+def planned(flow: Flow, target: Target | None) -> Iterator[tuple[Step, Iterator[tuple[Part, int]]]]:
+    """What becomes of each source, and its parts, each with the number of its first image over all sources. The parts
+    are taken before the next source is asked for."""
+    request, opened, counter = flow.request, flow.opened, _Counter()
+    table = size_table(request, flow.workers)
+    goal = (target.box if target else None) or opened.header.box
+    for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
+        step = Step(
+            request,
+            shown,
+            dataset.header.box,
+            goal,
+            target,
+            index,
+            opened.default_class,
+            dataset.image_folders,
+            _wants_sizes(request, dataset.header.box, goal, target),
+            table,
+            dataset.compared,
+        )
+        yield step, _numbered(parts_of(dataset, request.batch_size), counter)
 
 
 @dataclass(slots=True)
@@ -304,74 +203,3 @@ def _wants_sizes(request: Request, box: BoxFormat, goal: BoxFormat, target: Targ
     if target is None:
         return given or box.needs_size(goal)
     return (given and "image.width" in target.carries) or box.needs_size(goal) or "image.width" in target.requires
-
-
-def _drawn(target: Target | None) -> tuple[str, ...]:
-    """The drawn fields that the target carries."""
-    fields = ("segmentation", "keypoints")
-    return fields if target is None else tuple(name for name in fields if f"object.{name}" in target.carries)
-
-
-def _keep(batch: pa.RecordBatch, mask: pa.Array, reason: str, account: Account) -> pa.RecordBatch:
-    """The images where the mask is true; the others and their boxes are counted as left out."""
-    keep = mask.fill_null(False).to_numpy(zero_copy_only=False)
-    if keep.all():
-        return batch
-    boxes = int(np.diff(schema.flat(batch).offsets)[~keep].sum())
-    account.left_out_images[reason] += int((~keep).sum())
-    account.left_out_boxes[reason] += boxes
-    return schema.keep_images(batch, keep)
-
-
-def _classify(
-    batch: pa.RecordBatch, default: int | None, findings: Findings, account: Account, shown: str
-) -> pa.RecordBatch:
-    objects = schema.flat(batch)
-    column = objects.column("category")
-    if not column.null_count:
-        return batch
-    if default is not None:
-        account.filled["object.category"] += column.null_count
-        return schema.with_objects(batch, objects.with_columns({"category": column.fill_null(default)}))
-    absent = stages.lacking("category")(objects)
-    for row in np.flatnonzero(absent).tolist():
-        findings.add(
-            "missing-class",
-            "a box has no class",
-            record=stages.place(batch, objects, row, shown),
-            hint="--default-class NAME gives it one",
-        )
-    account.left_out_boxes["without a class"] += int(absent.sum())
-    return schema.with_objects(batch, schema.keep_objects(objects, ~absent))
-
-
-def _require_names(batch: pa.RecordBatch, findings: Findings, account: Account, shown: str) -> pa.RecordBatch:
-    """Images without a name are faults, and left out of what follows."""
-    absent = stages.missing(batch, ["file_name"], with_objects=False)
-    hint = "a list of results has no names: --in header=instances.json gives them"
-    for image in absent.tolist():
-        findings.add(
-            "missing-file-name", "an image has no file name", record=stages.image_place(batch, image, shown), hint=hint
-        )
-    return _without(batch, absent, "without a file name", account)
-
-
-def _require_sizes(
-    batch: pa.RecordBatch, findings: Findings, account: Account, shown: str, *, with_objects: bool
-) -> pa.RecordBatch:
-    """Images whose size nobody knows are faults, and left out of what follows."""
-    absent = stages.missing(batch, ["width", "height"], with_objects=with_objects)
-    for image in absent.tolist():
-        findings.add(
-            "missing-image-size",
-            "the size of an image is needed and nobody gave it",
-            record=stages.image_place(batch, image, shown),
-            hint="--images DIR reads them from the images, --image-sizes FILE from a table; --image-size WxH for all",
-        )
-    return _without(batch, absent, "without a size", account)
-
-
-def _without(batch: pa.RecordBatch, absent: NDArray[np.int64], reason: str, account: Account) -> pa.RecordBatch:
-    keep = np.ones(len(batch), np.bool_)
-    keep[absent] = False
-    return _keep(batch, pa.array(keep), reason, account)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bboxconv import agreement, io, loss, registry, staging
+from bboxconv import agreement, io, loss, recount, registry, staging
 from bboxconv.account import Account
 from bboxconv.agreement import Agreement
 from bboxconv.boxes import BoxFormat
@@ -88,6 +88,8 @@ def run(
         agreements: list[Agreement] = []
 
         def settle(stage: Path) -> None:
+            if request.on_error == "skip" and isinstance(writer, Encodes):
+                recount.take_back(flow, target, _left_out(findings), account)
             _refuse(request, findings, account)
             if request.verify:
                 ours = replace(request, max_expansion=0)  # what this run wrote may be read, however small it became
@@ -234,6 +236,11 @@ def _refuse(request: Request, findings: Findings, account: Account) -> None:
 def _not_written(findings: Findings) -> int:
     """How many images the writer left out, each with a fault of its own."""
     return sum(fault.images for fault in findings.of("error") if fault.late)
+
+
+def _left_out(findings: Findings) -> list[int]:
+    """What the images are known by that the writer left out when their values had been counted."""
+    return [number for fault in findings.of("error") if fault.late for number in fault.numbers]
 
 
 def _report(

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from helpers import coco
 
 import bboxconv
+from bboxconv import pipeline
+from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, ExitCode, UsageError
+from bboxconv.formats import jsonl
 from bboxconv.io import MANIFEST
+from bboxconv.request import Request
+from bboxconv.schema import Dataset
+from bboxconv.workers import at_work
 
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 100, "height": 100}
 
@@ -144,3 +154,106 @@ def test_the_account_has_the_files_and_bytes_on_disk(to: str, names: tuple[str, 
         report = bboxconv.convert(sources, out, to=to, on_error="skip")
         found = [path.stat().st_size for path in out.rglob("*") if path.is_file() and path.name != MANIFEST]
         assert (report.files, report.bytes) == (len(found), sum(found))
+
+
+def lines(path: Path, names: Sequence[str], **rest: Sequence[object]) -> Path:
+    """JSON Lines of an image for each name, which loses, changes and fills: the third alone has a score, a crowd flag
+    and a size that nobody knows. `rest` are further keys of the images, in order."""
+    head = {"type": "dataset", "bboxconv": 1, "box": "xywh", "categories": [{"name": "cat"}]}
+    rows = []
+    for number, name in enumerate(names):
+        own = {key: values[number] for key, values in rest.items()}
+        size = {} if number == 2 else {"width": 100, "height": 80}
+        box: dict[str, object] = {"category": 0, "bbox": [number + 1 / 3, 1, 5, 5], "track_id": number}
+        more = {"score": 0.5, "iscrowd": False} if number == 2 else {}
+        rows.append({"type": "image", "file": name, **size, **own, "objects": [box | more, box]})
+    path.write_text("".join(json.dumps(row) + "\n" for row in (head, *rows)))
+    return path
+
+
+NAMES = ("a.jpg", "b.jpg", "a.png", "../x.jpg", "c.jpg", "sub/d.jpg")
+IDS = {"id": [1, 2, 1, 4, 5, 4]}
+SPLITS = {"split": ["train", "train", "../x", "train", "../x", "val"]}
+ALL = range(len(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("to", "rest", "kept"),
+    [
+        ("yolo", {}, [0, 1, 4, 5]),
+        ("voc", {}, [0, 1, 4, 5]),
+        ("coco", IDS, [0, 1, 3, 4]),
+        ("coco/", SPLITS, [0, 1, 3, 5]),
+        ("jsonl", IDS | SPLITS, ALL),
+        ("parquet", IDS | SPLITS, ALL),
+    ],
+)
+@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 4, 4096])
+def test_what_the_writer_left_out_counts_for_no_field(
+    tmp_path: Path, to: str, rest: dict[str, list[object]], kept: Sequence[int], jobs: int, batch_size: int
+) -> None:
+    """An image that the writer leaves out, for its name, its file, its id or its split, is in no count of values:
+    the account is that of the other images alone, and `--strict` minds only these."""
+    given = lines(tmp_path / "a.jsonl", NAMES, **rest)
+    others = tmp_path / "others.jsonl"
+    head, *images = given.read_text().splitlines()
+    others.write_text("\n".join([head, *(images[number] for number in kept), ""]))
+    words: dict[str, Any] = {"to": to.rstrip("/"), "image_size": (50, 60), "on_error": "skip"}
+    end = "/" if to[-1] == "/" or to in ("voc", "yolo") else f".{to}"
+    wanted = bboxconv.convert(others, f"{tmp_path}/wanted{end}", **words)
+    with at_work(jobs) as workers:
+        workers.begin()
+        request = Request((str(given),), f"{tmp_path}/out{end}", batch_size=batch_size, jobs=jobs, **words)
+        found = pipeline.run(request, workers=workers)
+    assert (found.exit_code, wanted.exit_code) == (3 if len(kept) < len(NAMES) else 0, 0)
+    assert (found.images, found.boxes, sum(found.left_out_images.values())) == (len(kept), 2 * len(kept), 6 - len(kept))
+    bare = [{name: replace(one, places=()) for name, one in report.fields.items()} for report in (found, wanted)]
+    assert (bare[0], found.lost, found.filled) == (bare[1], wanted.lost, wanted.filled)
+    for name, values in found.fields.items():
+        places = tuple(place.replace(str(given), str(others)) for place in values.places)
+        assert places == wanted.fields[name].places[: len(places)]
+    if to == "yolo":
+        assert (found.fields["object.bbox"].count, found.lost["object.track_id"]) == (8, 8)
+        bboxconv.convert(given, tmp_path / "strict", strict="object.score", **words)
+
+
+POSED = ("object.bbox", "object.keypoints", "object.score")
+
+
+def test_what_waits_for_keypoints_is_left_out_by_its_own_number(tmp_path: Path) -> None:
+    """Images that YOLO holds back until it knows how many keypoints there are, are known by the same numbers."""
+    given = lines(tmp_path / "a.jsonl", ("b.jpg", "a.jpg", "a.png", "c.jpg"))
+    points = '"keypoints":[1,1,2],"category"'
+    head, *images = given.read_text().splitlines()
+    given.write_text("\n".join([head, *images[:3], images[3].replace('"category"', points), ""]))
+    words: dict[str, Any] = {"image_size": (50, 60), "on_error": "skip", "out": {"task": "pose"}}
+    for size in (1, 3, 4096):
+        report = bboxconv.convert(given, tmp_path / str(size), to="yolo", batch_size=size, **words)
+        assert (report.images, report.left_out_images) == (3, {"file-clash": 1})
+        found = {name: values.count for name, values in report.fields.items() if name in POSED}
+        assert found == {"object.bbox": 6, "object.keypoints": 2}
+
+
+def test_what_is_read_again_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The findings of a reader that tells them whenever its images are asked for, as one of a plugin may, are counted
+    once where images are read again to be taken out of the account."""
+    given = lines(tmp_path / "a.jsonl", ("a.jpg", "a.png"))
+    read = jsonl.read
+
+    def telling(source: Source, context: ReadContext) -> Dataset:
+        data = read(source, context)
+
+        def stream() -> Iterator[pa.RecordBatch]:
+            context.findings.add("bad-row", "a row is odd", where="here")
+            yield from data
+
+        return replace(data, stream=stream, parts=None)
+
+    monkeypatch.setattr(jsonl, "read", telling)
+    report = bboxconv.convert(given, tmp_path / "yolo", to="yolo", image_size=(9, 9), on_error="skip", max_errors=2)
+    assert {one.code: one.count for one in report.findings if one.severity == "error"} == {
+        "bad-row": 1,
+        "file-clash": 1,
+    }
+    assert report.fields["object.bbox"].count == 2

@@ -18,7 +18,7 @@ from bboxconv.codes import catalogue
 
 PACKAGE = Path(bboxconv.__file__).parent
 ABOVE_FORMATS = frozenset(
-    {"registry", "sources", "request", "flow", "pipeline", "stages", "loss", "stats", "api"}
+    {"registry", "sources", "request", "flow", "step", "recount", "pipeline", "stages", "loss", "stats", "api"}
     | {"rejects", "repeats", "sizesource"}
 )
 """What a format does not know of."""

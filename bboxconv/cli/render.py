@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 
 from bboxconv.agreement import Agreement
 from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, printable
@@ -60,10 +62,16 @@ def diagnostic(found: Diagnostic, paint: Paint, verbose: bool = False) -> list[s
 def diagnostics(
     findings: Iterable[Diagnostic], paint: Paint, verbose: bool = False, hide: Sequence[str] = ()
 ) -> list[str]:
-    """All findings but those of hidden severities: notes first, errors last, next to the line that ends the run."""
+    """All findings but those of hidden severities: notes first, errors last, next to the line that ends the run. Those
+    of one code and one hint that follow each other have the hint once, behind the last.
+    """
     rank = {"note": 0, "warning": 1, "error": 2}
     shown = sorted((d for d in findings if d.severity not in hide), key=lambda d: rank[d.severity])
-    return [line for found in shown for line in diagnostic(found, paint, verbose)]
+    lines: list[str] = []
+    for found, after in zip_longest(shown, shown[1:]):
+        told_later = after is not None and (found.code, found.hint) == (after.code, after.hint)
+        lines += diagnostic(replace(found, hint="") if told_later else found, paint, verbose)
+    return lines
 
 
 def refusal(findings: Sequence[Diagnostic], command: str, paint: Paint) -> str:

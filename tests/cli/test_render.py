@@ -105,6 +105,16 @@ def test_errors_come_last() -> None:
     assert render.diagnostics(found, plain, hide=("note", "warning")) == ["error[a]: x"]
 
 
+def test_a_hint_for_several_is_told_once() -> None:
+    """Findings of one code and one hint that follow each other have it once, behind the last."""
+    pairs = (("a", "do"), ("a", "do"), ("a", "or"), ("b", "or"), ("a", "do"), ("b", ""), ("b", ""))
+    found = [Diagnostic(code, str(number), hint=hint) for number, (code, hint) in enumerate(pairs)]
+    assert render.diagnostics(found, plain) == [
+        *("error[a]: 0", "error[a]: 1", "  hint: do", "error[a]: 2", "  hint: or", "error[b]: 3", "  hint: or"),
+        *("error[a]: 4", "  hint: do", "error[b]: 5", "error[b]: 6"),
+    ]
+
+
 def test_names_cannot_drive_the_terminal() -> None:
     """Control characters in text from data are escaped, in messages and in JSON."""
     found = Diagnostic("a", "class 'x\x1b[2J'", places=(Place("b\n.jpg\x9b"),))

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bboxconv
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import ReadContext, Source, WriteContext
 from bboxconv.errors import DataError, Findings
@@ -958,11 +959,19 @@ def test_unsafe_split_writes_no_list(tmp_path: Path) -> None:
 def test_class_that_xml_cannot_hold(tmp_path: Path) -> None:
     """Each box of a class whose name XML cannot say is an error, and left out; such a class without boxes is none, as
     it is not written."""
-    names = ("a\x00", "dog", "\n", "a\n", "\ufffe")
-    rows = [{"category": 0, "bbox": [1, 2, 3, 4]}, {"category": 1, "bbox": [1, 2, 3, 4]}]
-    findings = write(dataset([{**IMAGE, "objects": [*rows, {**rows[0], "category": 3}]}], names), tmp_path / "out")
-    assert faults(findings) == [("bad-value", r"out: image a.jpg: 'a\x00'"), ("bad-value", r"out: image a.jpg: 'a\n'")]
-    assert [(d.count, d.boxes) for d in findings] == [(2, 2)]
+    categories = [{"name": name} for name in ("a\x00", "dog", "\n", "a\n", "\ufffe")]
+    rows = [{"category": number, "bbox": [1, 2, 3, 4]} for number in (0, 1, 3)]
+    head = {"type": "dataset", "bboxconv": 1, "box": "xyxy", "categories": categories}
+    image = {"type": "image", "file": "a.jpg", "width": 9, "height": 9, "objects": rows}
+    source = tmp_path / "a.jsonl"
+    source.write_text(f"{json.dumps(head)}\n{json.dumps(image)}\n")
+    report = bboxconv.convert(source, tmp_path / "out", to="voc", on_error="skip", verify=True)
+    (fault,) = (found for found in report.findings if found.severity == "error")
+    where = f"{source}: image a.jpg, object"
+    assert (fault.code, fault.count) == ("bad-value", 2)
+    assert fault.where == (rf"{where} 0: 'a\x00'", rf"{where} 2: 'a\n'")
+    assert (report.boxes, report.left_out_boxes) == (1, {"bad-value": 2})
+    assert {report.fields[f"object.{name}"].count for name in ("bbox", "category")} == {1}
     again, _ = read(tmp_path / "out")
     assert [category.name for category in again.header.categories] == ["dog"]
 

@@ -148,7 +148,7 @@ def _spare(row: Row) -> None:
 
 @st.composite
 def datasets(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES, unique: bool = True) -> Data:
-    """A data set of up to six images; `unique`: no two of them want the same file in any format."""
+    """A data set of up to six images; `unique`: no two of them want the same file in any format, or have one id."""
     form = draw(st.sampled_from(FORMS))
     turned = form.unit == (None, 0, False) and draw(st.integers(0, 3)) == 0
     categories = draw(
@@ -188,7 +188,9 @@ def datasets(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES, unique: boo
                 **(row["extra"] or {}),
                 "id": draw(st.sampled_from([2**64 + number, f"a{number}", number + 0.5])),
             }
-    _distinct(images), _distinct([row for image in images for row in image["objects"] or ()]), _distinct(categories)
+    if unique:
+        _distinct(images)
+    _distinct([row for image in images for row in image["objects"] or ()]), _distinct(categories)
     said = draw(st.fixed_dictionaries({}, optional={"info": JSON, "licenses": JSON, "extra": extras(TOP)}))
     said = {name: value for name, value in said.items() if value is not None}
     for image in images:

@@ -35,6 +35,8 @@ class _Some:
 
 
 SOME = _Some()
+ANY = _Some()
+"""Stands for what nobody can tell: a box that lost most of its digits may have an area of float64, or none."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ class Format:
     """Whether it cannot name a class so."""
     renamed: Callable[[str], str] = lambda name: name
     """What it calls an image."""
+    clashing: Callable[[list[Row]], Mapping[int, str]] = lambda images: {}
+    """Of images that could be written, by place, those that others or their names keep from it, with the code."""
     read: Callable[[Data], Data] = lambda data: data
 
 
@@ -179,25 +183,39 @@ class Account:
     boxes: int = 0
     seen: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
+    filled: Counter[str] = field(default_factory=Counter)
+    """But for sizes."""
+    unsure: int = 0
+    """How many areas may be filled in, or not."""
     faults: set[str] = field(default_factory=set)
     """The codes of errors."""
-    late: bool = False
-    """Whether something is left out by the writer alone, when its values have been counted."""
+    late: list[int] = field(default_factory=list)
+    """The places of images that are left out for what `Format.clashing` says."""
 
 
 def passed(data: Data, target: Format) -> tuple[Data, Account]:
     """What is written of a data set, and the account of it."""
     account = Account()
     form = target.form or data.form
+    given = []
+    for place, image in enumerate(data.images):
+        own = Account()
+        kept = _image(image, data, target, own)
+        account.faults |= own.faults
+        if kept is not None:
+            given.append((place, kept, own))
+    late = target.clashing([kept for _, kept, _ in given])
+    account.faults |= {*late.values()}
+    account.late = [given[number][0] for number in sorted(late)]
     images = []
-    for image in data.images:
-        kept = _image(image, data, target, account)
-        if kept is None:
+    for number, (_, kept, own) in enumerate(given):
+        if number in late:
             continue
         account.images += 1
         account.boxes += len(kept["objects"] or ())
+        account.seen += own.seen
         _count(kept, data, target, account)
-        images.append(_written(kept, data.form, form, target))
+        images.append(_written(kept, data.form, form, target, account))
     _count_header(data, target, account)
     said = {name: getattr(data, name) if name in target.carries else None for name in ("info", "licenses", "extra")}
     kept_keys = {
@@ -205,6 +223,9 @@ def passed(data: Data, target: Format) -> tuple[Data, Account]:
     }
     turned = data.turned and "object.rotation" in target.carries
     categories = _numbered(data.categories, target)
+    account.filled["category.id"] = sum(
+        row["id"] is None and own["id"] is not None for row, own in zip(data.categories, categories, strict=True)
+    )
     return replace(
         data, form=form, categories=categories, **said, extra=kept_keys or None, images=tuple(images), turned=turned
     ), account
@@ -218,6 +239,10 @@ def _image(image: Row, data: Data, target: Format, account: Account) -> Row | No
         if "object.category" in target.requires and any(row["category"] is None for row in objects):
             account.faults.add("missing-class")
             objects = [row for row in objects if row["category"] is not None]
+        unfit = [row for row in objects if row["category"] is not None and target.nameless(row["category"])]
+        if unfit:
+            account.faults.add("bad-value")
+            objects = [row for row in objects if row not in unfit]
     if objects is None and "unannotated" not in carries:
         return None
     if "image.file_name" in target.requires and image["file_name"] is None:
@@ -231,10 +256,6 @@ def _image(image: Row, data: Data, target: Format, account: Account) -> Row | No
         return None
     if "object.rotation" not in carries:
         objects = objects and [_unturned(row, image, data, account) for row in objects]
-    if any(target.nameless(row["category"]) for row in objects or ()):
-        account.faults.add("bad-value")
-        account.late = True
-        objects = [row for row in objects if not target.nameless(row["category"])]
     return {**image, "objects": objects}
 
 
@@ -263,13 +284,14 @@ def _unturned(row: Row, image: Row, data: Data, account: Account) -> Row:
     return {**row, "rotation": None, "bbox": box}
 
 
-def _written(image: Row, old: Numbers, new: Numbers, target: Format) -> Row:
+def _written(image: Row, old: Numbers, new: Numbers, target: Format, account: Account) -> Row:
     """An image as the format holds it: what it carries, and what it fills in."""
     size = (image["width"], image["height"])
     found = {name: image[name] if f"image.{name}" in target.carries else None for name in IMAGE}
     found["extra"] = _carried_extra("image", image, target)
     if found["id"] is None and "image.id" in target.fills and "id" not in (found["extra"] or {}):
         found["id"] = SOME
+        account.filled["image.id"] += 1
     found["objects"] = None if image["objects"] is None else []
     for row in image["objects"] or ():
         own = {name: row[name] if f"object.{name}" in target.carries else None for name in OBJECT}
@@ -281,18 +303,28 @@ def _written(image: Row, old: Numbers, new: Numbers, target: Format) -> Row:
         for name in ("id", "area", "iscrowd"):
             if own[name] is not None or name in said or f"object.{name}" not in target.fills:
                 continue
-            if name == "id" or (name == "area" and own["bbox"] is not None and _has_area(own["bbox"], new, size)):
+            if name == "area" and own["bbox"] is not None:
+                own[name] = _area(own["bbox"], new, size)
+            elif name == "id":
                 own[name] = SOME
             elif name == "iscrowd":
                 own[name] = False
+            account.filled[f"object.{name}"] += own[name] not in (None, ANY)
+            account.unsure += own[name] is ANY
         found["objects"].append(own)
     return found
 
 
-def _has_area(box: Box, form: Numbers, size: tuple[int, int]) -> bool:
+def _area(box: Box, form: Numbers, size: tuple[int, int]) -> Any:
     """Whether width times height is a number of float64."""
     factors = _factors(form, Numbers("xywh"), size) if form.scale is not None else (1, 1)
-    return abs(box.centre[2] * factors[0] * box.centre[3] * factors[1]) < Fraction(2) ** 1024
+    sides = [abs(box.centre[2 + axis]) * factors[axis] for axis in (0, 1)]
+    slack = [4 * box.slack[axis] * factors[axis] for axis in (0, 1)]
+    most = (sides[0] + slack[0]) * (sides[1] + slack[1])
+    least = max(sides[0] - slack[0], 0) * max(sides[1] - slack[1], 0)
+    if most < Fraction(2) ** 1024:
+        return SOME
+    return None if least >= Fraction(2) ** 1024 else ANY
 
 
 def _drawn(name: str, value: Any, old: Numbers, new: Numbers, size: tuple[int, int]) -> Any:
@@ -444,6 +476,48 @@ def yolo_name(name: str) -> str:
     return stem_of(re.sub(r"(?s)^(?:.*/)?images/", "", name)) + ".jpg"
 
 
+def clashing_files(suffix: str, place: Callable[[Row], str], images: list[Row]) -> dict[int, str]:
+    """Of images with a file each, those that are left out: the name of one is no path below a folder; another has its
+    file before it; or its file would be the folder of others."""
+    found: dict[int, str] = {}
+    files: dict[str, list[int]] = {}
+    folders: set[str] = set()
+    for number, image in enumerate(images):
+        if image["file_name"] in UNSAFE:
+            found[number] = "unsafe-name"
+            continue
+        *parents, last = place(image).split("/")
+        files.setdefault("/".join([*parents, last + suffix]), []).append(number)
+        folders |= {"/".join(parents[: end + 1]) for end in range(len(parents))}
+    for file, numbers in files.items():
+        found |= dict.fromkeys(numbers if file in folders else numbers[1:], "file-clash")
+    return found
+
+
+UNSAFE = ("../a.jpg", "sub/../b.jpg", "a\\b.jpg", "a\x00.jpg")
+"""Names that are no path below a folder, or not everywhere."""
+
+
+def voc_place(image: Row) -> str:
+    return stem_of(image["file_name"].removeprefix("./"))
+
+
+def yolo_place(image: Row) -> str:
+    name = stem_of(yolo_name(image["file_name"].removeprefix("./")))
+    return name if image["split"] is None else f"{image['split']}/{name}"
+
+
+def clashing_ids(images: list[Row]) -> dict[int, str]:
+    """Images of one document whose id one before them has."""
+    found: dict[int, str] = {}
+    seen: set[int] = set()
+    for number, image in enumerate(images):
+        if isinstance(image["id"], int):
+            found |= {number: "image-id-clash"} if image["id"] in seen else {}
+            seen.add(image["id"])
+    return found
+
+
 def stem_of(name: str) -> str:
     """A name without its extension; a dot at the start of the last part begins none."""
     folder, slash, last = name.rpartition("/")
@@ -493,8 +567,8 @@ def _same_box(want: Box | None, got: Any, form: Numbers) -> bool:
 
 def _same(name: str, want: Row, got: Row) -> bool:
     value, read = want[name], got[name]
-    if value is SOME:
-        return read is not None
+    if value is SOME or value is ANY:
+        return read is not None or value is ANY
     if name in ("segmentation", "keypoints", "extra") and read is not None:
         read = json.loads(read)
     if isinstance(value, Points):

@@ -89,6 +89,7 @@ def without_same_ids(piece: Piece, ids: SameIds, shelf: Shelf, name: str, findin
                 images=1,
                 boxes=int(piece.boxes[row]),
                 late=True,
+                numbers=(piece.numbers[row],),
             )
     if keep.all():
         return piece
@@ -101,7 +102,10 @@ def without_same_ids(piece: Piece, ids: SameIds, shelf: Shelf, name: str, findin
         batch = batch.set_column(batch.schema.get_field_index("image"), "image", place)
         annotations = replace(annotations, rest=leave([batch], shelf)[0])
     image_ids = None if piece.image_ids is None else piece.image_ids.filter(pa.array(keep))
-    return replace(piece, images=images, annotations=annotations, image_ids=image_ids, boxes=piece.boxes[keep])
+    filled = {name: counts[keep] for name, counts in piece.filled.items()}
+    return replace(
+        piece, images=images, annotations=annotations, image_ids=image_ids, boxes=piece.boxes[keep], filled=filled
+    )
 
 
 def _texts(rows: Rows) -> Iterator[bytes]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,10 @@ class Piece:
     """How many annotations each image has."""
     image_ids: pa.StringArray | None
     """The id of each image, where some are still to be found."""
-    filled: Counter[str]
+    numbers: Sequence[int]
+    """What each image is known by."""
+    filled: Mapping[str, NDArray[np.int32]]
+    """How many values of each image were filled in, by field."""
 
 
 Texts = tuple[Piece, ...]
@@ -90,15 +94,19 @@ class Kind:
     def encode(self, batch: pa.RecordBatch, encoding: Encoding) -> Texts:
         """The text of a batch, on a shelf."""
         found: list[Piece] = []
+        first = encoding.first
         for part in schema.pieces(batch, AT_ONCE):
+            numbers = range(first, first + len(part))
+            first += len(part)
             if not self.by_split:
-                found.append(self._piece(part, None, self.shelf))
+                found.append(self._piece(part, None, numbers))
                 continue
-            parts = ((split or None, schema.keep_images(part, mask)) for split, mask in schema.by_split(part))
-            found += [self._piece(images, split, self.shelf) for split, images in parts]
+            for split, mask in schema.by_split(part):
+                own = numbers if mask.all() else array("q", np.flatnonzero(mask) + numbers.start)
+                found.append(self._piece(schema.keep_images(part, mask), split or None, own))
         return tuple(found)
 
-    def _piece(self, batch: pa.RecordBatch, split: str | None, shelf: Shelf) -> Piece:
+    def _piece(self, batch: pa.RecordBatch, split: str | None, numbers: Sequence[int]) -> Piece:
         columns = {name: batch.column(name) for name in IMAGE_KEYS}
         extra, own = batch.column("extra"), _own_keys(batch.column("extra"), columns)
         ids, extra, others = _id_texts(columns["id"], extra, own.pop("id", None))
@@ -109,19 +117,24 @@ class Kind:
             "video": jsontext.strings(columns["video"]),
             "frame": jsontext.numbers(columns["frame"]),
         }
-        images = _rows(columns["id"], others, ids, None, _hide(texts, own), extra, shelf)
-        filled: Counter[str] = Counter({"image.id": ids.null_count})
+        images = _rows(columns["id"], others, ids, None, _hide(texts, own), extra, self.shelf)
+        filled = {"image.id": _mask(ids.is_null()).astype(np.int32)} if ids.null_count else {}
         objects = schema.flat(batch)
-        annotations = self._annotations(objects, ids, filled, shelf)
+        annotations, lacking = self._annotations(objects, ids)
+        for name, rows in lacking.items():
+            if rows.any():
+                counts = np.concatenate(([0], np.cumsum(rows)))
+                filled[name] = np.diff(counts[objects.offsets]).astype(np.int32)
         boxes = np.diff(objects.offsets).astype(np.int32)
-        return Piece(split, images, annotations, boxes, ids if ids.null_count else None, filled)
+        return Piece(split, images, annotations, boxes, ids if ids.null_count else None, numbers, filled)
 
-    def _annotations(self, objects: Objects, image_ids: pa.StringArray, filled: Counter[str], shelf: Shelf) -> Rows:
+    def _annotations(self, objects: Objects, image_ids: pa.StringArray) -> tuple[Rows, dict[str, NDArray[np.bool_]]]:
+        """The annotations, and by field which of them (N,) got a value that they lacked."""
         values, valid = schema.boxes_of(objects.rows)
         extra = objects.column("extra")
         own = _own_keys(extra, {key: objects.column(key) for key in ANNOTATION_KEYS})
         ids, extra, others = _id_texts(objects.column("id"), extra, own.pop("id", None))
-        filled["object.id"] += ids.null_count
+        filled = {"object.id": _mask(ids.is_null())}
         area = objects.column("area")
         if area.null_count:
             found = box_area(values, self.box)
@@ -129,12 +142,12 @@ class Kind:
                 "area", np.zeros(len(valid), np.bool_)
             )  # beyond float64 there is none
             lacking = pc.and_(area.is_null(), pa.array(given))
-            filled["object.area"] += pc.sum(lacking).as_py() or 0
+            filled["object.area"] = _mask(lacking)
             area = pc.if_else(lacking, pa.array(found), area)
         crowd = objects.column("iscrowd")
         if crowd.null_count:
             lacking = pc.and_(crowd.is_null(), pa.array(~own.get("iscrowd", np.zeros(len(valid), np.bool_))))
-            filled["object.iscrowd"] += pc.sum(lacking).as_py() or 0
+            filled["object.iscrowd"] = _mask(lacking)
             crowd = pc.if_else(lacking, False, crowd)
         corners = [jsontext.numbers(pa.array(np.ascontiguousarray(values[:, axis]))) for axis in range(4)]
         texts: dict[str, jsontext.Texts] = {
@@ -153,7 +166,12 @@ class Kind:
         }
         image = pa.array(objects.image_of(), pa.int32())
         image = image if image_ids.null_count else image_ids.take(image)
-        return _rows(objects.column("id"), others, ids, image, _hide(texts, own), extra, shelf)
+        rows = _rows(objects.column("id"), others, ids, image, _hide(texts, own), extra, self.shelf)
+        return rows, filled
+
+
+def _mask(values: pa.BooleanArray) -> NDArray[np.bool_]:
+    return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
 def _rows(

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,11 +34,11 @@ TOP_KEYS = ("info", "licenses", "images", "annotations", "categories")
 
 def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: WriteContext) -> Written:
     """Write one document to the file `out`, or one for each split into the folder `out`."""
-    filled: Counter[str] = Counter()
+    filled = Counter(dict.fromkeys(_FILLED, 0))
     head = _head(header, category_ids(header.categories, filled))
     documents: dict[str | None, _Document] = {}
-    refused: dict[str, tuple[int, int]] = {}
-    """The images and boxes of splits that cannot name a file."""
+    refused: dict[str, list[tuple[int, int, Sequence[int]]]] = {}
+    """Of splits that cannot name a file, the images and boxes of each piece, and what the images are known by."""
     folder = out.is_dir()
     try:
         if not folder:
@@ -46,10 +47,9 @@ def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: Writ
             for piece in parts:
                 split = piece.split
                 if split is not None and split not in documents and _unsafe(split):
-                    images, boxes = refused.get(split, (0, 0))
-                    refused[split] = images + piece.images.count, boxes + piece.annotations.count
+                    counts = piece.images.count, piece.annotations.count, piece.numbers
+                    refused.setdefault(split, []).append(counts)
                     continue
-                filled.update(piece.filled)
                 if split not in documents:
                     name = f"instances_{split}.json" if split else "instances.json"
                     documents[split] = _Document.begin(out / name, head)
@@ -58,15 +58,27 @@ def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: Writ
             documents[None] = _Document.begin(out / "instances.json", head)
         for document in documents.values():
             document.end(context.findings)
-        for split, (images, boxes) in refused.items():
-            message = f"a split cannot be part of a file name: it {_unsafe(split)}"
-            context.findings.add("unsafe-name", message, where=repr(split), images=images, boxes=boxes, late=True)
+            for piece in document.pieces:
+                filled.update({name: int(values.sum()) for name, values in piece.filled.items()})
+        for split, left_out in refused.items():
+            images, boxes, numbers = zip(*left_out, strict=True)
+            context.findings.add(
+                "unsafe-name",
+                f"a split cannot be part of a file name: it {_unsafe(split)}",
+                where=repr(split),
+                images=sum(images),
+                boxes=sum(boxes),
+                late=True,
+                numbers=[*chain(*numbers)],
+            )
     finally:
         for document in documents.values():
             document.close()
     return Written({name: count for name, count in filled.items() if count})
 
 
+_FILLED = ("category.id", "image.id", "object.id", "object.area", "object.iscrowd")
+"""The fields that get a value where the source has none, in the order in which they are told."""
 _NONE = np.zeros(0, np.int64)
 
 

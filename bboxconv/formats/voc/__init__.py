@@ -263,6 +263,8 @@ def _parts(
 
 def target(header: Header, options: Options) -> Target:
     """Corners in pixels; VOC cannot do without the image's size."""
+    from bboxconv.formats.voc.writing import nameless
+
     return Target(
         box=_box(option(options, ORIGIN)),
         carries=INFO.carries,
@@ -272,6 +274,8 @@ def target(header: Header, options: Options) -> Target:
         decimals=_digits(options),
         floats=True,
         fills=_DEFAULTED if option(options, DEFAULTS) == "yes" else frozenset(),
+        unfit={number: repr(one.name) for number, one in enumerate(header.categories) if nameless(one.name)},
+        unfit_why="a class name is empty, has a line break at an end, or holds a character that XML cannot",
     )
 
 

@@ -22,10 +22,9 @@ from bboxconv.formats.voc.document import SIDES
 from bboxconv.formats.voc.said import FLAGS, Said, free_elements, said_of
 from bboxconv.io import plain_path, size_of, unsafe_name
 from bboxconv.readers.xmlfiles import escape, illegal, trimmed
-from bboxconv.schema import Header, Objects, boxes_of, flat, keep_objects, pieces, with_objects
+from bboxconv.schema import Header, Objects, boxes_of, flat, pieces
 from bboxconv.spool import Spool
 
-NAMELESS = "a class name is empty, has a line break at an end, or holds a character that XML cannot"
 PART = 2048
 """Images whose text is built at a time."""
 _EXTENSION = r"([^/])\.[^./]*$"
@@ -51,50 +50,32 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class DocumentWriter:
-    """Writes the documents of batches below `root`. `bad` are classes that XML cannot name."""
+    """Writes the documents of batches below `root`."""
 
     root: str
     shown: str
     style: Style
     names: pa.StringArray
-    bad: NDArray[np.bool_]
-    odd: Mapping[int, str]
-    """What the bad ones are called, to be shown."""
+    """The names of the classes as XML text."""
 
     @classmethod
     def of(cls, header: Header, out: Path, style: Style, shown: str) -> DocumentWriter:
         """For the classes of a header."""
-        named = [category.name for category in header.categories]
-        bad = np.array([_odd(name) for name in named], dtype=np.bool_)
-        odd = {number: repr(named[number]) for number in np.flatnonzero(bad).tolist()}
-        return cls(str(out), shown, style, pa.array(map(escape, named), pa.string()), bad, odd)
+        return cls(str(out), shown, style, pa.array([escape(one.name) for one in header.categories], pa.string()))
 
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
         """Write the documents of a batch. An image whose name is unsafe or taken is left out, an error."""
-        batch = self._nameable(batch, encoding.findings)
         texts = [text for part in pieces(batch, PART) for text in self._documents(part)]
         names, splits = batch.column("file_name"), batch.column("split").to_pylist()
         counts = np.diff(flat(batch).offsets).tolist()
-        stems = _safe_stems(names, counts, self.shown, encoding.findings)
-        files = write_files(f"{self.root}/Annotations", ".xml", names, counts, stems, texts)
+        stems = _safe_stems(names, counts, self.shown, encoding)
+        files = write_files(f"{self.root}/Annotations", ".xml", names, counts, stems, texts, encoding.first)
         lists: dict[str, list[int]] = {}
         for row, split in enumerate(splits):
             if split is not None and stems[row] is not None:
                 for one in (split, *_further_splits(batch.column("extra")[row].as_py(), split)):
                     lists.setdefault(one, []).append(row)
         return Piece(files, {split: np.array(rows, np.int32) for split, rows in lists.items()})
-
-    def _nameable(self, batch: pa.RecordBatch, findings: Findings) -> pa.RecordBatch:
-        """The batch without the boxes of a class that XML cannot name, each a fault."""
-        if not self.bad.any():
-            return batch
-        objects = flat(batch)
-        category = objects.column("category").to_numpy(zero_copy_only=False)
-        bad = np.take(self.bad, category)
-        for image, number in zip(objects.image_of()[bad].tolist(), category[bad].tolist(), strict=True):
-            where = f"{self.shown}: image {batch.column('file_name')[image].as_py()}"
-            findings.add("bad-value", NAMELESS, where=where, detail=self.odd[number], boxes=1, late=True)
-        return with_objects(batch, keep_objects(objects, ~bad))
 
     def _documents(self, batch: pa.RecordBatch) -> list[memoryview]:
         """The document of each image."""
@@ -201,20 +182,21 @@ def _merged(parts: Sequence[str | pa.StringArray]) -> list[str | pa.StringArray]
     return merged
 
 
-def _odd(name: str) -> bool:
+def nameless(name: str) -> bool:
     """Whether XML cannot name a class so: white space around it is layout where it holds a line break."""
     return illegal(name) or not name.strip() or trimmed(name) != name
 
 
-def _safe_stems(names: pa.StringArray, boxes: Sequence[int], shown: str, findings: Findings) -> list[str | None]:
+def _safe_stems(names: pa.StringArray, boxes: Sequence[int], shown: str, encoding: Encoding) -> list[str | None]:
     """The document of each image, as `_safe_stem`."""
     if clashes.all_usual(names):
         stems: list[str | None] = pc.replace_substring_regex(names, _EXTENSION, r"\1").to_pylist()
         return stems
-    return [_safe_stem(*pair, shown, findings) for pair in zip(names.to_pylist(), boxes, strict=True)]
+    rows = zip(names.to_pylist(), boxes, strict=True)
+    return [_safe_stem(*given, shown, encoding, row) for row, given in enumerate(rows)]
 
 
-def _safe_stem(name: str, boxes: int, shown: str, findings: Findings) -> str | None:
+def _safe_stem(name: str, boxes: int, shown: str, encoding: Encoding, row: int) -> str | None:
     """The document of an image, without extension; None, and a fault, where its name is not safe."""
     why = unsafe_name(name) or (
         "holds a control character" if not name.isprintable() and re.search(r"[\x00-\x1f]", name) else None
@@ -222,7 +204,16 @@ def _safe_stem(name: str, boxes: int, shown: str, findings: Findings) -> str | N
     if why is None:
         return _stem(plain_path(name))
     message = f"the name of an image {why}"
-    findings.add("unsafe-name", message, where=shown, detail=repr(name), images=1, boxes=boxes, late=True)
+    encoding.findings.add(
+        "unsafe-name",
+        message,
+        where=shown,
+        detail=repr(name),
+        images=1,
+        boxes=boxes,
+        late=True,
+        numbers=(encoding.number(row),),
+    )
     return None
 
 
@@ -242,8 +233,16 @@ def write_lists(pieces: Iterable[Piece], writer: DocumentWriter, findings: Findi
         lost.add(clash.key)
         where = f"{writer.shown}/Annotations/{clash.place}.xml"
         message = "two images would write the same file"
-        detail = f"{clash.other} and {clash.name}"
-        findings.add("file-clash", message, where=where, detail=detail, images=1, boxes=clash.boxes, late=True)
+        findings.add(
+            "file-clash",
+            message,
+            where=where,
+            detail=f"{clash.other} and {clash.name}",
+            images=1,
+            boxes=clash.boxes,
+            late=True,
+            numbers=(clash.number,),
+        )
     for number, piece in enumerate(written):
         places = piece.files.images.load().column("place").to_pylist() if piece.lists else []
         lists = {

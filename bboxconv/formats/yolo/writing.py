@@ -47,6 +47,8 @@ class Piece:
     files: Files | None = None
     """The label files, below `labels`."""
     held: Slip | None = None
+    first: int = 0
+    """The number of the first image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +66,25 @@ class LabelWriter:
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
         """Write the label files of a batch."""
         if self.style.task == "pose" and not self.style.keypoints:
-            return Piece(held=leave([batch], encoding.shelf)[0])
+            return Piece(held=leave([batch], encoding.shelf)[0], first=encoding.first)
         objects, findings = flat(batch), encoding.findings
         data, bounds = label_texts(objects, self.style, findings)
         names, splits = batch.column("file_name").to_pylist(), batch.column("split").to_pylist()
         counts = np.diff(objects.offsets).tolist()
-        places = [_place(*row, findings) for row in zip(names, splits, counts, strict=True)]
+        rows = zip(names, splits, counts, strict=True)
+        places = [_place(*given, findings, encoding.number(row)) for row, given in enumerate(rows)]
         ends = bounds.tolist()
         texts = [data[start:stop] for start, stop in pairwise(ends)]
-        files = write_files(f"{self.out}/labels", ".txt", batch.column("file_name"), counts, places, texts)
+        files = write_files(
+            f"{self.out}/labels", ".txt", batch.column("file_name"), counts, places, texts, encoding.first
+        )
         written: Counter[str | None] = Counter()
         for row, place in enumerate(places):
             if place is not None and row not in files.lost:
                 written[splits[row]] += 1
                 if self.images != "none":
                     self.place_image(names[row], splits[row], place, findings)
-        return Piece(written, frozenset(pc.unique(objects.column("category")).to_pylist()), files)
+        return Piece(written, frozenset(pc.unique(objects.column("category")).to_pylist()), files, None, encoding.first)
 
     def image_target(self, name: str, place: str) -> str:
         """Where the image of a label file belongs."""
@@ -151,7 +156,7 @@ def write_tree(
     """
     os.makedirs(f"{out}/labels", exist_ok=True)
     state = _State(findings)
-    spool, held = Spool(0), list[Slip]()
+    spool, held = Spool(0), list[tuple[Slip, int]]()
     for piece in pieces:
         if piece.held is None:
             state.take(piece)
@@ -160,12 +165,12 @@ def write_tree(
         count = keypoint_count(flat(batch).column("keypoints"))
         if count and not writer.style.keypoints:  # rows without keypoints must be as long as those with
             writer = replace(writer, style=replace(writer.style, keypoints=count))
-            for slip in held:
-                state.take(writer(slip.load(), Encoding(findings)))
+            for slip, first in held:
+                state.take(writer(slip.load(), Encoding(findings, first=first)))
         if writer.style.keypoints:
-            state.take(writer(batch, Encoding(findings)))
+            state.take(writer(batch, Encoding(findings, first=piece.first)))
         else:
-            held.append(spool.keep(batch))
+            held.append((spool.keep(batch), piece.first))
     if held and not writer.style.keypoints:
         raise UsageError.of("no-keypoints", "task=pose, and no object has keypoints", hint="--out task=detect")
     _settle_clashes(state, writer)
@@ -179,8 +184,16 @@ def _settle_clashes(state: _State, writer: LabelWriter) -> None:
     for clash in settle(state.files, f"{writer.out}/labels", ".txt"):
         where = f"{printable(clash.other)} and {printable(clash.name)}"
         message = "two images would write the same label file"
-        detail = f"labels/{clash.place}.txt"
-        state.findings.add("file-clash", message, where=where, detail=detail, images=1, boxes=clash.boxes, late=True)
+        state.findings.add(
+            "file-clash",
+            message,
+            where=where,
+            detail=f"labels/{clash.place}.txt",
+            images=1,
+            boxes=clash.boxes,
+            late=True,
+            numbers=(clash.number,),
+        )
         place = clash.taken_back
         if place is not None and writer.images != "none":
             Path(writer.image_target(clash.name, clash.place)).unlink(missing_ok=True)
@@ -194,14 +207,15 @@ def _stem(name: str) -> str:
     return name[:dot] if dot > name.rfind("/") + 1 else name
 
 
-def _place(name: str, split: str | None, boxes: int, findings: Findings) -> str | None:
+def _place(name: str, split: str | None, boxes: int, findings: Findings, number: int) -> str | None:
     """Where the label file of an image stands below `labels`, without extension; None, and a fault, where its name is
-    not safe."""
+    not safe. `number` is what the image is known by."""
     where = f"{split}/{name}" if split is not None else name
     why = unsafe_name(where) or (None if split != "" else "has an empty split")
     if why is not None:
         message = f"a file name {why}: its image is left out"
-        findings.add("unsafe-name", message, where=printable(where) or '""', images=1, boxes=boxes, late=True)
+        shown = printable(where) or '""'
+        findings.add("unsafe-name", message, where=shown, images=1, boxes=boxes, late=True, numbers=(number,))
         return None
     stem = _stem(plain_path(name))
     _, found, rest = f"/{stem}".rpartition("/images/")
