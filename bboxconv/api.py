@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -227,11 +227,13 @@ def read(
         _refuse(findings)
     except BaseException:
         workers.close()
+        stack.close()
         raise
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
-            yield from stream(Flow(request, opened, findings, workers), None, Account())
+            with nullcontext(stack):  # what standard input was copied to stays as long as it can be read
+                yield from stream(Flow(request, opened, findings, workers), None, Account())
         finally:
             workers.close()
         _refuse(findings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encodes, Encoding, Progress, Source, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Flow, encoded, stream
+from bboxconv.passing import passing
 from bboxconv.readback import read_back
 from bboxconv.rejects import Rejects
 from bboxconv.report import Counts, Report, Side
@@ -198,8 +198,7 @@ def _write(
         settle(Path())
         return Written(), 0, 0
     if claim is None:
-        with tempfile.TemporaryDirectory(prefix="bboxconv-") as folder:
-            stage = Path(folder) / f"stdout{writer.INFO.extensions[0]}"
+        with passing(f"stdout{writer.INFO.extensions[0]}") as stage:
             written = fill(stage)
             settle(stage)
             with stage.open("rb") as file:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from bboxconv import classes, classfiles, io, jsontext, registry
 from bboxconv.codec import EVERYTHING, Match, Progress, ReadContext, Reads, Source, silent
 from bboxconv.errors import DataError, Diagnostic, Findings, TooManyError, UsageError
+from bboxconv.passing import passing
 from bboxconv.repeats import distinct_categories
 from bboxconv.report import Side
 from bboxconv.request import Request
@@ -98,8 +98,7 @@ def _stdin(from_: str | None, stack: ExitStack) -> Path:
     if module.INFO.layout == "folder":
         message = f"{module.INFO.name} is a folder of files, which standard input cannot be"
         raise UsageError.of("stdin-is-no-folder", message, hint="name the folder")
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bboxconv-"))
-    path = Path(folder) / f"stdin{module.INFO.extensions[0]}"
+    path = stack.enter_context(passing(f"stdin{module.INFO.extensions[0]}"))
     with path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
     return path

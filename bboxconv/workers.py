@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType, ModuleType
@@ -25,6 +25,7 @@ from bboxconv.errors import OutputError
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
+    from multiprocessing.process import BaseProcess
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +33,8 @@ R = TypeVar("R")
 
 PRELOAD = "bboxconv.preload"
 """The module that loads what every worker needs."""
+_STEP = 0.5
+"""Seconds after which who waits for processes looks whether one of them has died."""
 _PATIENCE = 5.0
 """Seconds that a task may take which nobody wants any more."""
 _MOMENT = 1.0
@@ -98,31 +101,56 @@ class Workers:
             for task in tasks:
                 waiting.append(self.submit(function, task))
                 if len(waiting) >= self.ahead:
-                    yield result_of(waiting.popleft())
+                    yield self.result_of(waiting.popleft())
             while waiting:
-                yield result_of(waiting.popleft())
+                yield self.result_of(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()
 
+    def result_of(self, future: Future[R]) -> R:
+        """What a submitted task returned. Raises what it raised, and OutputError where a process died: if that was
+        killed while it sent a result, the pool itself waits for the rest, and tells nothing."""
+        while not future.done():
+            wait((future,), _STEP)
+            if not future.done() and any(process.exitcode is not None for process in _processes(self.executor)):
+                raise _died()
+        try:
+            return future.result()
+        except BrokenExecutor as error:
+            raise _died() from error
+
     def close(self) -> None:
-        """End the processes, once the tasks that they are at are done."""
-        self.executor.shutdown(wait=True, cancel_futures=True)
-        self.executor = Here()
+        """End the processes, once the tasks that they are at are done. Where one of them was killed, as `abandon`."""
+        self._end(float("inf"))
 
     def abandon(self) -> None:
-        """End the processes, once the tasks that they are at are done, or after some seconds. Unlike `close` it does
-        not wait for their results: where one was killed while it sent its own, the rest of that never comes."""
-        processes = list((getattr(self.executor, "_processes", None) or {}).values())
+        """End the processes, once the tasks that they are at are done, or after some seconds, or where one of them was
+        killed: no result is waited for, as the rest of one that it sent never comes."""
+        self._end(_PATIENCE)
+
+    def _end(self, patience: float) -> None:
+        processes = _processes(self.executor)
+        pool = getattr(self.executor, "_executor_manager_thread", None)
+        results = getattr(self.executor, "_result_queue", None)
+        pending = getattr(self.executor, "_pending_work_items", {})
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.executor = Here()
-        until = time.monotonic() + _PATIENCE
-        while any(process.is_alive() for process in processes) and time.monotonic() < until:
-            time.sleep(0.005)
+        if pool is None:
+            return
+        until = time.monotonic() + patience
+        while pool.is_alive() and time.monotonic() < until and not any(process.exitcode for process in processes):
+            pool.join(_STEP)
         for process in processes:
             process.kill()
         for process in processes:
             process.join(_MOMENT)
+        if pool.is_alive() and results is not None:
+            for number, item in list(pending.items()):
+                if item.future.cancelled():  # Python up to 3.12 would fail to tell it of the end, and print that
+                    pending.pop(number, None)
+            results._writer.close()  # now nobody can write there: the pool sees the end of what it waits for
+            pool.join(_MOMENT)
 
 
 @contextmanager
@@ -138,12 +166,9 @@ def at_work(jobs: int) -> Iterator[Workers]:
         workers.close()
 
 
-def result_of(future: Future[R]) -> R:
-    """What a task returned. Raises what it raised, and OutputError where its process died."""
-    try:
-        return future.result()
-    except BrokenExecutor as error:
-        raise _died() from error
+def _processes(executor: Executor) -> list[BaseProcess]:
+    """The processes of a pool, those that have ended too."""
+    return list((getattr(executor, "_processes", None) or {}).values())
 
 
 def _died() -> OutputError:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import random
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,6 +164,41 @@ def test_a_bomb_is_refused_wherever_it_is_read(tmp_path: Path) -> None:
     assert boxtable.convert(str(rows), str(tmp_path / "rows.txt"), "xywh", "xyxy", max_expansion=0) == 1
     refused(lambda: bboxconv.read(tmp_path / "a.json.gz"))
     assert bboxconv.read(tmp_path / "a.json.gz", max_expansion=0).images == 1
+
+
+HEADER = b'{"type":"dataset","bboxconv":1,"box":"xywh","categories":[]}\n'
+LINES = [f'{{"type":"image","file":"{random.Random(n).random()}.jpg","objects":[]}}\n'.encode() for n in range(9000)]
+ROWS = b'{"images":[' + b",".join(LINES) + b"]}"
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("format_", "data", "code"),
+    [
+        pytest.param("coco", gzip.compress(b'{"images":[' + b" " * 400_000), "compression-bomb", id="coco-bomb"),
+        pytest.param("coco", gzip.compress(ROWS)[:-50_000], "bad-compression", id="coco-cut"),
+        pytest.param("jsonl", gzip.compress(b" " * 400_000 + HEADER), "compression-bomb", id="bomb-before-lines"),
+        pytest.param("jsonl", gzip.compress(HEADER + b" " * 400_000), "compression-bomb", id="bomb-behind-lines"),
+        pytest.param("jsonl", gzip.compress(HEADER)[:30], "bad-compression", id="line-cut"),
+        pytest.param("jsonl", gzip.compress(HEADER + b"".join(LINES))[:-50_000], "bad-compression", id="lines-cut"),
+        pytest.param("parquet", b"PAR1, and no more", "bad-parquet", id="parquet-cut"),
+        pytest.param("parquet", None, "compression-bomb", id="parquet-bomb"),
+    ],
+)
+def test_what_is_wrong_with_stdin_names_stdin(
+    format_: str, data: bytes | None, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the file to which it was copied, of which nobody knows."""
+    if data is None:
+        images = [{"id": n, "file_name": f"{n:0500}.jpg", "width": 100, "height": 100} for n in range(20_000)]
+        bboxconv.convert(coco(tmp_path / "a.json", images, [], [CATEGORY]), tmp_path / "a.parquet")
+        data = (tmp_path / "a.parquet").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    with pytest.raises(DataError) as caught:
+        bboxconv.convert("-", tmp_path / "o.jsonl", from_=format_, max_expansion=2)
+    (found,) = (one for one in caught.value.diagnostics if one.severity == "error")
+    assert (found.code, found.where[0].partition(": ")[0]) == (code, "<stdin>")
+    assert tempfile.gettempdir() not in str(caught.value)
 
 
 @pytest.mark.usefixtures("small")

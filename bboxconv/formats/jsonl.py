@@ -118,7 +118,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
     Raises DataError where the file has no line, or its first line is a header that cannot be read; UsageError for an
     option `box` that is no box format.
     """
-    line, number, start = lines.first_line(source.path, context.max_expansion)
+    line, number, start = lines.first_line(source.path, context.max_expansion, shown=source.shown)
     if not line:
         raise DataError.of("no-annotations", "the file has no line", where=source.shown)
     if _member(line, "type") != b'"dataset"':
@@ -160,7 +160,8 @@ class _Lines:
         total = None if io.compression_of(self.source.path) else size
         self.context.progress("reading", self.start, total, "bytes")
         before = self.number
-        for block in lines.blocks(self.source.path, self.start, max_expansion=self.context.max_expansion):
+        most, shown = self.context.max_expansion, self.source.shown
+        for block in lines.blocks(self.source.path, self.start, max_expansion=most, shown=shown):
             data = block.read()
             count = data.count(b"\n") + (not data.endswith(b"\n"))
             yield block, before, count

@@ -25,7 +25,7 @@ from bboxconv.errors import DataError, shortened
 from bboxconv.io import BOM, compression_of
 from bboxconv.readers.jsonblocks import SPACE, ArrayReader, Block, BlockResult, Keys, read_block, structure
 from bboxconv.readers.jsonbytes import PackedText, PlainText
-from bboxconv.workers import Workers, result_of
+from bboxconv.workers import Workers
 
 T = TypeVar("T")
 Readers: TypeAlias = Callable[[str], ArrayReader[T] | None]
@@ -128,7 +128,7 @@ class _Walk:
                 waiting.append((following, stop, then, self.workers.submit(read_block, task)))
                 following = then
             begin, stop, _, future = waiting.popleft()
-            result = result_of(future)
+            result = self.workers.result_of(future)
             keys = tuple(dict.fromkeys(keys + result.keys))
             if result.value is None:
                 _drop(waiting)

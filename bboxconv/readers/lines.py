@@ -37,28 +37,29 @@ class Block:
 
 
 @contextmanager
-def _opened(path: Path, max_expansion: float | None) -> Iterator[BinaryIO]:
+def _opened(path: Path, max_expansion: float | None, shown: str) -> Iterator[BinaryIO]:
     """An open file, decompressed. Raises DataError where its compression is broken, or a bomb."""
     packed = compression_of(path)
     try:
-        with open_input(path, max_expansion) as file:
+        with open_input(path, max_expansion, shown) as file:
             yield file
     except OSError as error:
         if packed is None:
             raise
-        raise DataError.of(
-            "bad-compression", f"cannot decompress: not a whole {packed} file", where=str(path)
-        ) from error
+        message = f"cannot decompress: not a whole {packed} file"
+        raise DataError.of("bad-compression", message, where=shown or str(path)) from error
 
 
-def first_line(path: Path, max_expansion: float | None = None) -> tuple[bytes, int, int]:
+def first_line(path: Path, max_expansion: float | None = None, *, shown: str = "") -> tuple[bytes, int, int]:
     """The first line that is not blank, its number from 1, and the position where the next one starts.
 
-    The line is empty where there is none. Raises DataError where the file's compression is broken, or unpacks to more
-    than `max_expansion` says (`io.open_input`).
+    The line is empty where there is none. `shown` is the file in messages, its path where that is empty.
+
+    Raises DataError where the file's compression is broken, or unpacks to more than `max_expansion` says
+    (`io.open_input`).
     """
     data = bytearray()
-    with _opened(path, max_expansion) as file:
+    with _opened(path, max_expansion, shown) as file:
         while more := file.read(
             max(1 << 16, len(data))
         ):  # doubling, so that one endless line is not searched again and again
@@ -71,7 +72,9 @@ def first_line(path: Path, max_expansion: float | None = None) -> tuple[bytes, i
     return bytes(data[start:stop].rstrip(_SPACE)), data.count(b"\n", 0, start) + 1, stop
 
 
-def blocks(path: Path, start: int = 0, size: int = BLOCK, max_expansion: float | None = None) -> Iterator[Block]:
+def blocks(
+    path: Path, start: int = 0, size: int = BLOCK, max_expansion: float | None = None, *, shown: str = ""
+) -> Iterator[Block]:
     """The lines from position `start` on, in blocks of about `size` bytes; a longer line is a block of its own.
 
     Raises DataError as `first_line`.
@@ -86,7 +89,7 @@ def blocks(path: Path, start: int = 0, size: int = BLOCK, max_expansion: float |
                     return
                 yield Block(str(path), start, stop)
                 start = stop
-    with _opened(path, max_expansion) as file:
+    with _opened(path, max_expansion, shown) as file:
         _skip(file, start)
         rest = b""
         while more := file.read(max(size, len(rest))):
