@@ -17,7 +17,7 @@ from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encoder, Encoding, P, Progress, Target, silent
 from bboxconv.errors import Diagnostic, Findings
 from bboxconv.parts import parts_of
-from bboxconv.repeats import Seen, identities, tell_repeats
+from bboxconv.repeats import Seen, leave_identities, tell_repeats
 from bboxconv.request import Request
 from bboxconv.schema import Part
 from bboxconv.shelf import Shared, Shelf, Unnamed, share
@@ -37,6 +37,8 @@ class _Task(Generic[P]):
     shelf: Shelf
     first: int
     """The number of its first image, over all sources."""
+    aside: Shelf | None
+    """Where to leave what may occur more than once; None: nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class _Done(Generic[P]):
     diagnostics: tuple[Diagnostic, ...]
     splits: frozenset[str | None]
     """The splits that were met, where the user asked for some."""
-    identities: tuple[tuple[pa.RecordBatch, pa.RecordBatch], ...]
+    identities: tuple[tuple[Slip, Slip], ...]
 
 
 def _do(task: _Task[P]) -> _Done[P]:
@@ -59,12 +61,13 @@ def _do(task: _Task[P]) -> _Done[P]:
     pieces: list[P] = []
     slips: list[Slip] = []
     splits: set[str | None] = set()
-    seen: list[tuple[pa.RecordBatch, pa.RecordBatch]] = []
+    seen: list[tuple[Slip, Slip]] = []
     for given in task.part(findings):
         encoding = Encoding(findings, task.shelf, task.first + account.read_images)
         if step.request.split:
             splits.update(pc.unique(given.column("split")).to_pylist())
-        seen.append(identities(given, ids=not step.compared))
+        if task.aside is not None:
+            seen.append(leave_identities(given, task.aside, ids=not step.compared))
         batch, _ = step.apply(given, account, findings)
         if encode is None:
             slips += leave([batch], task.shelf)
@@ -98,6 +101,8 @@ class Flow:
     findings: Findings
     workers: Workers
     progress: Progress = silent
+    repeats: bool = True
+    """Whether ids and names that occur more than once are to be told."""
 
 
 def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:
@@ -111,7 +116,10 @@ def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P
     spool = Spool(request.memory // 8)
     for step, numbered in planned(flow, target):
         shared = share((step, encode), shelves.common())
-        tasks = (_Task(part, shared, shelf, first) for (part, first), shelf in zip(numbered, shelves, strict=False))
+        aside = spool.shelf(apart=flow.workers.apart) if flow.repeats else None
+        tasks = (
+            _Task(part, shared, shelf, first, aside) for (part, first), shelf in zip(numbered, shelves, strict=False)
+        )
         seen.append(Seen(step.shown, spool))
         for done in flow.workers.run(_do, tasks):
             seen[-1].take(done.identities)

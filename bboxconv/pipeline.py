@@ -93,7 +93,7 @@ def run(
             _refuse(request, findings, account)
             if request.verify:
                 ours = replace(request, max_expansion=0)  # what this run wrote may be read, however small it became
-                again = replace(flow, request=ours, findings=Findings())
+                again = replace(flow, request=ours, findings=Findings(), repeats=False)  # all was told
                 agreements.append(read_back(again, target, Account(), stage, writer.INFO, request.dst))
                 agreements[0].excuse(_not_written(findings))
                 agreement.refuse(agreements[0], findings)

@@ -29,11 +29,11 @@ from bboxconv.request import Request
 from bboxconv.schema import Category, Header
 from bboxconv.shelf import Shelf
 from bboxconv.sources import Opened, open_sources
-from bboxconv.spool import Slip, Spool, divided, in_order, leave
+from bboxconv.spool import Slip, Slips, Spool, in_order, leave_pieces, sorted_by_part
 
 _PART = 8 << 20
 """About how many bytes of an output are compared at once."""
-_MOST = 256
+_MOST = 1024
 _PACKED = 6
 """How many times larger than its file a compressed output may be."""
 _NUMBER = "number of the image"
@@ -43,8 +43,10 @@ _NUMBER = "number of the image"
 class Divided:
     """A batch that was divided."""
 
-    pieces: tuple[tuple[int, Slip], ...]
-    """The part of each piece, and its images."""
+    parts: NDArray[np.int64]
+    """The part of each piece, in order."""
+    pieces: Slips
+    """The images of each."""
     ids: NDArray[np.int64]
     """Of its images without a name, the ids."""
     anonymous: int
@@ -67,16 +69,15 @@ class Divider:
             batch = _without_filled_ids(batch, self.known)
         nameless = batch.column("id").filter(batch.column("file_name").is_null())
         ids = nameless.drop_null().to_numpy(zero_copy_only=False)
-        return Divided(self._pieces(batch, encoding) if len(batch) else (), ids, nameless.null_count)
+        return Divided(*self._pieces(batch, encoding), ids, nameless.null_count)
 
-    def _pieces(self, batch: pa.RecordBatch, encoding: Encoding) -> tuple[tuple[int, Slip], ...]:
+    def _pieces(self, batch: pa.RecordBatch, encoding: Encoding) -> tuple[NDArray[np.int64], Slips]:
         numbers = np.arange(encoding.first, encoding.first + len(batch))
         names = keys(batch, self.target.unwritten_name).to_pylist()
         part = np.array([zlib.crc32(name.encode()) % self.parts for name in names], np.int64)
         batch = _carried(batch, self.target.carries).append_column(_NUMBER, pa.array(numbers, pa.int64()))
-        found = [(number, pa.concat_batches([piece])) for number, piece in divided(batch, part, 1)]
-        slips = leave([piece for _, piece in found], self.shelf)
-        return tuple((number, slip) for (number, _), slip in zip(found, slips, strict=True))
+        batch, parts, edges = sorted_by_part(batch, part, 1)
+        return parts, leave_pieces(batch, edges, self.shelf)
 
 
 def _without_filled_ids(batch: pa.RecordBatch, known: NDArray[np.int64]) -> pa.RecordBatch:
@@ -154,10 +155,10 @@ def read_back(
             divide = replace(divide, known=ours.ids)
         theirs = _Parts.of((), parts, spool)
         if opened is not None:
-            there = Flow(_reading(request, output, info), opened, findings, flow.workers, progress)
+            there = Flow(_reading(request, output, info), opened, findings, flow.workers, progress, repeats=False)
             theirs = _Parts.of(encoded(there, _AS_IT_IS, Account(), divide), parts, spool)
-        sides = zip(ours.slips, theirs.slips, strict=True)
-        tasks = (_Pair(tuple(one), tuple(other), rules) for one, other in sides if one or other)
+        sides = ((ours.of_part(number), theirs.of_part(number)) for number in range(parts))
+        tasks = (_Pair(one, other, rules) for one, other in sides if one or other)
         found = Agreement()
         for part in flow.workers.run(_compare, tasks):
             found.add(part)
@@ -214,22 +215,39 @@ def _parts(output: Path, info: FormatInfo) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """One side, all of it divided: the images of each part; and as in `Divided`."""
+    """One side, all of it divided; there may be very many pieces, and none is an object of its own."""
 
-    slips: list[list[Slip]]
+    pieces: tuple[Slips, ...]
+    """Those of each batch."""
+    order: NDArray[np.int32]
+    """The batch and the place in it (N, 2) of each piece, ordered by part."""
+    edges: NDArray[np.int64]
+    """Where in that order each part begins, and the last ends."""
     ids: NDArray[np.int64]
+    """As in `Divided`."""
     anonymous: int
 
     @classmethod
     def of(cls, batches: Iterable[Divided], parts: int, spool: Spool) -> _Parts:
-        slips: list[list[Slip]] = [[] for _ in range(parts)]
-        ids, anonymous = [np.zeros(0, np.int64)], 0
+        """Of all batches, which are held from now on."""
+        pieces: list[Slips] = []
+        numbers, ids, anonymous = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
         for batch in batches:
-            for number, slip in batch.pieces:
-                slips[number].append(spool.take(slip))
+            pieces.append(spool.take_all(batch.pieces))
+            numbers.append(batch.parts)
             ids.append(batch.ids)
             anonymous += batch.anonymous
-        return cls(slips, np.concatenate(ids), anonymous)
+        part = np.concatenate(numbers)
+        places = [np.column_stack([np.full(len(one), n), np.arange(len(one))]) for n, one in enumerate(pieces)]
+        by_part = np.argsort(part, kind="stable")
+        order = np.concatenate([np.zeros((0, 2), np.int64), *places]).astype(np.int32)[by_part]
+        edges = np.searchsorted(part[by_part], np.arange(parts + 1))
+        return cls(tuple(pieces), order, edges, np.concatenate(ids), anonymous)
+
+    def of_part(self, number: int) -> tuple[Slip, ...]:
+        """The images of a part."""
+        order = self.order[self.edges[number] : self.edges[number + 1]].tolist()
+        return tuple(self.pieces[batch][place] for batch, place in order)
 
 
 def _unreadable(found: Agreement, faults: Iterable[Diagnostic]) -> None:

@@ -20,22 +20,25 @@ from numpy.typing import NDArray
 from bboxconv import schema
 from bboxconv.errors import FIRST_PLACES, Findings
 from bboxconv.schema import Category, Header
-from bboxconv.spool import Slip, Spool
+from bboxconv.shelf import Shelf
+from bboxconv.spool import Slip, Spool, leave
 
 SEPARATOR = "\0"
 _ZERO = np.zeros(1, np.uint64)
 _FACTORS = np.frombuffer(Random(1).randbytes(8 * 4096), np.uint64)
-AT_ONCE = 1_000_000
-"""Numbers that are compared at once: 8 MB of them."""
+AT_ONCE = 500_000
+"""Numbers that are compared at once: 4 MB of them."""
 
 
-def identities(batch: pa.RecordBatch, *, ids: bool) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """What to compare of the images of a batch and, where `ids` says so, of its objects."""
+def leave_identities(batch: pa.RecordBatch, shelf: Shelf, *, ids: bool) -> tuple[Slip, Slip]:
+    """Leave what to compare of the images of a batch and, where `ids` says so, of its objects."""
     keys = pc.binary_join_element_wise(batch.column("split").fill_null(""), batch.column("file_name"), SEPARATOR)
     own = batch.column("id") if ids else pa.nulls(len(batch), pa.int64())
     images = pa.RecordBatch.from_arrays([own, _hashes(keys), keys], ["id", "hash", "key"])
     column = schema.flat(batch).column("id") if ids else pa.nulls(0, pa.int64())
-    return images, pa.RecordBatch.from_arrays([column.drop_null()], ["id"])
+    objects = pa.RecordBatch.from_arrays([column.drop_null()], ["id"])
+    left, own_left = leave([images, objects], shelf)
+    return left, own_left
 
 
 def _hashes(texts: pa.StringArray) -> pa.Int64Array:
@@ -59,11 +62,11 @@ class Seen:
     images: list[Slip] = field(default_factory=list)
     objects: list[Slip] = field(default_factory=list)
 
-    def take(self, found: Sequence[tuple[pa.RecordBatch, pa.RecordBatch]]) -> None:
+    def take(self, found: Sequence[tuple[Slip, Slip]]) -> None:
         """Hold what a task left."""
         for images, objects in found:
-            self.images.append(self.spool.keep(images))
-            self.objects.append(self.spool.keep(objects))
+            self.images.append(self.spool.take(images))
+            self.objects.append(self.spool.take(objects))
 
 
 def tell_repeats(sources: Sequence[Seen], findings: Findings) -> None:
@@ -125,7 +128,8 @@ def repeated(slips: Sequence[Slip], name: str) -> NDArray[np.int64]:
     found: list[NDArray[np.int64]] = []
     for turn in range(rounds):
         columns = (slip.load().column(name).drop_null().to_numpy() for slip in slips)
-        chosen = [ids[ids % rounds == turn] for ids in columns]  # copies, so that names do not stay with them
-        together = np.sort(np.concatenate(chosen))
+        # copies, so that names do not stay with them
+        together = np.concatenate([ids[ids % rounds == turn] for ids in columns])
+        together.sort()
         found.append(np.unique(together[1:][together[1:] == together[:-1]]))
     return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)

@@ -10,7 +10,7 @@ import os
 import pickle
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import FileIO
@@ -82,7 +82,7 @@ class Shelf:
     def __reduce__(self) -> tuple[object, ...]:
         return (Shelf, (self.path, self.folder, self.others))
 
-    def leave(self, texts: Sequence[Buffer]) -> list[Left]:
+    def leave(self, texts: Iterable[Buffer]) -> list[Left]:
         """Leave each of these. Raises OutputError where the file cannot take them."""
         if not self.path:
             return [Left(len(text), text) for text in texts]

@@ -33,12 +33,19 @@ class Slip:
             return reader.read_next_batch()
 
 
-def leave(batches: Sequence[pa.RecordBatch], shelf: Shelf) -> list[Slip]:
-    """Put batches on a shelf. Raises OutputError where it cannot take them."""
+def leave(batches: Iterable[pa.RecordBatch], shelf: Shelf) -> list[Slip]:
+    """Put batches on a shelf, one after the other. Raises OutputError where it cannot take them."""
     if not shelf.path:
         return [Slip(batch.num_rows, batch.nbytes, batch) for batch in batches]
-    lefts = shelf.leave([_serialized(batch) for batch in batches])
-    return [Slip(batch.num_rows, left.size, None, left) for batch, left in zip(batches, lefts, strict=True)]
+    rows: list[int] = []
+
+    def texts() -> Iterator[memoryview]:
+        for batch in batches:
+            rows.append(batch.num_rows)
+            yield _serialized(batch)
+
+    lefts = shelf.leave(texts())
+    return [Slip(number, left.size, None, left) for number, left in zip(rows, lefts, strict=True)]
 
 
 def _serialized(batch: pa.RecordBatch) -> memoryview:
@@ -50,13 +57,16 @@ def _serialized(batch: pa.RecordBatch) -> memoryview:
 
 @dataclass(frozen=True, slots=True)
 class Slips(Sequence[Slip]):
-    """Slips of which there may be very many: those whose batches lie in one file take 24 bytes each."""
+    """Slips of which there may be very many: those whose batches lie in one file, or are the rows of one, take 24 bytes
+    each."""
 
     others: tuple[Slip, ...] = ()
     file: Left | None = None
     """The file, as where its first batch lies."""
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 3), np.int64), compare=False)
-    """Rows, bytes and start (N, 3) of each batch in the file."""
+    """Rows, bytes and start (N, 3) of each batch in the file, or in `whole`; there bytes are not counted."""
+    whole: pa.RecordBatch | None = None
+    """A batch of which each is some rows."""
 
     @classmethod
     def of(cls, slips: Sequence[Slip]) -> Slips:
@@ -78,10 +88,23 @@ class Slips(Sequence[Slip]):
     def __getitem__(self, number: int | slice) -> Slip | Sequence[Slip]:
         if isinstance(number, slice):
             return [self[n] for n in range(*number.indices(len(self)))]
-        if self.file is None:
+        if self.others:
             return self.others[number]
         rows, size, start = self.places[number].tolist()
-        return Slip(rows, size, None, replace(self.file, size=size, start=start))
+        if self.file is not None:
+            return Slip(rows, size, None, replace(self.file, size=size, start=start))
+        assert self.whole is not None
+        piece = pa.concat_batches([self.whole.slice(start, rows)])  # these rows alone: it may be sent
+        return Slip(rows, piece.nbytes, piece)
+
+
+def leave_pieces(batch: pa.RecordBatch, edges: Sequence[int], shelf: Shelf) -> Slips:
+    """Put on a shelf what a batch has between each two of these rows, one piece at a time. Raises OutputError where it
+    cannot take them."""
+    if shelf.path:
+        return Slips.of(leave((batch.slice(start, stop - start) for start, stop in pairwise(edges)), shelf))
+    places = np.column_stack([np.diff(edges), np.zeros(len(edges) - 1), edges[:-1]]).astype(np.int64)
+    return Slips((), None, places, batch)
 
 
 @dataclass(slots=True)
@@ -114,12 +137,23 @@ class Spool:
 
     def take_all(self, slips: Slips) -> Slips:
         """Hold all that a task left."""
+        if slips.whole is not None:
+            return self._take_pieces(slips.whole, slips)
         if slips.file is None:
             return Slips.of([self.take(slip) for slip in slips.others])
         rows, size, _ = slips.places.sum(axis=0).tolist()
         self.rows += rows
         self.size += size
         return replace(slips, file=replace(slips.file, owner=self._file))
+
+    def _take_pieces(self, whole: pa.RecordBatch, slips: Slips) -> Slips:
+        """Hold all pieces of a batch in memory or none: one alone would keep the others there."""
+        self.rows += whole.num_rows
+        self.size += whole.nbytes
+        if self._in_memory + whole.nbytes <= self.memory:
+            self._in_memory += whole.nbytes
+            return slips
+        return leave_pieces(whole, [*slips.places[:, 2].tolist(), whole.num_rows], self._open().own_shelf)
 
     def shelf(self, *, apart: bool) -> Shelf:
         """Where tasks leave batches, whether they run in this process or `apart` from it."""
@@ -151,16 +185,23 @@ def width_of(images: int, expected: int, step: int) -> int:
 def divided(batch: pa.RecordBatch, image: NDArray[np.int64], width: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Rows in any order, and the number (N,) of the image of each: the number of each partition that has rows, and
     these, in the order of their images and within one as they came."""
-    if not batch.num_rows:
-        return
+    batch, parts, edges = sorted_by_part(batch, image, width)
+    for part, (start, stop) in zip(parts.tolist(), pairwise(edges), strict=True):
+        yield part, batch.slice(start, stop - start)
+
+
+def sorted_by_part(
+    batch: pa.RecordBatch, image: NDArray[np.int64], width: int
+) -> tuple[pa.RecordBatch, NDArray[np.int64], list[int]]:
+    """The same as one batch in that order, the numbers (P,) of the partitions, and the rows between which each
+    stands."""
     batch = batch.append_column(_IMAGE, pa.array(image.astype(np.int32)))
     if (image[1:] < image[:-1]).any():
         order = np.argsort(image, kind="stable")
         batch, image = batch.take(pa.array(order)), image[order]
     part = image // width
-    edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
-    for start, stop in pairwise(edges):
-        yield int(part[start]), batch.slice(start, stop - start)
+    starts = np.flatnonzero(np.diff(part, prepend=-1))
+    return batch, part[starts], [*starts.tolist(), len(part)]
 
 
 def in_order(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.RecordBatch, NDArray[np.int64]]:

@@ -5,6 +5,7 @@ sums.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,12 +14,14 @@ from helpers import batch, coco, dataset
 from test_rejects import CAT, OBJECT, VOC, box, image, set_aside
 
 import bboxconv
-from bboxconv import pipeline, repeats
+from bboxconv import flow, pipeline, repeats
 from bboxconv.errors import Findings
-from bboxconv.repeats import Seen, identities, tell_repeats
+from bboxconv.repeats import Seen, leave_identities, tell_repeats
 from bboxconv.report import Report
 from bboxconv.request import Request
-from bboxconv.spool import Spool
+from bboxconv.shelf import Shelf
+from bboxconv.spool import Slip, Spool
+from bboxconv.workers import at_work
 
 
 def found(report: Report) -> dict[str, tuple[str, int, tuple[str, ...]]]:
@@ -132,7 +135,7 @@ def test_many_ids_are_compared_in_rounds(monkeypatch: pytest.MonkeyPatch) -> Non
     given = [{"id": n * n % 700 - 300, "file_name": name, "objects": []} for n, name in enumerate(names)]
     seen = Seen("a", Spool(0))
     for start in range(0, 500, 70):
-        seen.take([identities(batch(given[start : start + 70]), ids=True)])
+        seen.take([leave_identities(batch(given[start : start + 70]), Shelf(), ids=True)])
     results = []
     for at_once in (1_000_000, 7):
         monkeypatch.setattr(repeats, "AT_ONCE", at_once)
@@ -147,9 +150,29 @@ def test_many_ids_are_compared_in_rounds(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     monkeypatch.setattr(repeats, "_hashes", lambda texts: pa.array([0] * len(texts)))
     alike, findings = Seen("a", Spool(0)), Findings()
-    alike.take([identities(batch(given[:20]), ids=True)])
+    alike.take([leave_identities(batch(given[:20]), Shelf(), ids=True)])
     tell_repeats([alike], findings)
     assert [d.code for d in findings] == []
+
+
+def test_what_may_be_repeated_waits_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other processes read, they leave ids and names in a file: this process holds the place of each alone."""
+    held: list[Slip] = []
+
+    def told(sources: Sequence[Seen], findings: Findings) -> None:
+        held.extend(slip for one in sources for slip in (*one.images, *one.objects))
+        tell_repeats(sources, findings)
+
+    monkeypatch.setattr(flow, "tell_repeats", told)
+    source = coco(tmp_path / "a.json", [image(1), image(2, file_name="1.jpg")], [box(1), box(2, 2)], CAT)
+    with at_work(2) as workers:
+        workers.begin()
+        report = pipeline.run(Request((str(source),), str(tmp_path / "b.jsonl")), workers=workers)
+        assert found(report) == {"duplicate-file-name": ("warning", 1, (f"{source}: image 1.jpg",))}
+        again = pipeline.run(Request((str(tmp_path / "b.jsonl"),), str(tmp_path / "c.jsonl")), workers=workers)
+        assert set(found(again)) == {"duplicate-file-name"}
+    assert [slip.batch for slip in held] == [None] * len(held)
+    assert sum(slip.rows for slip in held) == 6  # images of both; ids of COCO are compared by its reader
 
 
 def test_repeated_categories_of_json_lines(tmp_path: Path) -> None:

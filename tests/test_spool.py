@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from bboxconv.errors import OutputError
 from bboxconv.shelf import Left, Shared, Shelf, Unnamed, share
-from bboxconv.spool import Slip, Slips, Spool, divided, in_order, leave, width_of
+from bboxconv.spool import Slip, Slips, Spool, divided, in_order, leave, leave_pieces, width_of
 from bboxconv.workers import at_work
 
 
@@ -171,3 +172,40 @@ def test_many_slips(*, apart: bool) -> None:
     assert [slip.load() for slip in held] == batches
     assert [slip.load() for slip in held[1:]] == batches[1:]
     assert (len(held), spool.rows) == (3, 8)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+def test_pieces_of_a_batch(memory: int, *, apart: bool) -> None:
+    """They come back each alone, and stay in memory all or none."""
+    batch = numbers(0, 10)
+    spool = Spool(memory)
+    held = spool.take_all(leave_pieces(batch, [0, 3, 10], spool.shelf(apart=apart)))
+    assert [slip.load() for slip in held] == [numbers(0, 3), numbers(3, 7)]
+    assert [slip.rows for slip in held] == [3, 7]
+    assert {slip.left is None for slip in held} == {bool(memory) and not apart}
+    assert all(slip.load().get_total_buffer_size() < batch.get_total_buffer_size() for slip in held)
+    assert spool.rows == 10
+    assert len(spool.take_all(leave_pieces(numbers(0, 0), [0], spool.shelf(apart=apart)))) == 0
+
+
+def test_pieces_of_batches_beyond_the_budget_are_on_disk() -> None:
+    """Of many batches as many stay in memory as fit."""
+    spool = Spool(3 * numbers(0, 10).nbytes)
+    held = [spool.take_all(leave_pieces(numbers(0, 10), [0, 5, 10], Shelf())) for _ in range(5)]
+    assert [pieces.whole is not None for pieces in held] == [True] * 3 + [False] * 2
+    assert all([slip.load() for slip in pieces] == [numbers(0, 5), numbers(5, 5)] for pieces in held)
+
+
+def test_batches_are_left_one_at_a_time() -> None:
+    """Each is written before the next is asked for: no two of them are held as bytes."""
+    shelf = (file := Unnamed.open()).shelf
+    sizes: list[int] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(3):
+            sizes.append(os.fstat(file.files[0].fileno()).st_size)
+            yield numbers(start, 10)
+
+    slips = leave(batches(), shelf)
+    assert sizes == [0, slips[0].size, slips[0].size + slips[1].size]

@@ -3,6 +3,7 @@ else."""
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -13,16 +14,19 @@ from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
-from helpers import coco
+from helpers import batch, coco
 from test_conformance import SUITES
 from test_conformance import TestYolo as YoloSuite
 
 import bboxconv
-from bboxconv import pipeline
+from bboxconv import flow, pipeline, registry
 from bboxconv.agreement import Agreement
-from bboxconv.errors import DataError, ExitCode, UsageError
+from bboxconv.codec import EVERYTHING, Encoding, Target
+from bboxconv.errors import DataError, ExitCode, Findings, UsageError
+from bboxconv.readback import Divider, _Parts, _parts
 from bboxconv.report import Report
 from bboxconv.request import Request
+from bboxconv.spool import Spool
 from bboxconv.testing import reference_dataset
 from bboxconv.workers import at_work
 
@@ -565,6 +569,51 @@ def test_memory_batches_and_processes_do_not_show(
         workers.begin()
         monkeypatch.setattr(pipeline, "at_work", lambda jobs: _lent(workers))
         assert checked(pipeline.verify(request)).as_dict() == checked(wanted).as_dict()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_pieces_of_parts_are_no_objects(*, apart: bool) -> None:
+    """What is known of each piece is in arrays: there are as many as batches times parts, of a large data set a
+    hundred thousand."""
+    parts, spool = 50, Spool(1 << 30)
+    divide = Divider(spool.shelf(apart=apart), parts, Target(None, EVERYTHING))
+    batches = [batch([{"file_name": f"{n}-{m}.jpg", "objects": []} for m in range(400)]) for n in range(20)]
+    held = _Parts.of((divide(one, Encoding(Findings())) for one in batches), parts, spool)
+    pieces = [slip for part in range(parts) for slip in held.of_part(part)]
+    assert len(pieces) == 20 * parts
+    found = [slip.load() for slip in pieces]
+    names = [name for piece in found for name in piece.column("file_name").to_pylist()]
+    assert sorted(names) == sorted(name for one in batches for name in one.column("file_name").to_pylist())
+    del pieces, found, names
+    gc.collect()
+    before = sys.getallocatedblocks()
+    del held
+    gc.collect()
+    assert before - sys.getallocatedblocks() < 20 * parts
+
+
+def test_there_are_more_parts_the_larger_an_output_is(tmp_path: Path) -> None:
+    """A part is not larger in an output of eight gigabytes than in a small one."""
+    output = tmp_path / "a.json"
+    for size, wanted in ((0, 1), (1 << 20, 1), (1 << 30, 128), (1 << 33, 1024), (1 << 40, 1024)):
+        with output.open("wb") as file:
+            file.truncate(size)
+        assert _parts(output, registry.writer("coco").INFO) == wanted
+
+
+def test_repeats_are_looked_for_once(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What occurs more than once is told of the source, once; nobody looks for it in the output, nor anew."""
+    document = json.loads(source.read_text())
+    document["images"][1]["file_name"] = "d.jpg"
+    source.write_text(json.dumps(document))
+    looked: list[str] = []
+    leave = flow.leave_identities
+    monkeypatch.setattr(flow, "leave_identities", lambda *a, **b: looked.append("") or leave(*a, **b))
+    request = Request((str(source),), str(tmp_path / "out.parquet"), jobs=1)
+    for once in (lambda: pipeline.run(replace(request, verify=True)), lambda: pipeline.verify(request)):
+        assert [(found.code, found.count) for found in once().findings] == [("duplicate-file-name", 1)]
+        assert len(looked) == 1
+        looked.clear()
 
 
 class _lent:  # noqa: N801 - a context that closes nothing
