@@ -43,7 +43,7 @@ class Files:
     """What could not be written, as another file stood there, by row."""
     size: int
     """The bytes of those that were written."""
-    first: int = 0
+    first: int
     """The number of the first image."""
 
     def held(self, spool: Spool) -> Files:
@@ -73,7 +73,7 @@ def write_files(
     boxes: Sequence[int],
     places: Sequence[str | None],
     texts: Sequence[bytes | memoryview],
-    first: int = 0,
+    first: int,
 ) -> Files:
     """Write the file of each image of a batch, the first of which has that number, that has a place."""
     for inside in {place.rpartition("/")[0] for place in places if place is not None}:
@@ -91,7 +91,8 @@ def write_files(
             lost[row] = bytes(text)
     columns = [names, pa.array(places, pa.string()), pa.array(boxes, pa.int32())]
     images = pa.RecordBatch.from_arrays(columns, ["name", "place", "boxes"])
-    return Files(Slip(len(images), images.nbytes, images), len(images) - images.column("place").null_count, lost, size)
+    count = len(images) - images.column("place").null_count
+    return Files(Slip(len(images), images.nbytes, images), count, lost, size, first)
 
 
 def all_usual(names: pa.StringArray) -> bool:

@@ -24,10 +24,11 @@ def written(folder: Path, order: tuple[int, ...]) -> Iterator[tuple[str, str, st
         names = BATCHES[number]
         places = [name.rpartition(".")[0] for name in names]
         texts = [name.encode() for name in names]
-        done[number] = write_files(str(folder), ".txt", pa.array(names), range(len(names)), places, texts)
+        done[number] = write_files(str(folder), ".txt", pa.array(names), range(len(names)), places, texts, 10 * number)
     spool = Spool(0)  # as they come from files on disk
     for clash in settle([done[number].held(spool) for number in range(len(BATCHES))], str(folder), ".txt"):
-        assert clash.boxes == BATCHES[clash.key[0]].index(clash.name)
+        number, row = clash.key
+        assert (clash.boxes, clash.number) == (BATCHES[number].index(clash.name), 10 * number + row)
         yield clash.name, clash.place, clash.other
 
 
@@ -50,7 +51,7 @@ def test_without_a_clash_nothing_is_looked_up(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     files = write_files(
-        str(out), ".txt", pa.array(["a", "../b", "c"]), [1, 1, 1], ["a", None, "s/c"], [b"1", b"2", b"3"]
+        str(out), ".txt", pa.array(["a", "../b", "c"]), [1, 1, 1], ["a", None, "s/c"], [b"1", b"2", b"3"], 0
     )
     assert settle([files], str(out), ".txt") == []
     assert contents(out) == {"out/a.txt": b"1", "out/s/c.txt": b"3"}
