@@ -289,7 +289,7 @@ def _give_memory_back() -> None:
 
     with suppress(OSError, AttributeError):
         allocator = ctypes.CDLL(None)
-        for parameter, value in ((_MMAP_THRESHOLD, 4 << 20), (_TRIM_THRESHOLD, 16 << 20), (_ARENA_MAX, 1)):
+        for parameter, value in ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20), (_ARENA_MAX, 1)):
             allocator.mallopt(parameter, value)
 
 
