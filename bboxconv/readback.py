@@ -5,7 +5,7 @@ compared a part at a time, so that memory does not grow with the data and the or
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from bboxconv.request import Request
 from bboxconv.schema import Category, Header
 from bboxconv.shelf import Shelf
 from bboxconv.sources import Opened, open_sources
-from bboxconv.spool import Slip, Slips, Spool, in_order, leave_pieces, sorted_by_part
+from bboxconv.spool import Slip, Slips, Spool, leave_parts, together
 
 _PART = 8 << 20
 """About how many bytes of an output are compared at once."""
@@ -76,8 +76,7 @@ class Divider:
         names = keys(batch, self.target.unwritten_name).to_pylist()
         part = np.array([zlib.crc32(name.encode()) % self.parts for name in names], np.int64)
         batch = _carried(batch, self.target.carries).append_column(_NUMBER, pa.array(numbers, pa.int64()))
-        batch, parts, edges = sorted_by_part(batch, part, 1)
-        return parts, leave_pieces(batch, edges, self.shelf)
+        return leave_parts(batch, part, self.shelf)
 
 
 def _without_filled_ids(batch: pa.RecordBatch, known: NDArray[np.int64]) -> pa.RecordBatch:
@@ -114,11 +113,10 @@ def _compare(task: _Pair) -> Agreement:
     return compare(_side(task.source), _side(task.output), task.rules)
 
 
-def _side(slips: Iterable[Slip]) -> Side:
-    pieces = [slip.load() for slip in slips]
-    if not pieces:
+def _side(slips: Sequence[Slip]) -> Side:
+    if not slips:
         return Side.of(pa.RecordBatch.from_pylist([], schema=schema.IMAGE), np.zeros(0, np.int64))
-    batch, _ = in_order(pieces)
+    batch = together(slip.load() for slip in slips)
     at = batch.schema.get_field_index(_NUMBER)
     numbers = batch.column(at).to_numpy()
     columns = [batch.column(name) for name in schema.IMAGE.names]

@@ -4,6 +4,7 @@ and between processes in a file without a name.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -14,6 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bboxconv.shelf import Left, Shelf, Unnamed
+
+_LARGE = 1 << 20
+"""Bytes from which on a batch is measured before it is written to memory."""
+_ROWS = 256
+"""About how many rows are brought in order at once, where all together need not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,20 @@ def leave(batches: Iterable[pa.RecordBatch], shelf: Shelf) -> list[Slip]:
 
 
 def _serialized(batch: pa.RecordBatch) -> memoryview:
-    text = pa.BufferOutputStream()
-    with pa.ipc.new_stream(text, batch.schema) as writer:
+    if batch.nbytes < _LARGE:
+        text = pa.BufferOutputStream()
+        _write(batch, text)
+        return memoryview(text.getvalue())
+    counter = pa.MockOutputStream()  # else it is copied over and over as it grows
+    _write(batch, counter)
+    room = pa.allocate_buffer(counter.size())
+    _write(batch, pa.FixedSizeBufferWriter(room))
+    return memoryview(room)
+
+
+def _write(batch: pa.RecordBatch, out: pa.NativeFile) -> None:
+    with pa.ipc.new_stream(out, batch.schema) as writer:
         writer.write_batch(batch)
-    return memoryview(text.getvalue())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,28 @@ class Slips(Sequence[Slip]):
         assert self.whole is not None
         piece = pa.concat_batches([self.whole.slice(start, rows)])  # these rows alone: it may be sent
         return Slip(rows, piece.nbytes, piece)
+
+
+def leave_parts(batch: pa.RecordBatch, part: NDArray[np.int64], shelf: Shelf) -> tuple[NDArray[np.int64], Slips]:
+    """Put the rows of a batch on a shelf by the part (N,) of each, in it as they came, without a copy of them all: the
+    parts (P,) that have rows, in order, and what was left of each. Raises OutputError where it cannot take them."""
+    order = np.argsort(part, kind="stable")
+    part = part[order]
+    starts = np.flatnonzero(np.diff(part, prepend=-1))
+    edges = [*starts.tolist(), len(part)]
+    if shelf.path:
+        return part[starts], Slips.of(leave(_ordered(batch, order, edges), shelf))
+    return part[starts], leave_pieces(batch.take(pa.array(order)), edges, shelf)
+
+
+def _ordered(batch: pa.RecordBatch, order: NDArray[np.int64], edges: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """The rows between each two edges, in that order."""
+    held, first = batch.slice(0, 0), 0
+    for start, stop in pairwise(edges):
+        if stop > first + len(held):
+            last = edges[min(bisect_left(edges, start + _ROWS), len(edges) - 1)]
+            held, first = batch.take(pa.array(order[start:last])), start
+        yield held.slice(start - first, stop - start)
 
 
 def leave_pieces(batch: pa.RecordBatch, edges: Sequence[int], shelf: Shelf) -> Slips:
@@ -185,29 +223,22 @@ def width_of(images: int, expected: int, step: int) -> int:
 def divided(batch: pa.RecordBatch, image: NDArray[np.int64], width: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Rows in any order, and the number (N,) of the image of each: the number of each partition that has rows, and
     these, in the order of their images and within one as they came."""
-    batch, parts, edges = sorted_by_part(batch, image, width)
-    for part, (start, stop) in zip(parts.tolist(), pairwise(edges), strict=True):
-        yield part, batch.slice(start, stop - start)
-
-
-def sorted_by_part(
-    batch: pa.RecordBatch, image: NDArray[np.int64], width: int
-) -> tuple[pa.RecordBatch, NDArray[np.int64], list[int]]:
-    """The same as one batch in that order, the numbers (P,) of the partitions, and the rows between which each
-    stands."""
+    if not batch.num_rows:
+        return
     batch = batch.append_column(_IMAGE, pa.array(image.astype(np.int32)))
     if (image[1:] < image[:-1]).any():
         order = np.argsort(image, kind="stable")
         batch, image = batch.take(pa.array(order)), image[order]
     part = image // width
-    starts = np.flatnonzero(np.diff(part, prepend=-1))
-    return batch, part[starts], [*starts.tolist(), len(part)]
+    edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
+    for start, stop in pairwise(edges):
+        yield int(part[start]), batch.slice(start, stop - start)
 
 
 def in_order(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """The rows of one partition, from the pieces of all blocks in their order: by image, within one as they came, and
     the number (N,) of the image of each. A column that a piece does not have is null there."""
-    batch = _together(pieces)
+    batch = together(pieces)
     at = batch.schema.get_field_index(_IMAGE)
     image = batch.column(at).to_numpy()
     batch = batch.select([n for n in range(batch.num_columns) if n != at])
@@ -217,8 +248,8 @@ def in_order(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.RecordBatch, NDArray[
     return batch, image.astype(np.int64)
 
 
-def _together(pieces: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """All pieces as one batch; nothing of a piece is held any longer."""
+def together(pieces: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    """All pieces as one batch, a column that one does not have null there; nothing of a piece is held any longer."""
     held = list(pieces)
     kind = held[0].schema
     if all(piece.schema.equals(kind) for piece in held):

@@ -15,7 +15,7 @@ import pytest
 
 from bboxconv.errors import OutputError
 from bboxconv.shelf import Left, Shared, Shelf, Unnamed, share
-from bboxconv.spool import Slip, Slips, Spool, divided, in_order, leave, leave_pieces, width_of
+from bboxconv.spool import Slip, Slips, Spool, _write, divided, in_order, leave, leave_parts, leave_pieces, width_of
 from bboxconv.workers import at_work
 
 
@@ -209,3 +209,40 @@ def test_batches_are_left_one_at_a_time() -> None:
 
     slips = leave(batches(), shelf)
     assert sizes == [0, slips[0].size, slips[0].size + slips[1].size]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, 1000])
+def test_parts_of_a_batch(rows: int, *, apart: bool) -> None:
+    """Each part that has rows has them in their order, be they of more rows than are ordered at once or of few."""
+    batch, part = numbers(0, rows), np.random.default_rng(0).choice([1, 2, 5, 6, 7], rows, p=[0.6, 0.1, 0.1, 0.1, 0.1])
+    spool = Spool(0)
+    found, left = leave_parts(batch, part, spool.shelf(apart=apart))
+    assert found.tolist() == sorted(set(part.tolist()))
+    for number, slip in zip(found.tolist(), spool.take_all(left), strict=True):
+        assert slip.load() == batch.filter(pa.array(part == number))
+
+
+def test_a_large_batch_comes_back_whole() -> None:
+    """One with a dictionary, and some of its rows."""
+    texts = pa.array(["x" * 1000 * (row % 7) for row in range(3000)])
+    batch = pa.record_batch({"text": texts, "kind": pa.array(["a", None, "b"] * 1000).dictionary_encode()})
+    file = Unnamed.open()
+    slips = leave([batch, batch.slice(1000, 1500)], file.shelf)
+    assert [slip.load() for slip in slips] == [batch, batch.slice(1000, 1500)]
+
+
+def test_parts_are_left_without_a_copy_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some rows at a time are brought in order, and the bytes of what is large are made once."""
+    texts = pa.array([f"{row:01000}" for row in range(8000)])
+    batch, held = pa.record_batch({"text": texts}), list[int]()
+    before = pa.total_allocated_bytes()
+    monkeypatch.setattr(
+        "bboxconv.spool._write", lambda *given: _write(*given) or held.append(pa.total_allocated_bytes())
+    )
+    part = np.arange(8000) % 100
+    part[part < 30] = 0  # one of 2.4 MB
+    file = Unnamed.open()
+    leave_parts(batch, part, file.shelf)
+    assert len(held) >= 71
+    assert max(held) - before < 2.3 * 2_400_000

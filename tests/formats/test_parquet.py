@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers import batch as made
 
 from bboxconv import schema
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import ReadContext, Source, WriteContext
-from bboxconv.errors import DataError
+from bboxconv.errors import DataError, Findings
 from bboxconv.formats import parquet
 from bboxconv.schema import Category, Dataset, Header
 
@@ -312,3 +313,19 @@ def test_detect(tmp_path: Path) -> None:
     assert parquet.detect(path, b"{}") is None
     (tmp_path / "folder").mkdir()
     assert parquet.detect(tmp_path / "folder", b"") is None
+
+
+def test_what_was_read_is_held_once(tmp_path: Path) -> None:
+    """Once a row group is read nothing of its pages is held beside it; and a large one comes in batches."""
+    texts = [json.dumps(np.random.default_rng(row).random(100).tolist()) for row in range(2000)]
+    batch = made([{"id": row, "objects": [{"segmentation": text}]} for row, text in enumerate(texts)])
+    written(tmp_path / "a.parquet", batch)
+    del batch
+    before = pa.total_allocated_bytes()
+    dataset = load(tmp_path / "a.parquet", 2000)
+    assert dataset.parts is not None
+    batches = next(iter(dataset.parts()))(Findings())
+    found = next(batches)
+    assert found.nbytes > 4_000_000
+    assert pa.total_allocated_bytes() - before < 1.2 * found.nbytes
+    assert [len(one) for one in load(tmp_path / "a.parquet", 700)] == [700, 700, 600]

@@ -25,6 +25,9 @@ from bboxconv.schema import Dataset, Header, Part
 SMALL = 16 << 20
 """Bytes below which files are read in this process: others would take longer to start."""
 
+_BUFFER = 256 << 10
+"""Bytes of a column that are read at once: else all of them would be held, packed, beside what they unpack to."""
+
 
 def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> Dataset:
     """Read the files of a source, which are one data set.
@@ -77,7 +80,7 @@ class _Rows:
 
     def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
         """Its images. Raises DataError where they cannot be read."""
-        with _readable(self.where), pq.ParquetFile(self.path) as file:
+        with _readable(self.where), pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER) as file:
             for batch in self.read(file):
                 _check(batch, self.header)
                 yield from schema.pieces(schema.with_split(batch, self.split), self.size)
@@ -130,7 +133,12 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
 
 
 def _read_images(file: pq.ParquetFile, group: int, size: int) -> Iterator[pa.RecordBatch]:
-    for batch in file.iter_batches(size, row_groups=[group], columns=schema.IMAGE.names):
+    names = schema.IMAGE.names
+    if file.metadata.row_group(group).num_rows <= size:  # nothing of it is held by its reader once it is read
+        batches = iter(file.read_row_group(group, columns=names, use_threads=False).to_batches())
+    else:
+        batches = file.iter_batches(size, row_groups=[group], columns=names)
+    for batch in batches:
         typed = _typed(pa.Table.from_batches([batch]), schema.IMAGE).combine_chunks().to_batches()[0]
         objects = schema.flat(typed)
         columns = {"shape": shapes(objects.column("shape")), "bbox": _null_boxes(objects.rows)}
