@@ -116,7 +116,8 @@ def at_size(plan: Plan, size: float) -> list[Comparison]:
     def add(name: str, title: str, jobs: tuple[Job, ...], targets: tuple[Target, ...], *needs: str) -> None:
         # Peers read the views, which are of all the inputs.
         wanted = ("parquet", "yolo", "voc", "plain", "images") if any(job.tool in SLOW_PEERS for job in jobs) else needs
-        rows.append(Comparison(name, title, size, jobs, (*targets, *_against(jobs)), wanted))
+        stated = (*targets, *_against(jobs)) if size == 1 else ()  # below, the start of a process decides
+        rows.append(Comparison(name, title, size, jobs, stated, wanted))
 
     add(
         "coco-parquet",

@@ -11,8 +11,8 @@ from results import OWN, PEERS, Outcome, Result, Verdict
 
 _NOTE = """seconds: wall time of the whole process (F and R: their loop alone), median of the runs after a warm-up, the
 tools in turn; ratio: the tool's seconds in bboxconv's; MB: peak of the PSS of all processes of a run together,
-sampled from smaps_rollup, the highest of the runs. Targets are stated for size 1 (118,287 images) unless they say
-otherwise; at smaller sizes the start of the processes weighs more."""
+sampled from smaps_rollup, the highest of the runs. Targets are stated from size 1 (118,287 images) on, and for 100
+images: between the two the start of the processes weighs more."""
 
 
 def size_name(size: float) -> str:
