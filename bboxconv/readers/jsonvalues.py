@@ -33,6 +33,11 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 4000 else math.inf  # int() refuses more: its time grows with their square
 
 
+_decode = json.JSONDecoder(parse_int=_integer).decode
+_decode_exactly = json.JSONDecoder(parse_int=_integer, parse_float=Decimal).decode
+"""As json.loads with these, which makes a decoder at each call: that takes longer than to decode a value."""
+
+
 def id_of(text: str) -> int | str | None:
     """An id as it is joined: its number where it is an int64, or a float without a fraction up to where those are exact
     (1.0 is 1); else another text for each number, whatever zeros or exponent it is written with, and that of a string
@@ -41,7 +46,7 @@ def id_of(text: str) -> int | str | None:
     Raises ValueError where the JSON text is no id.
     """
     try:
-        value = json.loads(text, parse_int=_integer, parse_float=Decimal)
+        value = _decode_exactly(text)
     except InvalidOperation:  # an exponent of 19 digits
         return text
     if value is None:
@@ -78,7 +83,7 @@ def put(field: Field, text: str, row: dict[str, object], extra: dict[str, str]) 
     shown = shortened(text)
     if field.kind in ("id", "key"):
         return _id(field, text, shown, row, extra)
-    value = json.loads(text, parse_int=_integer)
+    value = _decode(text)
     if field.kind == "box":
         return _box(field, value, shown, row)
     number = not isinstance(value, bool) and isinstance(value, int | float) and abs(value) < math.inf
