@@ -24,7 +24,7 @@ from bboxconv.comparison import Rules, Side, compare
 from bboxconv.errors import DataError, Diagnostic, Findings, printable
 from bboxconv.flow import Flow, encoded
 from bboxconv.jsonsame import same_text
-from bboxconv.pairing import keys
+from bboxconv.pairing import keys, usual_splits
 from bboxconv.request import Request
 from bboxconv.schema import Category, Header
 from bboxconv.shelf import Shelf
@@ -37,6 +37,7 @@ _MOST = 1024
 _PACKED = 6
 """How many times larger than its file a compressed output may be."""
 _NUMBER = "number of the image"
+_NOBODY = pa.array([], pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class Divided:
     """The part of each piece, in order."""
     pieces: Slips
     """The images of each."""
-    ids: NDArray[np.int64]
-    """Of its images without a name, the ids."""
+    own: pa.StringArray
+    """What its images that have an id and no name are known by."""
     anonymous: int
     """How many images have neither."""
 
@@ -56,20 +57,32 @@ class Divided:
 @dataclass(frozen=True, slots=True)
 class Divider:
     """Divides batches into `parts` by the names of their images, without what the target does not carry. Of images
-    without a name, other ids than those that are `known` count for none: they were filled in."""
+    without a name, other ids than those that are `known` in their split count for none: they were filled in."""
 
     shelf: Shelf
     parts: int
     target: Target
-    known: NDArray[np.int64] | None = None
+    known: pa.StringArray | None = None
 
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Divided:
         """The images of each part, left on the shelf."""
+        nameless = batch.column("file_name").is_null()
+        if not nameless.true_count:
+            return Divided(*self._pieces(batch, encoding), _NOBODY, 0)
+        own = self._ids(batch)
         if self.known is not None:
-            batch = _without_filled_ids(batch, self.known)
-        nameless = batch.column("id").filter(batch.column("file_name").is_null())
-        ids = nameless.drop_null().to_numpy(zero_copy_only=False)
-        return Divided(*self._pieces(batch, encoding), ids, nameless.null_count)
+            filled = pc.and_not(nameless, pc.is_in(own, self.known))
+            ids = pc.if_else(filled, pa.scalar(None, pa.int64()), batch.column("id"))
+            batch = schema.with_image_columns(batch, {"id": ids})
+        met = own.filter(nameless)
+        return Divided(*self._pieces(batch, encoding), met.drop_null(), met.null_count)
+
+    def _ids(self, batch: pa.RecordBatch) -> pa.StringArray:
+        """The id of each image, with its split where each has a document of its own, which numbers them anew."""
+        ids = batch.column("id").cast(pa.string())
+        if "image.split" not in self.target.carries:
+            return ids
+        return pc.binary_join_element_wise(usual_splits(batch).fill_null(""), ids, "\n")
 
     def _pieces(self, batch: pa.RecordBatch, encoding: Encoding) -> tuple[NDArray[np.int64], Slips]:
         numbers = np.arange(encoding.first, encoding.first + len(batch))
@@ -77,15 +90,6 @@ class Divider:
         part = np.array([zlib.crc32(name.encode()) % self.parts for name in names], np.int64)
         batch = _carried(batch, self.target.carries).append_column(_NUMBER, pa.array(numbers, pa.int64()))
         return leave_parts(batch, part, self.shelf)
-
-
-def _without_filled_ids(batch: pa.RecordBatch, known: NDArray[np.int64]) -> pa.RecordBatch:
-    nameless = batch.column("file_name").is_null()
-    if not nameless.true_count:
-        return batch
-    ids = batch.column("id")
-    filled = pc.and_not(nameless, pc.is_in(ids, pa.array(known)))
-    return schema.with_image_columns(batch, {"id": pc.if_else(filled, pa.scalar(None, pa.int64()), ids)})
 
 
 def _carried(batch: pa.RecordBatch, carries: frozenset[str]) -> pa.RecordBatch:
@@ -150,7 +154,7 @@ def read_back(
         divide = Divider(spool.shelf(apart=flow.workers.apart), parts, target)
         ours = _Parts.of(encoded(replace(flow, progress=progress), target, account, divide), parts, spool)
         if ours.anonymous and "image.id" in target.fills:
-            divide = replace(divide, known=ours.ids)
+            divide = replace(divide, known=ours.own)
         theirs = _Parts.of((), parts, spool)
         if opened is not None:
             there = Flow(_reading(request, output, info), opened, findings, flow.workers, progress, repeats=False)
@@ -221,7 +225,7 @@ class _Parts:
     """The batch and the place in it (N, 2) of each piece, ordered by part."""
     edges: NDArray[np.int64]
     """Where in that order each part begins, and the last ends."""
-    ids: NDArray[np.int64]
+    own: pa.StringArray
     """As in `Divided`."""
     anonymous: int
 
@@ -229,18 +233,18 @@ class _Parts:
     def of(cls, batches: Iterable[Divided], parts: int, spool: Spool) -> _Parts:
         """Of all batches, which are held from now on."""
         pieces: list[Slips] = []
-        numbers, ids, anonymous = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+        numbers, own, anonymous = [np.zeros(0, np.int64)], [_NOBODY], 0
         for batch in batches:
             pieces.append(spool.take_all(batch.pieces))
             numbers.append(batch.parts)
-            ids.append(batch.ids)
+            own.append(batch.own)
             anonymous += batch.anonymous
         part = np.concatenate(numbers)
         places = [np.column_stack([np.full(len(one), n), np.arange(len(one))]) for n, one in enumerate(pieces)]
         by_part = np.argsort(part, kind="stable")
         order = np.concatenate([np.zeros((0, 2), np.int64), *places]).astype(np.int32)[by_part]
         edges = np.searchsorted(part[by_part], np.arange(parts + 1))
-        return cls(tuple(pieces), order, edges, np.concatenate(ids), anonymous)
+        return cls(tuple(pieces), order, edges, pa.concat_arrays(own), anonymous)
 
     def of_part(self, number: int) -> tuple[Slip, ...]:
         """The images of a part."""

@@ -260,6 +260,19 @@ def test_odd_values_pass(name: str, to: str, tmp_path: Path) -> None:
     assert all(values.carried >= 0 for values in report.fields.values())
 
 
+@pytest.mark.parametrize("to", ["coco", "yolo", "parquet"])
+def test_images_without_name_and_id_pass_in_several_splits(to: str, tmp_path: Path) -> None:
+    """Each document of COCO gives such images ids of its own, which are those of images of other splits."""
+    found = [(None, "train2017"), (5, "train2017"), (None, "val"), (6, "val"), (None, "train2017"), (7, None)]
+    images = [
+        {**NAMELESS, "id": number, "split": split, "objects": [{**BOX, "bbox": [at + 1, 1, 5, 5]}]}
+        for at, (number, split) in enumerate(found)
+    ]
+    out = tmp_path / ("out.parquet" if to == "parquet" else "out/")
+    report = bboxconv.convert(put(tmp_path / "a.jsonl", *images), out, to=to, verify=True, on_error="skip")
+    assert (checked(report).same, checked(report).images) == (True, 0 if to == "yolo" else 6)
+
+
 @pytest.mark.parametrize("task", ["detect", "segment", "obb", "mixed"])
 @pytest.mark.parametrize("kind", ["xywh", "xyxy", "cxcywh"])
 def test_a_negative_size_passes(kind: str, task: str, tmp_path: Path) -> None:
