@@ -7,17 +7,17 @@ import os
 import re
 import stat
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 import pyarrow as pa
 
 from bboxconv.errors import OutputError, UsageError
+from bboxconv.names import Names
 from bboxconv.unpacking import unpacked
 
 COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
@@ -82,16 +82,13 @@ def given_file(path: Path) -> Iterator[None]:
 class Listing:
     """The names in a folder: of files, in code-point order, of folders, of whatever else; links are followed."""
 
-    files: tuple[str, ...]
+    files: Names
     folders: tuple[str, ...]
     others: tuple[str, ...]
-    by_suffix: Mapping[str, tuple[str, ...]]
-    """Files by their suffix as it is written, in order: every format asks for its own among 100,000."""
 
-    def ending(self, suffix: str) -> list[str]:
+    def ending(self, suffix: str) -> Names:
         """The files of a suffix (`.xml`), large or small, in order."""
-        found = [names for own, names in self.by_suffix.items() if own.lower() == suffix]
-        return list(found[0]) if len(found) == 1 else sorted(chain(*found))
+        return self.files.ending(suffix)
 
     def starting(self, start: str) -> tuple[str, ...]:
         """The files whose names start so, in order."""
@@ -111,29 +108,22 @@ def listing(folder: str | Path) -> Listing:
 
 @lru_cache(maxsize=16)
 def _listing(folder: str, changed: int) -> Listing:
-    files: list[str] = []
     folders: list[str] = []
     others: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                (files if entry.is_file() else folders if entry.is_dir() else others).append(entry.name)
-            except OSError:  # a link to itself
-                others.append(entry.name)
-    files.sort()
-    names = tuple(files)
-    return Listing(names, tuple(folders), tuple(others), _by_suffix(names))
 
+    def files() -> Iterator[str]:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_file():
+                        yield entry.name
+                    else:
+                        (folders if entry.is_dir() else others).append(entry.name)
+                except OSError:  # a link to itself
+                    others.append(entry.name)
 
-def _by_suffix(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    only = names[0][names[0].rfind(".") :] if names else ""
-    lines = "\n".join((*names, ""))
-    if only[:1] == "." and lines.count(f"{only}\n") == lines.count("\n") == len(names):
-        return {only: names}  # as nearly always where there are many
-    found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(name[name.rfind(".") :], []).append(name)
-    return {suffix: tuple(same) for suffix, same in found.items()}
+    names = Names.of(files()).sorted()
+    return Listing(names, tuple(folders), tuple(others))
 
 
 def read_small(path: str) -> bytes:

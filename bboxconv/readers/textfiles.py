@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow as pa
@@ -173,7 +173,8 @@ def files_below(folder: str) -> Iterator[str]:
             found = listing(f"{folder}/{inside}")
         except OSError:
             continue
-        yield from [inside + name for name in found.files + found.others] if inside else found.files + found.others
+        there = chain(found.files, found.others)
+        yield from (inside + name for name in there) if inside else there
         for name in found.folders:
             path = f"{folder}/{inside}{name}"
             beyond = linked or os.path.islink(path)  # noqa: PTH114 - links lead back to folders that were seen

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,6 +21,7 @@ from lxml import etree
 from bboxconv import jsontext
 from bboxconv.errors import Findings, OutputError, Record, cut
 from bboxconv.io import listing, read_small
+from bboxconv.names import Names
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
@@ -47,7 +49,7 @@ def find(root: Path, depth: int = 64) -> list[str]:
     return sorted(prefix + name for prefix, names in by_folder(root, depth) for name in names)
 
 
-def by_folder(root: Path, depth: int = 64) -> Iterator[tuple[str, list[str]]]:
+def by_folder(root: Path, depth: int = 64) -> Iterator[tuple[str, Names]]:
     """The folders below a folder, and itself, that hold XML files: the path of each, which ends with `/` (that of the
     folder itself is empty), and its files in order.
 
@@ -66,9 +68,9 @@ def by_folder(root: Path, depth: int = 64) -> Iterator[tuple[str, list[str]]]:
             there = listing(root / prefix)
             names = there.ending(".xml")
             if there.others:  # what is no file is found out when it is read, and named
-                names = sorted([*names, *(name for name in there.others if name[-4:].lower() == ".xml")])
+                names = Names.of(chain(names, (name for name in there.others if name[-4:].lower() == ".xml"))).sorted()
             if names and (there.starting("._") or there.others):
-                names = [name for name in names if name[:2] != "._"]
+                names = Names.of(name for name in names if name[:2] != "._")
             deeper = there.folders if level < depth else ()
             inside = [name for name in deeper if name not in LITTER and (level or name[0] != ".") and name[:2] != "._"]
             waiting += [(f"{prefix}{name}/", level + 1) for name in inside]

@@ -156,7 +156,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
     spool = Spool(context.memory)
     shelf = spool.shelf(apart=context.workers.apart)
     left: list[Left] = []
-    rows: list[int] = []
+    begins: list[int] = []
     done = 0
     stems = option(context.options, NAME) == "stem"
     tasks = (
@@ -165,16 +165,17 @@ def read(source: Source, context: ReadContext) -> Dataset:
     )
     for found in context.workers.run(leave_slice, tasks):
         context.findings.merge(found.diagnostics)
-        rows += (found.rows + done).tolist()
+        begins.append(done)
         done += found.files
         context.progress("reading", found.files, len(files.paths), "images")
         left.append(found.held(spool))
     origin = option(context.options, ORIGIN)
     if origin == "0":
         _note_origin(left, source, context)
+    rows = (begin + row for begin, found in zip(begins, left, strict=True) for row in found.rows.tolist())
     unique = lists.unique_names([found.file_names for found in left], rows, files)
     if unique is not None:
-        _tell_repeated(left, rows, unique, files, source, context)
+        _tell_repeated(left, begins, unique, files, source, context)
     classes = sorted({name for found in left for name in found.names})
     header = Header(
         box=_box(origin),
@@ -190,19 +191,19 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
 def _tell_repeated(
     left: Sequence[Left],
-    rows: Sequence[int],
+    begins: Sequence[int],
     unique: Sequence[str | None],
     files: lists.Files,
     source: Source,
     context: ReadContext,
 ) -> None:
     start = 0
-    for found in left:
+    for found, begin in zip(left, begins, strict=True):
         gone = [row for row in range(found.slip.rows) if unique[start + row] is None]
         boxes = np.diff(flat(found.slip.load()).offsets) if gone else ()
         for row in gone:
             name = found.file_names[row].as_py()
-            lists.tell_repeated(rows[start + row], name, int(boxes[row]), files, source, context.findings)
+            lists.tell_repeated(begin + int(found.rows[row]), name, int(boxes[row]), files, source, context.findings)
         start += found.slip.rows
 
 
@@ -229,12 +230,13 @@ def _tasks(files: lists.Files, source: Source, size: int, stems: bool, listing: 
 
     for at in range(0, len(files.paths), size):
         part = slice(at, at + size)
+        splits = files.splits(part)
         yield Task(
             str(source.path),
             source.shown.rstrip("/"),
             files.paths[part],
-            files.splits[part],
-            files.others[part],
+            tuple(of[0] if of else None for of in splits),
+            tuple(of[1:] for of in splits),
             stems,
             listing,
         )

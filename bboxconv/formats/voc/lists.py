@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Findings, Record, cut, printable
+from bboxconv.names import Names
 from bboxconv.readers.xmlfiles import by_folder, compact, load
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
@@ -22,13 +25,24 @@ _CLASS_ROW = re.compile(r".*\s[-+]?[01]")
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The XML files of a source, in order, each with its split and its further splits."""
+    """The XML files of a source, in order; there may be a million, of which each takes some bytes."""
 
-    paths: tuple[str, ...]
-    splits: tuple[str | None, ...]
-    others: tuple[tuple[str, ...], ...]
+    paths: Names
+    lists: tuple[tuple[str, ...], ...]
+    """The splits of a file, the winning one first, as often as they differ."""
+    list_of: NDArray[np.int32]
+    """Which of them (N,) are those of each file."""
     unseen: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     """What lists name and has no XML file: tree, identifier, its splits."""
+
+    @classmethod
+    def of(cls, paths: Names, *lists: str) -> Files:
+        """Files that all have the same splits."""
+        return cls(paths, (lists,), np.broadcast_to(np.int32(0), len(paths)))
+
+    def splits(self, part: slice) -> list[tuple[str, ...]]:
+        """The splits of each of some files, the winning one first."""
+        return [self.lists[number] for number in self.list_of[part].tolist()]
 
     def folder(self, row: int) -> str:
         """The folder of a file below the source, without `Annotations`."""
@@ -53,29 +67,45 @@ def list_files(source: Source, findings: Findings) -> Files:
 
     Raises DataError where there are none.
     """
+    said = () if source.split is None else (source.split,)
     if not source.path.is_dir():
-        return Files(("",), (source.split,), ((),))
+        return Files.of(Names.of([""]), *said)
     everywhere = list(by_folder(source.path))
     found = [(prefix, names) for prefix, names in everywhere if is_tree(prefix)] or everywhere
-    paths = sorted(prefix + name for prefix, names in found for name in names)
-    if not "".join(paths).isascii():
-        paths = [path for path in paths if path.isascii() or _readable(path, source, findings)]
+    paths = _paths(found)
+    if not paths.all_text():
+        paths = Names.of(path for path in paths if path.isascii() or _readable(path, source, findings))
     if not paths and (source.path / "Annotations").is_dir():  # a data set without images
-        return Files((), (), ())
+        return Files.of(paths)
     if not paths:
         raise DataError.of("no-annotations", "there is no XML file", where=source.shown)
     if source.split is not None:
-        return Files(tuple(paths), (source.split,) * len(paths), ((),) * len(paths))
+        return Files.of(paths, *said)
     trees = {located(prefix + names[0])[0] for prefix, names in found}
     lists = _lists_of(source, paths, findings) if any(_sets(source, tree).is_dir() for tree in trees) else {}
     if not any(lists.values()) and all(path.partition("/")[0] in SPLIT_NAMES and "/" in path for path in paths):
-        return Files(tuple(paths), tuple(SPLIT_NAMES[path.partition("/")[0]] for path in paths), ((),) * len(paths))
+        return _files(paths, ((SPLIT_NAMES[path.partition("/")[0]],) for path in paths))
     if not lists:
-        return Files(tuple(paths), (None,) * len(paths), ((),) * len(paths))
-    of_each = [lists[tree].pop(identifier, ()) for tree, identifier in map(located, paths)]
-    unseen = [(tree, identifier, of) for tree, rest in lists.items() for identifier, of in sorted(rest.items())]
-    splits = tuple(of[0] if of else None for of in of_each)
-    return Files(tuple(paths), splits, tuple(tuple(of[1:]) for of in of_each), unseen)
+        return Files.of(paths)
+    files = _files(paths, (lists[tree].pop(identifier, ()) for tree, identifier in map(located, paths)))
+    files.unseen.extend(
+        (tree, identifier, of) for tree, rest in lists.items() for identifier, of in sorted(rest.items())
+    )
+    return files
+
+
+def _paths(found: Sequence[tuple[str, Names]]) -> Names:
+    """The paths of all files, in order."""
+    if len(found) == 1:
+        return replace(found[0][1], start=found[0][0])
+    return Names.of(prefix + name for prefix, names in found for name in names).sorted()
+
+
+def _files(paths: Names, splits: Iterable[tuple[str, ...]]) -> Files:
+    """Files each of which has its own splits."""
+    numbers: dict[tuple[str, ...], int] = {}
+    list_of = np.fromiter((numbers.setdefault(of, len(numbers)) for of in splits), np.int32, len(paths))
+    return Files(paths, tuple(numbers), list_of)
 
 
 def _readable(path: str, source: Source, findings: Findings) -> bool:
@@ -94,7 +124,7 @@ def _sets(source: Source, tree: str) -> Path:
     return source.path / tree / "ImageSets" / "Main"
 
 
-def _lists_of(source: Source, paths: Sequence[str], findings: Findings) -> dict[str, dict[str, tuple[str, ...]]]:
+def _lists_of(source: Source, paths: Iterable[str], findings: Findings) -> dict[str, dict[str, tuple[str, ...]]]:
     """What the lists of each tree say."""
     known: dict[str, set[str]] = {}
     for tree, identifier in map(located, paths):
@@ -135,13 +165,13 @@ def _lists(folder: Path, known: set[str], shown: str, findings: Findings) -> dic
     return {identifier: tuple(sorted(sorted(set(of)), key=split_rank)) for identifier, of in found.items()}
 
 
-def unique_names(names: list[pa.Array], rows: list[int], files: Files) -> list[str | None] | None:
+def unique_names(names: list[pa.Array], rows: Iterable[int], files: Files) -> list[str | None] | None:
     """The names of all images, with folders where that makes them unique; None where all are unique as they are.
 
     In the place of an image whose name is still taken there is None.
     """
     column = pa.chunked_array(names, pa.string())
-    if pc.count_distinct(column).as_py() == len(column):
+    if _ascending(names) or pc.count_distinct(column).as_py() == len(column):
         return None
     pairs = zip(column.to_pylist(), map(files.folder, rows), strict=True)
     full = [f"{folder}/{name}" if folder and not name.startswith(f"{folder}/") else name for name, folder in pairs]
@@ -151,6 +181,19 @@ def unique_names(names: list[pa.Array], rows: list[int], files: Files) -> list[s
         result.append(None if name in seen else name)
         seen.add(name)
     return result
+
+
+def _ascending(names: Iterable[pa.Array]) -> bool:
+    """Whether each name is greater than the one before, as usual where images are called like their files: that is
+    seen without a table of all."""
+    before: pa.Array | None = None
+    for some in names:
+        if before is not None and len(some):
+            some = pa.concat_arrays([before[-1:], some])
+        if not pc.all(pc.less(some[:-1], some[1:])).as_py():
+            return False
+        before = some if len(some) else before
+    return True
 
 
 def tell_repeated(row: int, name: str, boxes: int, files: Files, source: Source, findings: Findings) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bboxconv.errors import Diagnostic, Findings
 from bboxconv.formats.voc.documents import Task, parse_slice
@@ -32,7 +33,7 @@ class Left:
     slip: Slip
     file_names: pa.StringArray
     names: tuple[str, ...]
-    rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+    rows: NDArray[np.int16]
     files: int
     diagnostics: tuple[Diagnostic, ...]
     voc: bool
@@ -54,7 +55,7 @@ def leave_slice(given: tuple[Task, Shelf]) -> Left:
         slip,
         file_names,
         parsed.names,
-        parsed.rows,
+        parsed.rows.astype(np.int16),
         parsed.files,
         parsed.findings,
         parsed.voc,

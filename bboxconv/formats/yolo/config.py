@@ -50,8 +50,8 @@ def find_yaml(folder: Path) -> Path | None:
     for name in ("data.yaml", "data.yml"):
         if (folder / name).is_file():
             return folder / name
-    known = listing(folder).by_suffix if folder.is_dir() else {}
-    named = sorted((*known.get(".yaml", ()), *known.get(".yml", ())))
+    known = [(end, listing(folder).ending(end)) for end in (".yaml", ".yml")] if folder.is_dir() else []
+    named = sorted(name for end, names in known for name in names if name.endswith(end))
     likely = [folder / name for name in named if is_config(folder / name)]
     return likely[0] if len(likely) == 1 else None
 
