@@ -64,12 +64,19 @@ class Names(Sequence[str]):
             return self
         return replace(self, column=self.column.take(pc.sort_indices(self.column)))
 
-    def ending(self, suffix: str) -> Names:
-        """Those that end so (`.xml`, in small letters of ASCII), in large letters or small."""
+    def ending(self, suffix: str, *, exactly: bool = False) -> Names:
+        """Those that end so (`.xml`, in small letters of ASCII), in large letters or small unless `exactly` so."""
         ends = pc.binary_slice(self.column, -len(suffix), None)
-        same = [end for end in pc.unique(ends).to_pylist() if end.lower() == suffix.encode()]
+        wanted = suffix.encode()
+        same = [end for end in pc.unique(ends).to_pylist() if (end if exactly else end.lower()) == wanted]
         chosen = pc.is_in(ends, pa.array(same, pa.large_binary()))
         return self if pc.all(chosen).as_py() else replace(self, column=self.column.filter(chosen))
+
+    def ended(self, less: int, end: str) -> Names:
+        """The same names, without the last bytes of each, and with an end."""
+        column = pc.binary_slice(self.column, 0, -less) if less else self.column
+        ends = pa.scalar(end.encode(), pa.large_binary()), pa.scalar(b"", pa.large_binary())
+        return replace(self, column=pc.binary_join_element_wise(column, *ends) if end else column)
 
     def all_text(self) -> bool:
         """Whether all are UTF-8 on the disk too."""

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bboxconv.errors import cut, printable
 from bboxconv.io import BOM, READ, listing, read_small
+from bboxconv.names import Names
 
 _SPACES = b" \t\n\r\v\f"
 _IS_SPACE = bytes(byte in _SPACES for byte in range(256))
@@ -165,6 +166,18 @@ def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
 
 def files_below(folder: str) -> Iterator[str]:
     """The files below a folder, as relative names with `/`, folder by folder; nothing where it cannot be listed."""
+    for inside, names in _by_folder(folder):
+        yield from (inside + name for name in names) if inside else names
+
+
+def names_below(folder: str) -> Names:
+    """The same as a column; where no folder is in it, the one that is remembered."""
+    found = list(_by_folder(folder))
+    return found[0][1] if len(found) == 1 else Names.of(inside + name for inside, names in found for name in names)
+
+
+def _by_folder(folder: str) -> Iterator[tuple[str, Names]]:
+    """The files of a folder and of those below it, each with the path of its folder, which ends with `/`."""
     waiting = [("", False)]
     seen = {os.path.realpath(folder)}
     while waiting:
@@ -173,8 +186,9 @@ def files_below(folder: str) -> Iterator[str]:
             found = listing(f"{folder}/{inside}")
         except OSError:
             continue
-        there = chain(found.files, found.others)
-        yield from (inside + name for name in there) if inside else there
+        yield inside, found.files
+        if found.others:
+            yield inside, Names.of(found.others)
         for name in found.folders:
             path = f"{folder}/{inside}{name}"
             beyond = linked or os.path.islink(path)  # noqa: PTH114 - links lead back to folders that were seen

@@ -449,7 +449,7 @@ def test_batch_size(tmp_path: Path, size: int) -> None:
 
 def test_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes give what one gives."""
-    monkeypatch.setattr("bboxconv.formats.yolo.tree.MANY", 0)
+    monkeypatch.setattr("bboxconv.formats.yolo.pairs.MANY", 0)
     tree(tmp_path, {f"{i}.txt": f"{i % 7} .5 .5 .1 .{i + 1}\n0 bad\n" for i in range(40)})
     results = []
     for jobs in (1, 2):

@@ -133,8 +133,9 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
     Raises DataError where there are no label files, or none of the splits of data.yaml exists.
     """
+    from bboxconv.formats.yolo.pairs import MANY
     from bboxconv.formats.yolo.rows import Labels, leave_labels
-    from bboxconv.formats.yolo.tree import MANY, find_tree
+    from bboxconv.formats.yolo.tree import find_tree
 
     tree = find_tree(source, context)
     names = tree.names if tree.names is not None else context.classes or None

@@ -7,62 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bboxconv.codec import ReadContext, Source
-from bboxconv.errors import DataError, Diagnostic, Findings, Record, printable
+from bboxconv.errors import DataError, Diagnostic, Findings, printable
 from bboxconv.formats.yolo.config import Config, find_yaml, is_folder, labels_for, load_config, locate, read_names
-from bboxconv.formats.yolo.rows import Paths, Stems
+from bboxconv.formats.yolo.pairs import Part, pair, part_of
+from bboxconv.formats.yolo.rows import Stems
 from bboxconv.io import listing
-from bboxconv.readers.textfiles import beginning, files_below
+from bboxconv.names import Names
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
-IMAGES = frozenset(
-    (
-        "avif",
-        "bmp",
-        "dng",
-        "gif",
-        "heic",
-        "heif",
-        "jp2",
-        "jpeg",
-        "jpeg2000",
-        "jpg",
-        "mpo",
-        "pfm",
-        "png",
-        "tif",
-        "tiff",
-        "webp",
-    )
-)
-"""Extensions of the images that YOLO's owner reads, and gif."""
 _SPLIT_FOLDER = re.compile(r"(train|val|valid|validation|test)(?:\d{4})?")
-_OTHER = re.compile(
-    r"^(?:[^\n]*/)?(?:classes|labels|predefined_classes|_?darknet|README[^/\n]*|((?:train|val|valid|validation|test)\d*))$",
-    re.M | re.I,
-)
-_WORDS = ("classes", "labels", "darknet", "readme", "train", "val", "test")
-"""Of these one is in whatever `_OTHER` takes."""
-_DIGITS = re.compile(rb"[-+0-9.eE]*[0-9][-+0-9.eE]*")
-_ASSUMED = ".jpg"
-MANY = 16_000
-"""Images below which starting processes takes longer than they save."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One split: its images in order. `names` are paths below `folder`; `labels` the paths of their label files, ""
-    where there is none.
-    """
-
-    split: str | None
-    folder: Path
-    names: Sequence[str]
-    labels: Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +72,7 @@ def _find(path: Path, base: Path, shown: str, context: ReadContext) -> Tree:
         config = load_config(file, shown_file, findings)
         parts = _configured(config, base, context, shown_file)
     if not parts and not config.splits:
-        parts = [_pair(split, images, labels, context, skip) for split, images, labels, skip in _folders(base)]
+        parts = [pair(split, images, labels, context, skip) for split, images, labels, skip in _folders(base)]
         parts = [part for part in parts if part.names or len(parts) == 1]
         if not any(isinstance(part.labels, Stems) or any(part.labels) for part in parts):
             raise DataError.of("no-annotations", "no YOLO label files below the folder", where=shown or ".")
@@ -170,7 +127,7 @@ def _split(split: str | None, place: Path, root: Path, base: Path, context: Read
     ):
         place = place / "images"
         labels = labels_for(str(place))
-    return _pair(split, place, Path(labels) if os.path.isdir(labels) else place, context)
+    return pair(split, place, Path(labels) if os.path.isdir(labels) else place, context)
 
 
 def _listed(split: str | None, file: Path, root: Path, base: Path, context: ReadContext) -> Part:
@@ -193,9 +150,9 @@ def _listed(split: str | None, file: Path, root: Path, base: Path, context: Read
         )
     folder = os.path.commonpath([os.path.dirname(p) for p in unique]) if unique else str(root)
     names = [os.path.relpath(p, folder).replace(os.sep, "/") for p in unique]
-    labels = [_label_of(p) for p in unique]
-    labels = [label if os.path.isfile(label) else "" for label in labels]
-    return _part(split, Path(folder), names, labels, context)
+    labels = (_label_of(p) for p in unique)
+    paths_of = Names.of(label if os.path.isfile(label) else "" for label in labels)
+    return part_of(split, Path(folder), Names.of(names), paths_of, context)
 
 
 def _prefix(lines: list[str], folders: list[Path], beside: Path) -> tuple[Path, int]:
@@ -246,132 +203,6 @@ def _split_name(folder: str) -> str:
     return SPLIT_NAMES[match[1]] if match else folder
 
 
-def _pair(
-    split: str | None, images: Path, labels: Path, context: ReadContext, skip: frozenset[str] = frozenset()
-) -> Part:
-    """All images of a folder and all label files of another, put together by their relative stems."""
-    inside = list(files_below(str(images)))
-    there = inside if images == labels else list(files_below(str(labels)))
-    if len(inside) + len(there) * (there is not inside) >= MANY:
-        context.workers.begin()  # they start while pairs are looked for
-    names = [name for name in inside if not name.endswith(".txt") and _is_image(name)]  # few labels are asked twice
-    labelled = [name[:-4] for name in there if name.endswith(".txt")]
-    if skip:
-        names = [name for name in names if "/" not in name or name.partition("/")[0] not in skip]
-        labelled = [stem for stem in labelled if "/" not in stem or stem.partition("/")[0] not in skip]
-    where = str(labels)  # a Path is made text again for each of 100,000
-    if not names and context.images is None:  # label files and nothing else: no need to look for pairs
-        if others := _others(labels, labelled, apart=images != labels):
-            labelled = [stem for stem in labelled if stem not in others]
-        names = _unseen(split, labels, labelled, context)
-        names.sort()
-        return _part(split, images, names, Stems(where, names), context)
-    texts = set(labelled)
-    stems = {name.rpartition(".")[0] for name in names}
-    texts -= _others(labels, texts - stems, apart=images != labels)
-    if len(stems) < len(names):
-        _report_shared(names, texts, context.findings)
-    if texts - stems:
-        names += _unseen(split, labels, sorted(texts - stems), context)
-    names.sort()
-    if stems <= texts:
-        return _part(split, images, names, Stems(where, names), context)
-    listed = [f"{where}/{stem}.txt" if (stem := name.rpartition(".")[0]) in texts else "" for name in names]
-    return _part(split, images, names, listed, context)
-
-
-def _is_image(name: str) -> bool:
-    _, dot, extension = name.rpartition(".")
-    return bool(dot) and extension.lower() in IMAGES
-
-
-def _unseen(split: str | None, labels: Path, stems: list[str], context: ReadContext) -> list[str]:
-    """The names of images that are known by their label files alone."""
-    elsewhere = _elsewhere(split, context)
-    assumed = [stem for stem in stems if stem not in elsewhere] if elsewhere else stems
-    if assumed:
-        context.findings.add(
-            "image-extension-assumed",
-            f"no image file for a label file: the extension {_ASSUMED} is assumed",
-            severity="note",
-            where=printable(f"{labels}/{min(assumed)}.txt"),
-            count=len(assumed),
-            hint="--images DIR names the folder of the images",
-        )
-    return [elsewhere.get(stem, stem + _ASSUMED) for stem in stems] if elsewhere else [s + _ASSUMED for s in stems]
-
-
-def _report_shared(names: list[str], texts: set[str], findings: Findings) -> None:
-    by_stem: dict[str, list[str]] = {}
-    for name in sorted(names):
-        by_stem.setdefault(name.rpartition(".")[0], []).append(printable(name))
-    for stem, same in by_stem.items():
-        if len(same) > 1 and stem in texts:
-            message = "images with the same stem share a label file: each has its boxes"
-            findings.add("shared-label-file", message, severity="warning", where=" and ".join(same))
-
-
-def _others(folder: Path, stems: Collection[str], *, apart: bool) -> set[str]:
-    """Of text files without an image, those that are no label files: class names, read-me files, lists of images. In a
-    folder of labels, `apart` from the images, one that is empty or begins with a row of numbers is that of an image
-    which is called so."""
-    found: set[str] = set()
-    lines = "\n".join(stems)
-    folded = lines.casefold()  # as the pattern takes letters; it takes long to tell that nothing of 100,000 fits
-    if not any(word in folded for word in _WORDS):
-        return found
-    for match in _OTHER.finditer(lines):
-        if match[1] is not None or apart:  # train.txt may be a list, or the labels of train.jpg
-            first = beginning(f"{folder}/{match[0]}.txt", 200).lstrip().partition(b"\n")[0].split()
-            numbers = [_DIGITS.fullmatch(token) is not None for token in first]
-            if not first or (numbers[0] if match[1] is not None else all(numbers) and len(numbers) > 4):
-                continue
-        found.add(match[0])
-    return found.intersection(stems) if found else found
-
-
-def _elsewhere(split: str | None, context: ReadContext) -> dict[str, str]:
-    """The image files below --images, by relative stem; those below its folder of the split come first."""
-    if context.images is None:
-        return {}
-    folder = context.images / split if split else context.images
-    found: dict[str, str] = {}
-    for place in dict.fromkeys((folder, context.images)):
-        for name in sorted(files_below(str(place))) if place.is_dir() else ():
-            if _is_image(name):
-                found.setdefault(name.rpartition(".")[0], name)
-    return found
-
-
-def _part(split: str | None, folder: Path, names: list[str], labels: Paths, context: ReadContext) -> Part:
-    if not "".join(names).isascii() and not all(map(_is_text, names)):
-        for name in names:
-            if not _is_text(name):
-                message, record = "a file name is not UTF-8: its image is left out", Record(f"{folder}/{name}")
-                context.findings.add("bad-encoding", message, where=printable(name), record=record, images=1)
-        labels = [label for name, label in zip(names, labels, strict=True) if _is_text(name)]
-        names = [name for name in names if _is_text(name)]
-    without = 0 if isinstance(labels, Stems) else labels.count("")
-    if without:
-        message = "an image has no label file: it is read as one without boxes"
-        context.findings.add(
-            "image-without-label-file",
-            message,
-            severity="note",
-            where=printable(f"{folder}/{names[[*labels].index('')]}"),
-            count=without,
-        )
-    return Part(split, folder, names, labels)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _joined(parts: list[Part], findings: Findings, shown: str) -> Part:
     """The folders of one split as one: names begin at the folder that they have in common."""
     folder = os.path.commonpath([str(part.folder) for part in parts])
@@ -386,4 +217,4 @@ def _joined(parts: list[Part], findings: Findings, shown: str) -> Part:
     if twice:
         message = "an image is listed twice; it is read once"
         findings.add("duplicate-image", message, severity="warning", where=shown, count=twice, images=twice)
-    return Part(parts[0].split, Path(folder), tuple(rows), tuple(rows.values()))
+    return Part(parts[0].split, Path(folder), Names.of(rows), Names.of(rows.values()))
