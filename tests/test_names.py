@@ -13,10 +13,11 @@ from typing import TypeVar
 import pytest
 
 from bboxconv import io
-from bboxconv.codec import Source
+from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import Findings
 from bboxconv.formats.voc.lists import Files, list_files
-from bboxconv.names import Names
+from bboxconv.formats.yolo.tree import Tree, find_tree
+from bboxconv.names import Names, give_back
 
 T = TypeVar("T")
 
@@ -107,3 +108,59 @@ def test_voc_files_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
     findings = Findings()
     assert list(list_files(Source(tmp_path), findings).paths) == sorted(there)
     assert [finding.code for finding in findings] == ["bad-encoding"]
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_a_folder_of_yolo_files_holds_no_object_for_each(tmp_path: Path, *, images: bool) -> None:
+    """Neither names nor labels, whether the images are there or their names follow from the labels."""
+    count = 3_000
+    for folder, end in [("labels", "txt"), *([("images", "jpg")] if images else [])]:
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            (tmp_path / folder / f"{number:08d}.{end}").touch()
+
+    def found() -> Tree:
+        io._listing.cache_clear()
+        return find_tree(Source(tmp_path), ReadContext())
+
+    tree, objects = held_by(found)
+    (part,) = tree.parts
+    assert part.names[-1] == "00002999.jpg"
+    assert part.labels[2] == f"{tmp_path}/labels/00000002.txt"
+    assert objects < 10 * count
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such names")
+@pytest.mark.parametrize("images", [False, True])
+def test_yolo_images_come_in_the_order_of_their_names(tmp_path: Path, *, images: bool) -> None:
+    """Not in that of their label files, as `.jpg` comes before `.k.jpg` where `.k.txt` comes before `.txt`; a name
+    that is not UTF-8 is told and left out."""
+    stems = ["a", "a.k", "a.b", "a b", "a-b", "é", "😀", "\uffee", "s/z", "B", os.fsdecode(b"\xff")]
+    for stem in stems:
+        for folder, end in [("labels", "txt"), *([("images", "jpg")] if images else [])]:
+            path = tmp_path / folder / f"{stem}.{end}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    context = ReadContext()
+    (part,) = find_tree(Source(tmp_path), context).parts
+    names = sorted(f"{stem}.jpg" for stem in stems[:-1])
+    assert list(part.names) == names
+    assert list(part.labels) == [f"{tmp_path}/labels/{name[:-4]}.txt" for name in names]
+    told = [finding.code for finding in context.findings]
+    assert told == ([] if images else ["image-extension-assumed"]) + ["bad-encoding"]
+
+
+def test_what_very_many_names_no_longer_need_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the system, by the allocator; a few names are not worth that."""
+    given: list[int] = []
+
+    class Pool:
+        def release_unused(self) -> None:
+            given.append(1)
+
+    monkeypatch.setattr("bboxconv.names.pa.default_memory_pool", Pool)
+    monkeypatch.setattr("bboxconv.names._MANY", 3)
+    give_back(Names.of("abc"))
+    assert not given
+    give_back(Names.of("abcd"))
+    assert given

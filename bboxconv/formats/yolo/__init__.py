@@ -52,6 +52,7 @@ from bboxconv.codec import (
 )
 from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
 from bboxconv.jsontext import members
+from bboxconv.names import give_back
 from bboxconv.parts import Held, of_parts
 from bboxconv.readers.textfiles import numbers_of, rows_of, sample
 from bboxconv.schema import Category, Dataset, Header, Part
@@ -138,6 +139,8 @@ def read(source: Source, context: ReadContext) -> Dataset:
     from bboxconv.formats.yolo.tree import find_tree
 
     tree = find_tree(source, context)
+    for part in tree.parts:
+        give_back(part.names)
     names = tree.names if tree.names is not None else context.classes or None
     switches = {"task": option(context.options, TASK_IN)}
     classes = MOST_CLASSES if names is None else len(names)
