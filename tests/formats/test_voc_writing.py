@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bboxconv.clashes import all_usual
+from bboxconv.codec import Encoding
 from bboxconv.errors import Findings
 from bboxconv.formats.voc.said import Said, free_elements, said_of
 from bboxconv.formats.voc.writing import _safe_stem, _safe_stems
@@ -27,9 +28,10 @@ VALUES = st.text() | NUMBERS | st.booleans() | st.none() | st.lists(st.text(max_
 def test_names_of_a_column_are_judged_as_each_by_itself(names: list[str]) -> None:
     """The document of each image, and its fault; none of what passes for usual is unsafe."""
     column, each = Findings(), Findings()
-    stems = _safe_stems(pa.array(names), [1] * len(names), "out", column)
-    assert stems == [_safe_stem(name, 1, "out", each) for name in names]
+    stems = _safe_stems(pa.array(names), [1] * len(names), "out", Encoding(column, first=7))
+    assert stems == [_safe_stem(name, 1, "out", Encoding(each, first=7), row) for row, name in enumerate(names)]
     assert repr(list(column)) == repr(list(each))
+    assert [fault.numbers for fault in column] == [fault.numbers for fault in each]
     if all_usual(pa.array(names)):
         assert [(unsafe_name(name), plain_path(name)) for name in names] == [(None, name) for name in names]
 
