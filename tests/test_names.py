@@ -114,19 +114,20 @@ def test_voc_files_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
 def test_a_folder_of_yolo_files_holds_no_object_for_each(tmp_path: Path, *, images: bool) -> None:
     """Neither names nor labels, whether the images are there or their names follow from the labels."""
     count = 3_000
+    root = tmp_path / "a" / "b" / "c"  # class names are looked for in the folders above, which have others of tests
     for folder, end in [("labels", "txt"), *([("images", "jpg")] if images else [])]:
-        (tmp_path / folder).mkdir()
+        (root / folder).mkdir(parents=True)
         for number in range(count):
-            (tmp_path / folder / f"{number:08d}.{end}").touch()
+            (root / folder / f"{number:08d}.{end}").touch()
 
     def found() -> Tree:
         io._listing.cache_clear()
-        return find_tree(Source(tmp_path), ReadContext())
+        return find_tree(Source(root), ReadContext())
 
     tree, objects = held_by(found)
     (part,) = tree.parts
     assert part.names[-1] == "00002999.jpg"
-    assert part.labels[2] == f"{tmp_path}/labels/00000002.txt"
+    assert part.labels[2] == f"{root}/labels/00000002.txt"
     assert objects < 10 * count
 
 
