@@ -30,6 +30,8 @@ def for_missing(path: Path) -> str:
     """The hint for a path that does not exist: the name beside it that may have been meant, or what else is wrong."""
     if any(sign in path.name for sign in "*?["):
         return "no file matches this pattern; leave out the quotes, since it is the shell that knows patterns"
+    if path.is_symlink():
+        return "it is a link, and leads to nothing"
     parent = path.parent
     if not parent.is_dir():
         return f"there is no folder {parent}"

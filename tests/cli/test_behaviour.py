@@ -556,6 +556,15 @@ def test_16_no_animation_in_a_log(anywhere: Shell) -> None:
     assert run.stderr == "error[bad-row]: stop\nrefused: 1 error, nothing was written\n"
 
 
+@pytest.mark.parametrize(("name", "to"), [("loop", "loop"), ("a.jso", "gone.json")])
+def test_a_link_that_leads_to_nothing_is_said_to(name: str, to: str, shell: Shell) -> None:
+    """A loop of links, or one to what is gone, is not taken for a misspelled name."""
+    (shell.folder / name).symlink_to(to)
+    done = shell("convert", name, "b.json")
+    said = f"error[path-not-found]: there is no {name}\n  hint: it is a link, and leads to nothing\n"
+    assert (done.code, done.out, done.err) == (2, "", said)
+
+
 COLORED = "\x1b[1;31merror[path-not-found]\x1b[0m: there is no nix.json\n"
 PLAIN = "error[path-not-found]: there is no nix.json\n"
 
