@@ -16,8 +16,6 @@ import pyarrow.compute as pc
 
 _AT_ONCE = 10_000
 """Names that are objects at a time."""
-_MANY = 200_000
-"""Names of which making leaves more than a run has room for anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +85,6 @@ class Names(Sequence[str]):
         except pa.ArrowInvalid:
             return False
         return self.start.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in self.start)
-
-
-def give_back(names: Names) -> None:
-    """Let the system have what making very many names has taken and no longer needs: else it stays with the process,
-    in places between what is held."""
-    if len(names) > _MANY:
-        pa.default_memory_pool().release_unused()
 
 
 def _column(names: list[str]) -> pa.LargeBinaryArray:

@@ -6,6 +6,7 @@ path under /proc; where there is no such path, what would be left there is sent 
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import tempfile
@@ -23,6 +24,8 @@ T = TypeVar("T")
 Buffer = bytes | memoryview
 
 _CHUNK = 1 << 20
+_LARGE = 1 << 16
+"""Bytes from which on an array is mapped, not read."""
 _FILES = 8
 """Files of a shelf that processes use at the same time."""
 
@@ -53,6 +56,19 @@ class Left:
             return data
         finally:
             os.close(file)
+
+    def mapped(self) -> Buffer:
+        """All the bytes, in memory that the processes of the machine have in common: for a file that is never
+        cleared."""
+        if self.data is not None or not self.size:
+            return self.data or b""
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            skip = self.start % mmap.ALLOCATIONGRANULARITY
+            data = mmap.mmap(file, skip + self.size, access=mmap.ACCESS_READ, offset=self.start - skip)
+        finally:
+            os.close(file)
+        return memoryview(data)[skip:]
 
     def copy_to(self, out: IO[bytes], skip: int = 0) -> None:
         """Write the bytes, without the first `skip`, to a file."""
@@ -166,15 +182,17 @@ def _full(error: OSError, folder: str) -> OutputError:
 
 @dataclass(frozen=True, slots=True)
 class Shared(Generic[T]):
-    """A value that many tasks need: sent with each as its place alone, loaded once in each process."""
+    """A value that many tasks need: sent with each as its place alone, loaded once in each process; of its large arrays
+    there is one for all of them, which cannot be written to."""
 
     here: T | None
-    left: Left | None = None
+    left: tuple[Left, ...] = ()
+    """The pickled value, and its arrays."""
     token: bytes = b""
 
     def get(self) -> T:
         """The value."""
-        if self.left is None:
+        if not self.left:
             assert self.here is not None
             return self.here
         value: T = _load(self.left, self.token)
@@ -185,13 +203,24 @@ class Shared(Generic[T]):
 
 
 def share(value: T, shelf: Shelf) -> Shared[T]:
-    """Put a value on a shelf, for the tasks of other processes; as it is where the shelf holds nothing."""
+    """Put a value on a shelf that is not cleared, for the tasks of other processes; as it is where the shelf holds
+    nothing."""
     if not shelf.path:
         return Shared(value)
-    return Shared(None, shelf.leave([pickle.dumps(value, pickle.HIGHEST_PROTOCOL)])[0], os.urandom(8))
+    arrays: list[memoryview] = []
+
+    def apart(buffer: pickle.PickleBuffer) -> bool:
+        large = buffer.raw().nbytes >= _LARGE
+        if large:
+            arrays.append(buffer.raw())
+        return not large
+
+    text = pickle.dumps(value, pickle.HIGHEST_PROTOCOL, buffer_callback=apart)
+    return Shared(None, tuple(shelf.leave([text, *arrays])), os.urandom(8))
 
 
 @lru_cache(maxsize=2)
-def _load(left: Left, token: bytes) -> T:  # type: ignore[type-var]
-    value: T = pickle.loads(left.read())
+def _load(left: tuple[Left, ...], token: bytes) -> T:  # type: ignore[type-var]
+    text, *arrays = left
+    value: T = pickle.loads(text.read(), buffers=[array.mapped() for array in arrays])
     return value

@@ -40,6 +40,8 @@ _PATIENCE = 5.0
 _MOMENT = 1.0
 """Seconds in which a process ends by itself when its run was stopped."""
 _SAFE_PATH = "PYTHONSAFEPATH"
+_MANY = 200_000
+"""Images of which so much is left that a run has no room for it anyway."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt, as its malloc.h numbers them."""
 
@@ -291,6 +293,15 @@ def _give_memory_back() -> None:
         allocator = ctypes.CDLL(None)
         for parameter, value in ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20), (_ARENA_MAX, 1)):
             allocator.mallopt(parameter, value)
+
+
+def give_back(images: int) -> None:
+    """Let the system have what putting very many images together has taken and no longer needs: else it stays with the
+    process, in places between what is held."""
+    if images > _MANY:
+        import pyarrow as pa  # noqa: PLC0415 - who has images has loaded it
+
+        pa.default_memory_pool().release_unused()
 
 
 def leave_pandas_out() -> None:

@@ -17,7 +17,7 @@ from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import Findings
 from bboxconv.formats.voc.lists import Files, list_files
 from bboxconv.formats.yolo.tree import Tree, find_tree
-from bboxconv.names import Names, give_back
+from bboxconv.names import Names
 
 T = TypeVar("T")
 
@@ -149,19 +149,3 @@ def test_yolo_images_come_in_the_order_of_their_names(tmp_path: Path, *, images:
     assert list(part.labels) == [f"{tmp_path}/labels/{name[:-4]}.txt" for name in names]
     told = [finding.code for finding in context.findings]
     assert told == ([] if images else ["image-extension-assumed"]) + ["bad-encoding"]
-
-
-def test_what_very_many_names_no_longer_need_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the system, by the allocator; a few names are not worth that."""
-    given: list[int] = []
-
-    class Pool:
-        def release_unused(self) -> None:
-            given.append(1)
-
-    monkeypatch.setattr("bboxconv.names.pa.default_memory_pool", Pool)
-    monkeypatch.setattr("bboxconv.names._MANY", 3)
-    give_back(Names.of("abc"))
-    assert not given
-    give_back(Names.of("abcd"))
-    assert given

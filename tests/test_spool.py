@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from bboxconv.errors import OutputError
 from bboxconv.shelf import Left, Shared, Shelf, Unnamed, share
@@ -155,6 +156,22 @@ def test_a_shared_value_is_sent_as_its_place(path: bool) -> None:
         workers.begin()
         assert set(workers.run(length, [shared] * 9)) == {1000}
     assert (len(shared.__reduce__()[1][0] or []) == 0) == path  # type: ignore[index]
+
+
+def total(task: Shared[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> int:
+    large, small = task.get()
+    assert not large.flags.writeable
+    return int(large.sum() + small.sum())
+
+
+def test_large_arrays_of_a_shared_value_are_mapped() -> None:
+    """Every process sees the same bytes of an array, wherever in the file they begin, and cannot change them."""
+    file = Unnamed.open()
+    file.shelf.leave([b"something before"])
+    shared = share((np.arange(100_000), np.arange(10)), file.shelf)
+    with at_work(2) as workers:
+        workers.begin()
+        assert set(workers.run(total, [shared] * 4)) == {100_000 * 99_999 // 2 + 45}
 
 
 def test_an_empty_data_set_is_one_partition() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bboxconv.errors import DataError, OutputError
-from bboxconv.workers import at_work
+from bboxconv.workers import at_work, give_back
 
 
 def square(number: int) -> int:
@@ -134,3 +134,18 @@ with at_work(2) as workers:
         assert run.stdout is not None
         assert select.select([run.stdout], [], [], 20)[0]
         assert run.stdout.read() == b""
+
+
+def test_what_very_many_images_no_longer_need_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the system, by the allocator; a few images are not worth that."""
+    given: list[int] = []
+
+    class Pool:
+        def release_unused(self) -> None:
+            given.append(1)
+
+    monkeypatch.setattr("pyarrow.default_memory_pool", Pool)
+    give_back(200_000)
+    assert not given
+    give_back(200_001)
+    assert given

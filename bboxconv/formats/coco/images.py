@@ -16,6 +16,7 @@ from bboxconv.readers.jsonelements import Fault, Part, columns_of, reader, then
 from bboxconv.readers.jsonvalues import Field
 from bboxconv.shelf import Shelf
 from bboxconv.spool import Slip, Spool, leave
+from bboxconv.workers import give_back
 
 IMAGE_FIELDS = (
     Field("id", "id", required=True),
@@ -64,29 +65,29 @@ class Numbers:
     """The number of an image or a category by its id."""
 
     ids: NDArray[np.int64]
-    """Ids that are int64, in order."""
+    """Ids that are int64, in order; the first and the last alone where there is a table."""
     numbers: NDArray[np.int32]
+    """The number of each id, or a table: of each from the first to the last, -1 where there is none. There a number is
+    looked up in a tenth of the time that a search takes; where ids lie too far apart it would be too large."""
     others: Mapping[str, int]
-    table: NDArray[np.int32] | None = None
-    """The number of each id from the first to the last, -1 where there is none: looked up in a tenth of the time that
-    a search takes. None where ids lie too far apart."""
+    table: bool = False
 
     @classmethod
     def of(cls, ids: NDArray[np.int64], numbers: NDArray[np.int64], others: Mapping[str, int]) -> Numbers:
         """From ids that are int64 and their numbers, both (N,), and the numbers of the other ids."""
-        order = np.argsort(ids, kind="stable")
-        ids, found = ids[order], numbers[order].astype(np.int32)
-        table = None
-        span = int(ids[-1]) - int(ids[0]) + 1 if len(ids) else 0
+        ends = np.array([ids.min(), ids.max()]) if len(ids) else np.zeros(0, np.int64)
+        span = int(ends[1]) - int(ends[0]) + 1 if len(ids) else 0
         if 0 < span <= min(_TABLE, _DENSE * len(ids)):
             table = np.full(span, -1, np.int32)
-            table[ids - ids[0]] = found
-        return cls(ids, found, others, table)
+            table[ids - ends[0]] = numbers
+            return cls(ends, table, others, table=True)
+        order = np.argsort(ids, kind="stable")
+        return cls(ids[order], numbers[order].astype(np.int32), others)
 
     def knows(self, ids: Sequence[int | str]) -> bool:
         """Whether all these ids have a number."""
-        plain = [key for key in ids if isinstance(key, int)]
-        return all(key in self.others for key in ids if isinstance(key, str)) and bool(np.isin(plain, self.ids).all())
+        plain = np.array([key for key in ids if isinstance(key, int)], np.int64)
+        return all(key in self.others for key in ids if isinstance(key, str)) and bool((self._of_ids(plain) >= 0).all())
 
     def find(self, batch: pa.RecordBatch, name: str) -> NDArray[np.int64]:
         """The number (B,) of what each row of a batch names in a column, -1 where there is none."""
@@ -101,12 +102,12 @@ class Numbers:
         """The number (N,) of each of these, -1 where there is none."""
         if not len(self.ids):
             return np.full(len(ids), -1, np.int64)
-        if self.table is None:
+        if not self.table:
             places = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
             return np.where(self.ids[places] == ids, self.numbers[places], -1).astype(np.int64)
         inside = (ids >= self.ids[0]) & (ids <= self.ids[-1])
         places = np.where(inside, ids - self.ids[0], 0)
-        return np.where(inside, self.table[places], -1).astype(np.int64)
+        return np.where(inside, self.numbers[places], -1).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,10 @@ def images_of(
         others.update({text: start + row for row, text in block.others.items()})
         start += block.slip.rows
     ids = [block.ids.drop_null().to_numpy() for block in blocks]
-    return Images(tuple(block.slip for block in blocks)), Numbers.of(_joined(ids), _joined(numbers), others)
+    found = Numbers.of(_joined(ids), _joined(numbers), others)
+    del ids, numbers, known
+    give_back(start)
+    return Images(tuple(block.slip for block in blocks)), found
 
 
 def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -60,10 +60,10 @@ from bboxconv.codec import (
     rotated_of,
 )
 from bboxconv.io import HEAD, read_small
-from bboxconv.names import give_back
 from bboxconv.parts import of_parts
 from bboxconv.schema import Category, Dataset, Header, Part, flat
 from bboxconv.spool import Spool
+from bboxconv.workers import give_back
 
 if TYPE_CHECKING:
     from bboxconv.formats.voc import lists
@@ -152,7 +152,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
     from bboxconv.formats.voc.slices import leave_slice
 
     files = lists.list_files(source, context.findings)
-    give_back(files.paths)
+    give_back(len(files.paths))
     if len(files.paths) >= MANY:
         context.workers.begin()
     spool = Spool(context.memory)

@@ -52,11 +52,11 @@ from bboxconv.codec import (
 )
 from bboxconv.formats.yolo.config import MOST_CLASSES, find_yaml, is_config, looks_like_config
 from bboxconv.jsontext import members
-from bboxconv.names import give_back
 from bboxconv.parts import Held, of_parts
 from bboxconv.readers.textfiles import numbers_of, rows_of, sample
 from bboxconv.schema import Category, Dataset, Header, Part
 from bboxconv.spool import Spool
+from bboxconv.workers import give_back
 
 if TYPE_CHECKING:
     from bboxconv.formats.yolo.rows import Task
@@ -140,7 +140,7 @@ def read(source: Source, context: ReadContext) -> Dataset:
 
     tree = find_tree(source, context)
     for part in tree.parts:
-        give_back(part.names)
+        give_back(len(part.names))
     names = tree.names if tree.names is not None else context.classes or None
     switches = {"task": option(context.options, TASK_IN)}
     classes = MOST_CLASSES if names is None else len(names)
