@@ -245,6 +245,8 @@ def in_order(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.RecordBatch, NDArray[
     if (image[1:] < image[:-1]).any():
         order = np.argsort(image, kind="stable")
         batch, image = batch.take(pa.array(order)), image[order]
+    if batch.nbytes > PARTITION:  # of a crowded image: what is still to be made of it needs the room
+        pa.default_memory_pool().release_unused()
     return batch, image.astype(np.int64)
 
 
