@@ -1,14 +1,13 @@
-"""The peers: how they are installed, and the command of each for a pair of formats.
+"""The peers, and the command of each for a pair of formats.
 
-Each has a virtual environment of its own, DIR/<peer>, so that none decides the versions that another runs with.
+Each has a virtual environment of its own, DIR/<peer>.
 """
 
 from __future__ import annotations
 
-import subprocess
-import venv
 from pathlib import Path
 
+import environments
 import generate
 from inputs import Data
 from results import PEERS, Job
@@ -18,23 +17,7 @@ SCRIPT = Path(__file__).with_name("peerscript.py")  # datumaro and supervision h
 
 def install(folder: Path, wanted: tuple[str, ...] = PEERS) -> dict[str, str]:
     """Make the environments that are not there; the version of each peer, or why there is none, in brackets."""
-    found = {}
-    for peer in wanted:
-        python = folder / peer / "bin" / "python"
-        if not python.exists():
-            venv.create(folder / peer, with_pip=True)
-        if not (version := _version(python, peer)):
-            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", peer]
-            done = subprocess.run(pip, capture_output=True, text=True, check=False)
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-            version = _version(python, peer) or f"({lines[-1][:120] if lines else 'not installed'})"
-        found[peer] = version
-    return found
-
-
-def _version(python: Path, peer: str) -> str:
-    words = [python, "-c", f"import importlib.metadata as m; print(m.version({peer!r}))"]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    return {peer: environments.install(folder, peer) for peer in wanted}
 
 
 def job(peer: str, pair: str, data: Data, folder: Path | None, versions: dict[str, str]) -> Job | None:
@@ -48,9 +31,9 @@ def job(peer: str, pair: str, data: Data, folder: Path | None, versions: dict[st
         return None
     if folder is None or versions.get(peer, "(").startswith("("):
         return Job(peer, (), note=versions.get(peer, "(not installed: --peers DIR)")[1:-1])
-    program, *rest = words
+    name, *rest = words
     note = "file without segmentations" if peer == "supervision" and source == "coco" else ""
-    return Job(peer, (str(folder / peer / "bin" / program), *map(str, rest)), out, note=note)
+    return Job(peer, (str(environments.program(folder, peer, name)), *map(str, rest)), out, note=note)
 
 
 def _source(source: str, data: Data) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ cocoapi = pytest.importorskip("pycocotools.coco", reason="pycocotools is not ins
 cocoeval = pytest.importorskip("pycocotools.cocoeval", reason="pycocotools is not installed (extra: peers)")
 
 Convert = Callable[..., Report]
+
+SAMPLE = Path(__file__).parents[2] / "examples" / "sample"
 
 
 def read(path: Path) -> Any:
@@ -104,20 +106,40 @@ def test_masks_and_keypoints_come_back(
     ] == []
 
 
-@pytest.mark.parametrize("source", ["raccoon/annotations", "sharks/yolov9/train/labels"])
-def test_perfect_detections_score_one(real: Path, tmp_path: Path, convert: Convert, source: str) -> None:
-    """COCO made from VOC or YOLO evaluates: its own boxes as detections give an average precision of exactly 1."""
-    images = {"images": real / "sharks/yolov9/train/images"} if source.startswith("sharks") else {}
-    convert(real / source, tmp_path / "truth.json", to="coco", **images)
-    truth = read(tmp_path / "truth.json")
-    results = [
-        {"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 1.0}
-        for a in truth.anns.values()
-    ]
+def average_precision(truth: Any, annotations: Iterable[Mapping[str, Any]]) -> float:
+    """The AP of annotations taken for detections, all with the score 1, at IoU 0.50 to 0.95."""
+    keys = ("image_id", "category_id", "bbox")
+    results = [{key: a[key] for key in keys} | {"score": 1.0} for a in annotations]
     with contextlib.redirect_stdout(io.StringIO()):
         run = cocoeval.COCOeval(truth, truth.loadRes(results), "bbox")
         run.params.maxDets = [1, 10, 100]
         run.evaluate()
         run.accumulate()
         run.summarize()
-    assert run.stats[0] == pytest.approx(1.0, abs=1e-12)
+    return float(run.stats[0])
+
+
+@pytest.mark.parametrize("source", ["raccoon/annotations", "sharks/yolov9/train/labels"])
+def test_perfect_detections_score_one(real: Path, tmp_path: Path, convert: Convert, source: str) -> None:
+    """COCO made from VOC or YOLO evaluates: its own boxes as detections give an average precision of exactly 1."""
+    images = {"images": real / "sharks/yolov9/train/images"} if source.startswith("sharks") else {}
+    convert(real / source, tmp_path / "truth.json", to="coco", **images)
+    truth = read(tmp_path / "truth.json")
+    assert average_precision(truth, truth.anns.values()) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("source", ["coco/instances_train.json", "coco/instances_val.json", "voc", "yolo"])
+@pytest.mark.parametrize("between", ["parquet", "jsonl"])
+def test_the_sample_against_itself_scores_one(tmp_path: Path, convert: Convert, source: str, between: str) -> None:
+    """The sample, crowds and images without boxes included, that became COCO by way of another format is a ground truth
+    of which the source's own boxes find all: AP 1.000; moved by half their width, they do not.
+    """
+    convert(
+        SAMPLE / source, tmp_path / f"between.{between}", images=SAMPLE / "yolo/images" if source == "yolo" else None
+    )
+    convert(tmp_path / f"between.{between}", tmp_path / "truth.json", to="coco")
+    truth = read(tmp_path / "truth.json")
+    given = read(SAMPLE / source).anns.values() if source.startswith("coco") else truth.anns.values()
+    assert average_precision(truth, given) == pytest.approx(1.0, abs=1e-12)
+    moved = [a | {"bbox": [a["bbox"][0] + a["bbox"][2] / 2, *a["bbox"][1:]]} for a in given]
+    assert average_precision(truth, moved) < 0.5
