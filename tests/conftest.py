@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,3 +38,19 @@ def real() -> Path:
 def convert() -> Callable[..., Report]:
     """`bboxconv.convert`, in the one place where these tests call it."""
     return bboxconv.convert
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[[Path, int, int], None]:
+    """Write a black picture: a PNG whatever the extension, which every tool here knows by its content."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    def write(path: Path, width: int, height: int) -> None:
+        header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+        rows = zlib.compress((b"\0" + bytes((width + 7) // 8)) * height)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+    return write

@@ -9,25 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import ROOT, clone, commands, fenced, named, play, python, rewritten, timeless
 
 from bboxconv.errors import ExitCode
 
-ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 CI = ROOT / ".ci" / "run"
-DECIDING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "GITHUB_ACTIONS", "CI", "PY_COLORS")
 TABLE = re.compile(r"(<!-- formats:.*?-->\n).*?(<!-- /formats -->)", re.DOTALL)
 
 IN_CI: Mapping[str, str] = {
@@ -40,76 +33,6 @@ IN_CI: Mapping[str, str] = {
     ".venv/bin/pytest": '"$venv/bin/pytest"',
 }
 """The commands that set up and test, which are not run here, and the lines of .ci/run that run them."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of the README: its language, its text, and where the text stands."""
-
-    language: str
-    body: str
-    span: tuple[int, int]
-
-
-def fenced(text: str) -> list[Block]:
-    """All fenced blocks of a Markdown text, in order."""
-    found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [Block(match[1], match[2], match.span(2)) for match in found]
-
-
-def commands(block: Block) -> list[str]:
-    """What stands behind the prompts of a session."""
-    return [line.removeprefix("$ ") for line in block.body.splitlines() if line.startswith("$ ")]
-
-
-def timeless(text: str) -> str:
-    """The text without what differs from run to run: seconds, and a Parquet file's size, which depends on pyarrow."""
-    text = re.sub(r"(-> parquet, .*), [\d.]+ [kMG]?B, ", r"\1, N B, ", text)
-    return re.sub(r"\b\d+\.\d s\b", "N.N s", text)
-
-
-def bare() -> dict[str, str]:
-    """80 columns, no colour."""
-    return {key: value for key, value in os.environ.items() if key not in DECIDING} | {"COLUMNS": "80"}
-
-
-def with_program(folder: Path) -> dict[str, str]:
-    """The same, with a command `bboxconv` that is the one under test."""
-    program = folder / "bin" / "bboxconv"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m bboxconv "$@"\n')
-    program.chmod(0o755)
-    return bare() | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-def session(lines: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
-    """A session of one shell as a terminal shows it: each command behind a prompt, then both of its outputs."""
-    script = "exec 2>&1 </dev/null\n" + "".join(f"{line}\ncode=$?; printf '\\0'; (exit $code)\n" for line in lines)
-    done = subprocess.run(["bash", "-c", script], cwd=cwd, env=env, stdout=subprocess.PIPE, timeout=120, check=False)
-    outputs = done.stdout.decode().split("\0")
-    return "".join(f"$ {line}\n{output}" for line, output in zip(lines, outputs[:-1], strict=True))
-
-
-def play(blocks: Sequence[Block], folder: Path) -> Iterator[str]:
-    """What each block of a README should say, all run in order in one copy of the examples."""
-    env, cwd = with_program(folder), folder / "clone"
-    shutil.copytree(ROOT / "examples", cwd / "examples")
-    printed = ""
-    for block in blocks:
-        if block.language == "console":
-            yield session(commands(block), cwd, env)
-        elif block.language == "text":
-            yield printed
-        else:
-            yield block.body
-        if block.language == "python":
-            printed = python("-c", block.body, cwd=cwd)
-
-
-def python(*words: str, cwd: Path = ROOT) -> str:
-    """What Python prints on stdout; it must not fail."""
-    run = [sys.executable, *words]
-    return subprocess.run(run, cwd=cwd, env=bare(), stdout=subprocess.PIPE, text=True, timeout=120, check=True).stdout
 
 
 @cache
@@ -155,22 +78,13 @@ def with_table(text: str) -> str:
     return TABLE.sub(lambda match: f"{match[1]}\n{formats_table()}\n{match[2]}", text)
 
 
-def rewritten(text: str, played: Sequence[str]) -> str:
-    """The text with what was played in its blocks and with the table of formats; what differs in time alone stays."""
-    for block, body in reversed(list(zip(fenced(text), played, strict=True))):
-        if timeless(block.body) != timeless(body):
-            start, end = block.span
-            text = text[:start] + body + text[end:]
-    return with_table(text)
-
-
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Each block of the README as it should be."""
     text = README.read_text(encoding="utf-8")
-    bodies = list(play(fenced(text), tmp_path_factory.mktemp("readme")))
+    bodies = list(play(fenced(text), clone(tmp_path_factory.mktemp("readme"))))
     if os.environ.get("BBOXCONV_GOLDEN") == "write":
-        README.write_text(rewritten(text, bodies), encoding="utf-8")
+        README.write_text(with_table(rewritten(text, bodies)), encoding="utf-8")
     return bodies
 
 
@@ -180,19 +94,18 @@ def text(played: list[str]) -> str:
     return README.read_text(encoding="utf-8")
 
 
-def named(language: str) -> list[object]:
-    """The numbers of the blocks in a language, each with its first line as its name."""
-    blocks = enumerate(fenced(README.read_text(encoding="utf-8")))
-    return [pytest.param(n, id=block.body.split("\n")[0]) for n, block in blocks if block.language == language]
+def numbers(language: str) -> list[object]:
+    """The numbers of the README's blocks in a language, each with its first line as its name."""
+    return [pytest.param(number, id=line) for number, line in named(README, language)]
 
 
-@pytest.mark.parametrize("number", named("console"))
+@pytest.mark.parametrize("number", numbers("console"))
 def test_session(number: int, text: str, played: list[str]) -> None:
     """A session of the README prints what the README says, to the letter."""
     assert timeless(played[number]) == timeless(fenced(text)[number].body)
 
 
-@pytest.mark.parametrize("number", named("text"))
+@pytest.mark.parametrize("number", numbers("text"))
 def test_python(number: int, text: str, played: list[str]) -> None:
     """The README's Python runs without an error and prints what the README says."""
     assert played[number] == fenced(text)[number].body
