@@ -18,7 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-DECIDING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "GITHUB_ACTIONS", "CI", "PY_COLORS")
+DECIDING = (
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "GITHUB_ACTIONS",
+    "CI",
+    "PY_COLORS",
+    "PYTHONUNBUFFERED",
+)
+"""What in the environment decides how things are printed."""
 
 
 @dataclass(frozen=True)

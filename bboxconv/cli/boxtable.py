@@ -73,7 +73,9 @@ def convert(
     blocks = _read_npy(Path(src)) if src.endswith(".npy") else _read_text(src, column - 1, max_expansion)
     converted = (replace(rows, boxes=convert_boxes(rows.boxes, old, new, image_size)) for rows in blocks)
     if dst == "-":
-        return _write_text(converted, sys.stdout.buffer, new, column - 1)
+        count = _write_text(converted, sys.stdout.buffer, new, column - 1)
+        sys.stdout.buffer.flush()  # before anything says that it is done
+        return count
     with staged(Path(dst), "file", overwrite=overwrite) as stage:
         if dst.endswith(".npy"):
             with stage.open("wb") as file:
