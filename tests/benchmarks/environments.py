@@ -15,17 +15,17 @@ def program(folder: Path, package: str, name: str = "python") -> Path:
     return folder / package / "bin" / name
 
 
-def install(folder: Path, package: str) -> str:
+def install(folder: Path, package: str, *options: str) -> str:
     """Make the environment of a package, FOLDER/<package>, unless it is there; the version of the package in it, or
-    in brackets why it is not. Wheels alone: nothing is built.
+    in brackets why it is not. Wheels alone: nothing is built. `options` are more ones of pip.
     """
     python = program(folder, package)
     if not python.exists():
         venv.create(folder / package, with_pip=True)
     if version := _version(python, package):
         return version
-    options = ("--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--retries", "2")
-    words = [python, "-m", "pip", "install", *options, package]
+    usual = ("--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--retries", "2")
+    words = [python, "-m", "pip", "install", *usual, *options, package]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     return _version(python, package) or f"({lines[-1][:120] if lines else 'not installed'})"
