@@ -19,7 +19,7 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_a
 from bboxconv.boxformat import BoxFormat, Kind
 from bboxconv.boxnumpy import blocks, check_pairs
 
-_PAIRS = 1_048_576  # pairs of boxes compared at a time: enough for a graphics card, 8 MiB of float64 for each step
+_PAIRS = 262_144  # pairs of boxes compared at a time: enough for a graphics card, and in the cache of most processors
 
 # torch.compile cannot read a union of types in isinstance.
 _OF_PYTHON = (list, tuple, int, float)
@@ -34,6 +34,8 @@ class Array(Protocol):
     def shape(self) -> tuple[int, ...]: ...
     @property
     def dtype(self) -> object: ...
+    @property
+    def device(self) -> object: ...
     def __getitem__(self, key: object, /) -> Self: ...
     def __add__(self, other: object, /) -> Self: ...
     def __sub__(self, other: object, /) -> Self: ...
@@ -62,7 +64,7 @@ def convert(boxes: object, old: BoxFormat, new: BoxFormat, image_size: object) -
     kept = array.dtype
     if rescaled:
         array = _wide(xp, array)
-    columns = [array[..., column] for column in range(4)]
+    columns: list[Array] = _columns(xp, array)
     sides: list[Array] = []
     if old.needs_size(new):
         if image_size is None:
@@ -105,12 +107,13 @@ def area(boxes: object, fmt: BoxFormat) -> Array:
     """`boxes.box_area`."""
     xp, array = _numbers(boxes)
     array = _wide(xp, array)
-    w, h = array[..., 2], array[..., 3]
+    x, y, w, h = _columns(xp, array)
     if fmt.kind == "xyxy":
-        w, h = w - array[..., 0], h - array[..., 1]
+        w, h = w - x, h - y
         if fmt.inclusive:
             w, h = w + 1, h + 1
-    return w * h
+    result: Array = w * h
+    return result
 
 
 def iou(boxes1: object, boxes2: object, fmt: BoxFormat) -> Array:
@@ -126,6 +129,7 @@ def iou(boxes1: object, boxes2: object, fmt: BoxFormat) -> Array:
         return _overlap(xp, first, second, *areas)
 
     def flat(array: Array, *shape: int) -> Array:
+        """One group behind the other."""
         grouped: Array = xp.reshape(xp.broadcast_to(array, (*lead, *shape)), (groups, *shape))
         return grouped
 
@@ -226,7 +230,7 @@ def _namespace(array: Array) -> ModuleType:
 
 
 def _device(array: Array) -> object:
-    return getattr(array, "device") if _is_tensor(array) else device(array)
+    return array.device if _is_tensor(array) else device(array)
 
 
 def _compiling() -> bool:
@@ -245,6 +249,11 @@ def _holds(xp: ModuleType, good: Array) -> bool:
         return True
 
 
+def _columns(xp: ModuleType, array: Array) -> list[Array]:
+    """The four numbers of each box."""
+    return list(xp.unbind(array, -1) if _is_tensor(array) else xp.unstack(array, axis=-1))
+
+
 def _between(xp: ModuleType, numbers: Array, low: Array, high: Array) -> Array:
     """The numbers, and the limits in the place of those beyond; NaN stays."""
     held: Array = xp.where(numbers < low, low, xp.where(numbers > high, high, numbers))
@@ -253,8 +262,9 @@ def _between(xp: ModuleType, numbers: Array, low: Array, high: Array) -> Array:
 
 def _overlap(xp: ModuleType, first: Array, second: Array, areas1: Array, areas2: Array) -> Array:
     """Intersection over union of corners (..., N, 4) and (..., M, 4)."""
-    a = [first[..., :, None, column] for column in range(4)]
-    b = [second[..., None, :, column] for column in range(4)]
+    # Each coordinate for itself, for the comparisons to read straight on.
+    a, b = (xp.stack(_columns(xp, corners), axis=0) for corners in (first, second))
+    a, b = a[..., :, None], b[..., None, :]
     width, height = (
         xp.clip(xp.minimum(a[axis + 2], b[axis + 2]) - xp.maximum(a[axis], b[axis]), min=0) for axis in (0, 1)
     )
