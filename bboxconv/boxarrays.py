@@ -19,7 +19,7 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_a
 from bboxconv.boxformat import BoxFormat, Kind
 from bboxconv.boxnumpy import blocks, check_pairs
 
-_PAIRS = 262_144  # pairs of boxes compared at a time: enough for a graphics card, and in the cache of most processors
+_PAIRS = 1_048_576  # pairs of boxes compared at a time: few calls of torch, 8 MiB of float64 for each of its steps
 
 # torch.compile cannot read a union of types in isinstance.
 _OF_PYTHON = (list, tuple, int, float)
@@ -137,7 +137,7 @@ def iou(boxes1: object, boxes2: object, fmt: BoxFormat) -> Array:
     area1, area2 = flat(areas[0], rows), flat(areas[1], columns)
     parts: dict[int, list[Array]] = {}
     for group, row in blocks(groups, rows, columns, _PAIRS):
-        part = _overlap(xp, a[group, row], b[group], area1[group, row], area2[group])
+        part = _overlap(xp, a[group, row, ...], b[group, ...], area1[group, row], area2[group, ...])
         parts.setdefault(group.start, []).append(part)
     whole = [part[0] if len(part) == 1 else xp.concat(part, axis=1) for part in parts.values()]
     joined = whole[0] if len(whole) == 1 else xp.concat(whole, axis=0)
@@ -263,8 +263,9 @@ def _between(xp: ModuleType, numbers: Array, low: Array, high: Array) -> Array:
 def _overlap(xp: ModuleType, first: Array, second: Array, areas1: Array, areas2: Array) -> Array:
     """Intersection over union of corners (..., N, 4) and (..., M, 4)."""
     # Each coordinate for itself, for the comparisons to read straight on.
-    a, b = (xp.stack(_columns(xp, corners), axis=0) for corners in (first, second))
-    a, b = a[..., :, None], b[..., None, :]
+    planes = (xp.stack(_columns(xp, corners), axis=0) for corners in (first, second))
+    first, second = (xp.unstack(plane, axis=0) for plane in planes)
+    a, b = [column[..., :, None] for column in first], [column[..., None, :] for column in second]
     width, height = (
         xp.clip(xp.minimum(a[axis + 2], b[axis + 2]) - xp.maximum(a[axis], b[axis]), min=0) for axis in (0, 1)
     )

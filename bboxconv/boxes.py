@@ -245,9 +245,10 @@ def box_iou(boxes1: Nested, boxes2: Nested, fmt: str | BoxFormat = ...) -> NDArr
 def box_iou(boxes1: ArrayLike | Array, boxes2: ArrayLike | Array, fmt: str | BoxFormat = "xyxy") -> object:
     """Intersection over union (..., N, M) of each of the boxes (..., N, 4) with each of (..., M, 4), both in `fmt`.
 
-    Leading axes broadcast. What is in memory beside the boxes and the result is some hundred thousand pairs, or a row
-    of the result where it is longer; in other libraries than numpy the result twice, as its parts are joined. NaN where a box has a NaN, and where neither of two boxes
-    has an area. The formula is torchvision's: of float16 and bfloat16 the result is float32, and a box whose sides are
+    Leading axes broadcast. What is in memory beside the boxes and the result is some 65 thousand pairs (a million in
+    libraries other than numpy), or one row of the result where that is longer; libraries other than numpy have the
+    result twice for a moment, as its parts are joined. NaN where a box has a NaN, and where neither of two boxes has
+    an area. The formula is torchvision's: of float16 and bfloat16 the result is float32, and a box whose sides are
     negative is not mended. Of boxes in a scaled format both are taken to be of one image.
 
     Where one of the two is an array of another library than numpy, numpy arrays and lists beside it become such, of

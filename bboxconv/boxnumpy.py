@@ -181,7 +181,7 @@ def blocks(groups: int, rows: int, columns: int, pairs: int) -> Iterator[tuple[s
     together, high = max(1, pairs // max(1, rows * columns)), max(1, pairs // max(1, columns))
     for group in range(0, groups, together):
         for row in range(0, rows, high):
-            yield slice(group, group + together), slice(row, row + high)
+            yield slice(group, min(group + together, groups)), slice(row, min(row + high, rows))
 
 
 def iou(first: Floats, second: Floats, first_areas: Floats, second_areas: Floats) -> Floats:
