@@ -263,8 +263,8 @@ def _between(xp: ModuleType, numbers: Array, low: Array, high: Array) -> Array:
 def _overlap(xp: ModuleType, first: Array, second: Array, areas1: Array, areas2: Array) -> Array:
     """Intersection over union of corners (..., N, 4) and (..., M, 4)."""
     # Each coordinate for itself, for the comparisons to read straight on.
-    planes = [xp.unstack(xp.stack(_columns(xp, corners), axis=0), axis=0) for corners in (first, second)]
-    a, b = [column[..., :, None] for column in planes[0]], [column[..., None, :] for column in planes[1]]
+    one, other = (xp.stack(_columns(xp, corners), axis=0) for corners in (first, second))
+    a, b = [one[i, ..., :, None] for i in range(4)], [other[i, ..., None, :] for i in range(4)]
     width, height = (
         xp.clip(xp.minimum(a[axis + 2], b[axis + 2]) - xp.maximum(a[axis], b[axis]), min=0) for axis in (0, 1)
     )
