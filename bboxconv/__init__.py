@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bboxconv.api import convert, read, verify, write
-    from bboxconv.boxes import BoxFormat, center_to_corner, convert_boxes, corner_to_center
+    from bboxconv.boxes import (
+        BoxFormat,
+        box_area,
+        box_iou,
+        center_to_corner,
+        clip_boxes,
+        convert_boxes,
+        corner_to_center,
+    )
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
@@ -30,7 +38,10 @@ __all__ = [
     "OutputError",
     "Report",
     "UsageError",
+    "box_area",
+    "box_iou",
     "center_to_corner",
+    "clip_boxes",
     "convert",
     "convert_boxes",
     "corner_to_center",
@@ -41,7 +52,9 @@ __all__ = [
 
 _WHERE = {
     "api": ("convert", "read", "verify", "write"),
-    "boxes": ("BoxFormat", "center_to_corner", "convert_boxes", "corner_to_center"),
+    "boxes": (
+        *("BoxFormat", "box_area", "box_iou", "center_to_corner", "clip_boxes", "convert_boxes", "corner_to_center"),
+    ),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),

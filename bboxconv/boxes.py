@@ -7,58 +7,108 @@ whether the second corner is the last pixel of the box or the edge behind it. y 
 Everything is reasoned in continuous edges with origin 0. The PASCAL VOC development kit numbers pixels from 1 and its
 xmax, ymax are the last pixels of the box, so its (xmin, ymin, xmax, ymax) has the edges (xmin-1, ymin-1, xmax, ymax).
 
-Integers and lists become float64; float32 and float64 stay what they are. NaN passes through silently.
+Arrays. `convert_boxes`, `corner_to_center`, `center_to_corner`, `clip_boxes`, `box_area` and `box_iou` take numpy
+arrays and lists, which become numpy arrays; torch tensors, JAX, CuPy and other arrays of the array API standard,
+which stay what they are, on their device and with their gradients; and DataFrames of pandas with four columns. The
+floats of an array keep their type (float16, float32, float64, bfloat16). Integers and lists become float64 in numpy
+and pandas, in other libraries their default float (torch.get_default_dtype()), also where no halves arise: the type
+of a result does not depend on the formats, and no small integer overflows. NaN passes silently.
+
+A DataFrame gives one with the same index. Its columns are taken by name where they are called as the numbers of the
+format usually are (x1 y1 x2 y2, xmin ymin xmax ymax, x y width height ...), else in their order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bboxconv import boxnumpy
 from bboxconv.boxformat import BoxFormat as BoxFormat
-from bboxconv.boxformat import Kind, Rotation
+from bboxconv.boxnumpy import Floats, cos_sin, fit, limits, numbers, wide
 
-Floats: TypeAlias = NDArray[np.floating]
+if TYPE_CHECKING:
+    import pandas as pd
 
-_BLOCK = 16_384  # boxes converted at a time: 512 KiB of float64, so that every pass after the first reads the cache
+
+class Array(Protocol):
+    """An array of any library, or a DataFrame."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of its axes, the last of them 4."""
+        ...
 
 
+A = TypeVar("A", bound=Array)
+F = TypeVar("F", bound=np.floating)
+Nested: TypeAlias = "Sequence[float | Nested]"
+Sizes: TypeAlias = ArrayLike | Array | None
+
+# torch.compile cannot read a union of types in isinstance.
+_OF_NUMPY = (np.ndarray, np.generic, list, tuple, int, float)
+_CORNER, _CENTER = BoxFormat("xyxy"), BoxFormat("cxcywh")
+
+
+@overload
 def convert_boxes(
-    boxes: ArrayLike, source: str | BoxFormat, target: str | BoxFormat, image_size: ArrayLike | None = None
-) -> Floats:
+    boxes: NDArray[F], source: str | BoxFormat, target: str | BoxFormat, image_size: Sizes = None
+) -> NDArray[F]: ...
+@overload
+def convert_boxes(
+    boxes: NDArray[np.integer] | Nested, source: str | BoxFormat, target: str | BoxFormat, image_size: Sizes = None
+) -> NDArray[np.float64]: ...
+@overload
+def convert_boxes(boxes: A, source: str | BoxFormat, target: str | BoxFormat, image_size: Sizes = None) -> A: ...
+def convert_boxes(
+    boxes: ArrayLike | Array, source: str | BoxFormat, target: str | BoxFormat, image_size: Sizes = None
+) -> object:
     """Convert (..., 4) boxes from one format to another, each given as a BoxFormat or by name (`cxcywhn`, `coco`
     ...).
 
     image_size: (w, h) in pixels for all boxes, or an array that broadcasts to (..., 2); needed only between pixels
     and a scaled format. Returns a new array of the boxes' shape. Where both formats mean the same numbers no
     arithmetic runs, and an array of floats is returned itself, not a copy. Rotation is not looked at: the boxes are
-    the unrotated rectangles of both sides.
+    the unrotated rectangles of both sides. float16 and bfloat16 are rescaled in float32, and rounded once. The columns
+    of a DataFrame keep their names as long as the boxes keep their kind, else they are x1 y1 x2 y2, x y w h or cx cy
+    w h.
 
-    ValueError: a last axis other than 4, an unknown format, a size that is missing, does not fit or is not positive.
+    ValueError: a last axis other than 4, an unknown format, a size that is missing, does not fit or is not positive
+    (of sizes that are traced, as by jax.jit, the values are not looked at).
     """
-    old, new = _as_format(source), _as_format(target)
-    array = _numbers(boxes, 4, "boxes")
-    if old.kind == new.kind and old.scale == new.scale and _offsets(old) == _offsets(new):
-        return array
-    # The change of kind is linear, so the source's offsets take the same way, and one addition per column is enough.
-    first, second = _offsets(old)
-    moved = np.array([[first, first, second, second]], dtype=np.float64)
-    _change_kind(moved, old.kind, new.kind)
-    first, second = _offsets(new)
-    return _convert(array, old, new, image_size, (float(moved[0, 0]) - first, float(moved[0, 2]) - second))
+    return _convert(boxes, _as_format(source), _as_format(target), image_size)
 
 
-def corner_to_center(boxes: ArrayLike) -> Floats:
-    """(..., 4) boxes x1, y1, x2, y2 to cx, cy, w, h in the same unit; ValueError for another last axis."""
-    return convert_boxes(boxes, "xyxy", "cxcywh")
+@overload
+def corner_to_center(boxes: NDArray[F]) -> NDArray[F]: ...
+@overload
+def corner_to_center(boxes: NDArray[np.integer] | Nested) -> NDArray[np.float64]: ...
+@overload
+def corner_to_center(boxes: A) -> A: ...
+def corner_to_center(boxes: ArrayLike | Array) -> object:
+    """(..., 4) boxes x1, y1, x2, y2 to cx, cy, w, h in the same unit: cx = (x1 + x2) / 2, w = x2 - x1.
+
+    Any array, with any leading axes; ValueError for another last axis.
+    """
+    return _convert(boxes, _CORNER, _CENTER)
 
 
-def center_to_corner(boxes: ArrayLike) -> Floats:
-    """(..., 4) boxes cx, cy, w, h to x1, y1, x2, y2 in the same unit; ValueError for another last axis."""
-    return convert_boxes(boxes, "cxcywh", "xyxy")
+@overload
+def center_to_corner(boxes: NDArray[F]) -> NDArray[F]: ...
+@overload
+def center_to_corner(boxes: NDArray[np.integer] | Nested) -> NDArray[np.float64]: ...
+@overload
+def center_to_corner(boxes: A) -> A: ...
+def center_to_corner(boxes: ArrayLike | Array) -> object:
+    """(..., 4) boxes cx, cy, w, h to x1, y1, x2, y2 in the same unit: x1 = cx - w / 2, x2 = cx + w / 2.
+
+    Any array, with any leading axes; ValueError for another last axis.
+    """
+    return _convert(boxes, _CENTER, _CORNER)
 
 
 def convert_points(
@@ -69,10 +119,10 @@ def convert_points(
     image_size, result and errors as for `convert_boxes`.
     """
     old, new = _as_format(source), _as_format(target)
-    array = _numbers(points, 2, "points")
+    array = numbers(points, 2, "points")
     if old.scale == new.scale and old.origin == new.origin:
         return array
-    return _convert(array, old, replace(new, kind=old.kind), image_size, (float(new.origin - old.origin),))
+    return boxnumpy.convert(array, old, replace(new, kind=old.kind), image_size, (float(new.origin - old.origin),))
 
 
 def extent(points: ArrayLike, offsets: ArrayLike) -> Floats:
@@ -82,7 +132,7 @@ def extent(points: ArrayLike, offsets: ArrayLike) -> Floats:
     Returns (N, 4), NaN for an empty group and along an axis with a NaN. ValueError: shapes or offsets that do not
     fit.
     """
-    array = _numbers(points, 2, "points")
+    array = numbers(points, 2, "points")
     bounds = np.asarray(offsets)
     if array.ndim != 2:
         raise ValueError(f"points must have the shape (M, 2), not {array.shape}")
@@ -114,13 +164,13 @@ def rotated_envelope(
     """
     if fmt.rotation is None:
         raise ValueError(f"box format {fmt.name} has no rotation")
-    array = _numbers(boxes, 4, "boxes")
-    angle = _fit(np.asarray(angles, dtype=np.float64), array.shape[:-1], "angles")
+    array = numbers(boxes, 4, "boxes")
+    angle = fit(np.asarray(angles, dtype=np.float64), array.shape[:-1], "angles")
     turned = (angle != 0) & ~np.isnan(angle)
     # astype copies, so that turning in place never reaches the caller's array.
     center = convert_boxes(array.astype(np.float64), fmt, "cxcywh", image_size)
     with np.errstate(all="ignore"):
-        cos, sin = _cos_sin(angle, fmt.rotation)
+        cos, sin = cos_sin(angle, fmt.rotation)
         w, h = center[..., 2].copy(), center[..., 3].copy()
         if fmt.rotation.pivot == "corner":
             center[..., 0] += (w * cos - h * sin - w) / 2
@@ -131,9 +181,7 @@ def rotated_envelope(
     return np.where(turned[..., None], envelope, array).astype(array.dtype, copy=False)
 
 
-def outside(
-    boxes: ArrayLike, fmt: BoxFormat, image_size: ArrayLike | None, *, tolerance: float = 0.0
-) -> NDArray[np.bool_]:
+def outside(boxes: ArrayLike, fmt: BoxFormat, image_size: Sizes, *, tolerance: float = 0.0) -> NDArray[np.bool_]:
     """Whether each box passes an edge of its image: (..., 4) boxes in `fmt` to (...) bools.
 
     image_size: as for `convert_boxes`, in pixels; NaN is an unknown size, whose far edges are not passed. None is
@@ -142,10 +190,10 @@ def outside(
     written with six decimals passes an edge by half a unit of the last. NaN in a box passes nothing. ValueError as
     for `convert_boxes`.
     """
-    array = _numbers(boxes, 4, "boxes")
-    edges = convert_boxes(array, fmt, _edges_of(fmt))
+    array = wide(numbers(boxes, 4, "boxes"))
+    edges = convert_boxes(array, fmt, fmt.edges)
     slack = 4 * float(np.finfo(array.dtype).eps)
-    limit = _limits(fmt, image_size, array.shape) * (1 + slack)
+    limit = limits(fmt, image_size, array.shape) * (1 + slack)
     low, high = edges[..., :2], edges[..., 2:]
     with np.errstate(all="ignore"):
         # A negative size swaps the edges, so both are held against both sides.
@@ -154,13 +202,60 @@ def outside(
     return np.asarray(passed[..., 0] | passed[..., 1], dtype=np.bool_)
 
 
-def box_area(boxes: ArrayLike, fmt: BoxFormat) -> Floats:
+@overload
+def box_area(boxes: NDArray[np.float16], fmt: str | BoxFormat = ...) -> NDArray[np.float32]: ...
+@overload
+def box_area(boxes: NDArray[F], fmt: str | BoxFormat = ...) -> NDArray[F]: ...
+@overload
+def box_area(boxes: NDArray[np.integer] | Nested, fmt: str | BoxFormat = ...) -> NDArray[np.float64]: ...
+@overload
+def box_area(boxes: pd.DataFrame, fmt: str | BoxFormat = ...) -> pd.Series[float]: ...
+@overload
+def box_area(boxes: A, fmt: str | BoxFormat = ...) -> A: ...
+def box_area(boxes: ArrayLike | Array, fmt: str | BoxFormat = "xyxy") -> object:
     """Width times height (...,) of boxes (..., 4), in the square of their unit; negative where one side is, infinite
     where it is too large a number.
+
+    Of float16 and bfloat16 the areas are float32, as 256 times 256 is no float16. Of a DataFrame they are a Series
+    `area`. ValueError: a last axis other than 4, an unknown format.
     """
-    sides = convert_boxes(boxes, fmt, BoxFormat("xywh", fmt.scale, fmt.origin, fmt.inclusive))
+    given = _as_format(fmt)
+    match _home(boxes):
+        case "array":
+            from bboxconv import boxarrays  # noqa: PLC0415 - as in _convert
+
+            return boxarrays.area(boxes, given)
+        case "frame":
+            from bboxconv import boxframes  # noqa: PLC0415 - as in _convert
+
+            return boxframes.area(boxes, given, lambda values: box_area(values, given))
+    w, h = _sides(wide(numbers(boxes, 4, "boxes")), given)
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(sides[..., 2] * sides[..., 3])
+        return np.asarray(w * h)
+
+
+@overload
+def box_iou(boxes1: NDArray[F], boxes2: NDArray[F], fmt: str | BoxFormat = ...) -> NDArray[F]: ...
+@overload
+def box_iou(boxes1: A, boxes2: A | NDArray[np.number] | Nested, fmt: str | BoxFormat = ...) -> A: ...
+@overload
+def box_iou(boxes1: Nested, boxes2: A, fmt: str | BoxFormat = ...) -> A: ...
+@overload
+def box_iou(boxes1: Nested, boxes2: Nested, fmt: str | BoxFormat = ...) -> NDArray[np.float64]: ...
+def box_iou(boxes1: ArrayLike | Array, boxes2: ArrayLike | Array, fmt: str | BoxFormat = "xyxy") -> object:
+    """Intersection over union (..., N, M) of each of the boxes (..., N, 4) with each of (..., M, 4), both in `fmt`.
+
+    Leading axes broadcast. What is in memory beside the boxes and the result is some 65 thousand pairs (a million in
+    libraries other than numpy), or one row of the result where that is longer; libraries other than numpy have the
+    result twice for a moment, as its parts are joined. NaN where a box has a NaN, and where neither of two boxes has
+    an area. The formula is torchvision's: of float16 and bfloat16 the result is float32, and a box whose sides are
+    negative is not mended. Of boxes in a scaled format both are taken to be of one image.
+
+    Where one of the two is an array of another library than numpy, numpy arrays and lists beside it become such, of
+    its type and on its device. Two DataFrames give one with the index of the first as rows and of the second as
+    columns. ValueError: shapes other than these, an unknown format.
+    """
+    return _iou(boxes1, boxes2, _as_format(fmt))
 
 
 def degenerate(boxes: ArrayLike, fmt: BoxFormat) -> NDArray[np.bool_]:
@@ -169,163 +264,112 @@ def degenerate(boxes: ArrayLike, fmt: BoxFormat) -> NDArray[np.bool_]:
     The width is the continuous one: an inclusive box from pixel 5 to pixel 5 is one pixel wide. ValueError for
     another last axis than 4.
     """
-    array = _numbers(boxes, 4, "boxes")
-    x, y, w, h = (array[..., column] for column in range(4))
-    with np.errstate(all="ignore"):
-        if fmt.kind == "xyxy":
-            w, h = w - x + fmt.inclusive, h - y + fmt.inclusive
-        return np.asarray(~((w > 0) & (h > 0)) | np.isnan(x) | np.isnan(y), dtype=np.bool_)
+    array = wide(numbers(boxes, 4, "boxes"))
+    w, h = _sides(array, fmt)
+    unknown = np.isnan(array[..., 0]) | np.isnan(array[..., 1])
+    return np.asarray(~((w > 0) & (h > 0)) | unknown, dtype=np.bool_)
 
 
-def clip_boxes(boxes: ArrayLike, fmt: BoxFormat, image_size: ArrayLike | None) -> Floats:
+@overload
+def clip_boxes(boxes: NDArray[F], fmt: str | BoxFormat = ..., image_size: Sizes = ...) -> NDArray[F]: ...
+@overload
+def clip_boxes(
+    boxes: NDArray[np.integer] | Nested, fmt: str | BoxFormat = ..., image_size: Sizes = ...
+) -> NDArray[np.float64]: ...
+@overload
+def clip_boxes(boxes: A, fmt: str | BoxFormat = ..., image_size: Sizes = ...) -> A: ...
+def clip_boxes(boxes: ArrayLike | Array, fmt: str | BoxFormat = "xyxy", image_size: Sizes = None) -> object:
     """Cut boxes at the edges of their images: (..., 4) boxes in `fmt`, in and out.
 
-    image_size and errors as for `outside`. Only the boxes that are `outside` change, the others keep their very
-    numbers; where there are none, an array of floats is returned itself. A box wholly outside becomes one of zero
-    width or height at the edge.
+    image_size: as for `convert_boxes`, in pixels; NaN is an unknown size, at whose far edges nothing is cut. None is
+    right for a scaled format, which has its edges at 0 and `scale`. A box wholly outside becomes one of zero width or
+    height at the edge. Corners keep their very numbers but for those that are beyond an edge. Of a box with a size,
+    all numbers change if it is `outside`, and none do else: the last bits which adding a size to a corner may leave
+    beyond the edge stay. An array of floats in which nothing changes may be returned itself. ValueError as for
+    `convert_boxes`.
     """
-    array = _numbers(boxes, 4, "boxes")
-    passing = outside(array, fmt, image_size)
+    given = _as_format(fmt)
+    match _home(boxes):
+        case "array":
+            from bboxconv import boxarrays  # noqa: PLC0415 - as in _convert
+
+            return boxarrays.clip(boxes, given, image_size)
+        case "frame":
+            from bboxconv import boxframes  # noqa: PLC0415 - as in _convert
+
+            return boxframes.mapped(boxes, given, given, lambda values: clip_boxes(values, given, image_size))
+    array = numbers(boxes, 4, "boxes")
+    limit = limits(given, image_size, array.shape)
+    if given.kind == "xyxy":
+        return boxnumpy.clip_corners(array, given, limit)
+    passing = outside(array, given, image_size)
     if not passing.any():
         return array
-    limit = np.broadcast_to(_limits(fmt, image_size, array.shape), (*array.shape[:-1], 2))[passing]
-    edges = convert_boxes(array[passing], fmt, _edges_of(fmt))
-    clipped = np.clip(edges, 0, np.concatenate([limit, limit], axis=-1)).astype(array.dtype, copy=False)
+    far = np.broadcast_to(limit, (*array.shape[:-1], 2))[passing]
+    edges = convert_boxes(wide(array[passing]), given, given.edges)
+    clipped = np.clip(edges, 0, np.concatenate([far, far], axis=-1)).astype(edges.dtype, copy=False)
     result = array.copy()
-    result[passing] = convert_boxes(clipped, _edges_of(fmt), fmt)
+    result[passing] = convert_boxes(clipped, given.edges, given)
     return result
+
+
+def _convert(boxes: object, old: BoxFormat, new: BoxFormat, image_size: object = None) -> object:
+    match _home(boxes):
+        case "array":
+            from bboxconv import boxarrays  # noqa: PLC0415 - for arrays that are none of numpy
+
+            return boxarrays.convert(boxes, old, new, image_size)
+        case "frame":
+            from bboxconv import boxframes  # noqa: PLC0415 - for frames alone
+
+            return boxframes.mapped(boxes, old, new, lambda values: _convert(values, old, new, image_size))
+    array = numbers(boxes, 4, "boxes")
+    if old.same_numbers(new):
+        return array
+    return boxnumpy.convert(array, old, new, image_size, old.shifts(new))
+
+
+def _iou(boxes1: object, boxes2: object, fmt: BoxFormat) -> object:
+    homes = _home(boxes1), _home(boxes2)
+    if "frame" in homes:
+        from bboxconv import boxframes  # noqa: PLC0415 - as in _convert
+
+        return boxframes.pairs(boxes1, boxes2, fmt, lambda first, second: _iou(first, second, fmt))
+    if "array" in homes:
+        from bboxconv import boxarrays  # noqa: PLC0415 - as in _convert
+
+        return boxarrays.iou(boxes1, boxes2, fmt)
+    first, second = wide(numbers(boxes1, 4, "boxes")), wide(numbers(boxes2, 4, "boxes"))
+    boxnumpy.check_pairs(first.shape, second.shape)
+    corners = convert_boxes(first, fmt, fmt.edges), convert_boxes(second, fmt, fmt.edges)
+    return boxnumpy.iou(*corners, box_area(first, fmt), box_area(second, fmt))
+
+
+def _home(boxes: object) -> Literal["numpy", "array", "frame"]:
+    """Whose boxes these are: numpy's (and lists, and all that numpy takes), another library's, or a DataFrame."""
+    if isinstance(boxes, _OF_NUMPY):
+        return "numpy"
+    from bboxconv import boxarrays, boxframes  # noqa: PLC0415 - for arrays that are none of numpy
+
+    if boxframes.is_frame(boxes):
+        return "frame"
+    return "array" if boxarrays.is_array(boxes) else "numpy"
 
 
 def _as_format(given: str | BoxFormat) -> BoxFormat:
-    return BoxFormat.parse(given) if isinstance(given, str) else given
+    if isinstance(given, BoxFormat):
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"a box format is a name such as 'xyxy' or a BoxFormat, not {given!r}")
+    return BoxFormat.parse(given)
 
 
-def _edges_of(fmt: BoxFormat) -> BoxFormat:
-    return replace(fmt, kind="xyxy", origin=0, inclusive=False)
-
-
-def _offsets(fmt: BoxFormat) -> tuple[float, float]:
-    """What to add to the first and the second pair of numbers to have them continuous with origin 0."""
-    return -fmt.origin, fmt.inclusive - fmt.origin if fmt.kind == "xyxy" else 0
-
-
-def _numbers(given: ArrayLike, last: int, what: str) -> Floats:
-    array = np.asarray(given)
-    if array.shape == (0,):  # the empty list
-        array = array.reshape(0, last)
-    if array.ndim == 0 or array.shape[-1] != last:
-        raise ValueError(f"{what} must have {last} numbers on the last axis, not the shape {array.shape}")
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"{what} must be numbers, not {array.dtype}")
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-
-
-def _sizes(image_size: ArrayLike, lead: tuple[int, ...]) -> Floats:
-    """Image sizes as an array that broadcasts to lead + (2,), NaN allowed; ValueError where they are none."""
-    sizes = np.asarray(image_size)
-    if sizes.ndim == 0 or sizes.shape[-1] != 2 or sizes.dtype.kind not in "iuf":
-        raise ValueError(f"image_size must be (w, h) on the last axis, not {sizes.dtype} of shape {sizes.shape}")
-    _fit(sizes, (*lead, 2), "image_size")
-    if sizes.size and np.fmin.reduce(sizes, axis=None) <= 0:
-        raise ValueError("image sizes must be positive")
-    return sizes
-
-
-def _fit(array: Floats, shape: tuple[int, ...], what: str) -> Floats:
-    try:
-        return np.broadcast_to(array, shape)
-    except ValueError:
-        raise ValueError(f"{what} of shape {array.shape} cannot be broadcast to {shape}") from None
-
-
-def _limits(fmt: BoxFormat, image_size: ArrayLike | None, shape: tuple[int, ...]) -> Floats:
-    """The far edges of the images in the unit of `fmt`, infinite where the size is unknown."""
-    if fmt.scale is not None:
-        return np.array([fmt.scale, fmt.scale], dtype=np.float64)
-    if image_size is None:
-        raise ValueError(f"the edges of {fmt.name} boxes need the image sizes: give image_size")
-    sizes = _sizes(image_size, shape[:-1]).astype(np.float64)
-    sizes[np.isnan(sizes)] = np.inf
-    return sizes
-
-
-def _convert(
-    array: Floats, old: BoxFormat, new: BoxFormat, image_size: ArrayLike | None, shifts: tuple[float, ...]
-) -> Floats:
-    """Copy block by block, and convert each block in place while it is in the cache.
-
-    Kind and shifts are changed in pixels where one format has them: exact for integers and halves. What multiplies
-    goes before what divides, which leaves one rounding.
-    """
-    last = array.shape[-1]
-    rescaled = old.scale != new.scale
-    sizes: Floats = np.ones((1, 2))
-    if old.needs_size(new):
-        if image_size is None:
-            raise ValueError(f"converting {old.name} to {new.name} needs the image sizes: give image_size")
-        sizes = _sizes(image_size, array.shape[:-1])
-        if sizes.size and not (sizes.min() > 0 and sizes.max() < np.inf):
-            raise ValueError("image sizes must be positive, finite numbers")
-        sizes = (sizes if sizes.size == 2 else np.broadcast_to(sizes, (*array.shape[:-1], 2))).reshape(-1, 2)
-    result = np.empty(array.shape, dtype=array.dtype)
-    flat, out = array.reshape(-1, last), result.reshape(-1, last)
+def _sides(array: Floats, fmt: BoxFormat) -> tuple[Floats, Floats]:
+    """The continuous width and height of each box."""
+    x, y, w, h = (array[..., column] for column in range(4))
     with np.errstate(all="ignore"):
-        for start in range(0, len(flat), _BLOCK):
-            block = out[start : start + _BLOCK]
-            block[...] = flat[start : start + _BLOCK]
-            sides = (sizes if len(sizes) == 1 else sizes[start : start + _BLOCK]).astype(array.dtype, copy=False)
-            if rescaled and old.scale is not None:
-                _rescale(block, old.scale, new.scale, sides)
-            if old.kind != new.kind:
-                _change_kind(block, old.kind, new.kind)
-            for column in range(last):
-                if shifts[column // 2]:
-                    block[:, column] += shifts[column // 2]
-            if rescaled and old.scale is None:
-                _rescale(block, old.scale, new.scale, sides)
-    return result
-
-
-def _rescale(block: Floats, old: float | None, new: float | None, sizes: Floats) -> None:
-    for column in range(block.shape[1]):
-        numbers, side = block[:, column], sizes[:, column % 2]
-        if new != 1:
-            numbers *= side if new is None else new
-        if old != 1:
-            numbers /= side if old is None else old
-
-
-def _change_kind(block: Floats, old: Kind, new: Kind) -> None:
-    """Change the kind of (n, 4) boxes in place, each axis by as few operations as there are."""
-    for axis in (0, 1):
-        a, b = block[:, axis], block[:, axis + 2]
-        match old, new:
-            case "xyxy", "xywh":
-                b -= a
-            case "xywh", "xyxy":
-                b += a
-            case "xyxy", "cxcywh":
-                total = a + b
-                b -= a
-                np.multiply(total, 0.5, out=a)
-            case "cxcywh", "xyxy":
-                half = b * 0.5
-                np.add(a, half, out=b)
-                a -= half
-            case "xywh", "cxcywh":
-                a += b * 0.5
-            case "cxcywh", "xywh":
-                a -= b * 0.5
-
-
-def _cos_sin(angle: Floats, rotation: Rotation) -> tuple[Floats, Floats]:
-    """Cosine and sine of the clockwise turn (y points down); quarter turns in degrees give exact zeros and ones."""
-    if rotation.unit == "degree":
-        quarter = np.rint(angle / 90)
-        rest = np.deg2rad(angle - quarter * 90)
-        cos, sin = np.cos(rest), np.sin(rest)
-        which = np.where(np.isfinite(quarter), quarter % 4, 0).astype(np.intp)
-        cos, sin = np.choose(which, (cos, -sin, -cos, sin)), np.choose(which, (sin, cos, -sin, -cos))
-    else:
-        cos, sin = np.cos(angle), np.sin(angle)
-    return cos, -sin if rotation.sense == "ccw" else sin
+        if fmt.kind == "xyxy":
+            w, h = w - x, h - y
+            if fmt.inclusive:
+                w, h = w + 1, h + 1
+    return w, h

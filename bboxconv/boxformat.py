@@ -26,6 +26,12 @@ _SUFFIXES: Mapping[str, tuple[float | None, int, bool]] = {
 }  # fmt: skip
 
 
+# The columns of a table of boxes.
+_COLUMNS: Mapping[Kind, tuple[str, str, str, str]] = {
+    "xyxy": ("x1", "y1", "x2", "y2"), "xywh": ("x", "y", "w", "h"), "cxcywh": ("cx", "cy", "w", "h"),
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """How an angle is read: its unit, its sense on the screen, and what stays: the center or the top-left corner."""
@@ -103,6 +109,37 @@ class BoxFormat:
     def needs_size(self, target: BoxFormat) -> bool:
         """Whether converting to `target` needs image sizes: one of the two is in pixels, the other is not."""
         return (self.scale is None) != (target.scale is None)
+
+    @property
+    def columns(self) -> tuple[str, str, str, str]:
+        """The names of the four numbers in a table: x1 y1 x2 y2, x y w h, or cx cy w h."""
+        return _COLUMNS[self.kind]
+
+    @property
+    def offsets(self) -> tuple[float, float]:
+        """What to add to the first and the second pair of numbers to have them continuous with origin 0."""
+        return -self.origin, self.inclusive - self.origin if self.kind == "xyxy" else 0
+
+    @property
+    def edges(self) -> BoxFormat:
+        """The continuous corners, with origin 0, in the same unit."""
+        return BoxFormat("xyxy", self.scale)
+
+    def same_numbers(self, target: BoxFormat) -> bool:
+        """Whether a box is the same four numbers in both, its rotation left aside."""
+        return (self.kind, self.scale, self.offsets) == (target.kind, target.scale, target.offsets)
+
+    def shifts(self, target: BoxFormat) -> tuple[float, float]:
+        """What to add to the pairs of numbers in pixels, once they are of the kind of `target`, to have its offsets.
+
+        The change of kind is linear, so the offsets take the same way, and one addition for each number is enough.
+        """
+        first, second = self.offsets
+        size = second - first if self.kind == "xyxy" else second
+        center = first if self.kind == "cxcywh" else first + size / 2
+        near = center - size / 2
+        kept = {"xyxy": (near, near + size), "xywh": (near, size), "cxcywh": (center, size)}[target.kind]
+        return kept[0] - target.offsets[0], kept[1] - target.offsets[1]
 
     def as_dict(self) -> dict[str, object]:
         """Every field in plain types, for JSON metadata; `from_dict` reads it back."""

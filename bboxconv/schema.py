@@ -152,9 +152,7 @@ class Dataset:
 
 def coordinate_names(box: BoxFormat) -> tuple[str, str, str, str]:
     """The names of the four numbers of a box of this kind."""
-    if box.kind == "xyxy":
-        return ("x1", "y1", "x2", "y2")
-    return ("x", "y", "w", "h") if box.kind == "xywh" else ("cx", "cy", "w", "h")
+    return box.columns
 
 
 @dataclass(frozen=True, slots=True)

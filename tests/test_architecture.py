@@ -113,14 +113,18 @@ def test_the_reading_of_imports_finds_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "third"), [("errors", set()), ("boxformat", set()), ("boxes", {"numpy"}), ("suggest", set())]
+    ("name", "third"),
+    [("errors", set()), ("boxformat", set()), ("boxnumpy", {"numpy"}), ("boxes", {"numpy"}), ("suggest", set())],
 )
 def test_the_base_stands_alone(name: str, third: set[str]) -> None:
     """errors and suggest import nothing of ours, boxformat and boxes only each other's base; boxes needs numpy
-    alone.
+    alone, and loads what other arrays and frames need when it is given one.
     """
-    found = imports(name)
-    allowed = {"boxes": {"boxformat"}, "boxformat": {"suggest"}}.get(name, set())
+    found = [one for one in imports(name) if not one.typing]
+    allowed = {"boxes": {"boxformat", "boxnumpy"}, "boxnumpy": {"boxformat"}, "boxformat": {"suggest"}}.get(name, set())
+    late = {"boxes": {"boxarrays", "boxframes"}}.get(name, set())
+    assert {one.ours for one in found if one.late} == late
+    found = [one for one in found if one.ours not in late]
     assert {one.ours for one in found if one.ours} == allowed
     assert {one.top for one in found} - set(sys.stdlib_module_names) - {"bboxconv"} == third
 
@@ -180,6 +184,12 @@ def test_there_is_no_circle() -> None:
         for name in leaves:
             del graph[name]
     assert graph == {}
+
+
+@pytest.mark.parametrize("name", [name for name in trees() if name != "boxarrays"])
+def test_only_boxarrays_has_the_array_api(name: str) -> None:
+    """array_api_compat, and what it loads, is for arrays that are none of numpy."""
+    assert "array_api_compat" not in {one.top for one in imports(name)}
 
 
 @pytest.mark.parametrize("name", [name for name in trees() if name != "cli.ui"])
