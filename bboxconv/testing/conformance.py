@@ -134,6 +134,7 @@ class FormatConformance:
             "object.category",
             "object.bbox",
             "object.place",
+            "image.objects",
         }
 
     # -- what survives and what is counted
