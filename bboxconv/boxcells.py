@@ -33,7 +33,7 @@ def stored(column: pa.Array) -> pa.Array:
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        return stored(column.dictionary).take(column.indices)
     return column.cast(pa.string()) if _is_text(column.type) and column.type != pa.string() else column
 
 
