@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
@@ -20,8 +20,11 @@ from bboxconv.report import Report
 from bboxconv.request import Request
 from bboxconv.schema import Dataset
 from bboxconv.sources import open_sources
-from bboxconv.tables import ArrowStream, from_arrow, from_pandas
+from bboxconv.tables import ArrowStream, of_table
 from bboxconv.workers import Workers, available
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Sources = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -252,7 +255,7 @@ def _refuse(findings: Findings) -> None:
 
 
 def write(
-    dataset: Dataset | ArrowStream,
+    dataset: Dataset | pd.DataFrame | ArrowStream,
     dst: str | PathLike[str],
     *,
     to: str | None = None,
@@ -272,8 +275,7 @@ def write(
     Returns and raises as `convert`.
     """
     if not isinstance(dataset, Dataset):
-        make = from_pandas if type(dataset).__module__.partition(".")[0] == "pandas" else from_arrow
-        dataset = make(dataset, box=box, classes=classes, columns=columns)  # type: ignore[operator]  # by its type
+        dataset = of_table(dataset, box=box, classes=classes, columns=columns)
     elif (box, classes, columns) != (None, None, None):
         message = "box, classes and columns are for tables: a data set says its own"
         raise UsageError.of("option-conflict", message, hint="bboxconv.convert has options that change them")

@@ -40,7 +40,7 @@ def stored(column: pa.Array) -> pa.Array:
 def _is_text(kind: pa.DataType) -> bool:
     views = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
     plain = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return views or plain or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(views or plain or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _all(length: int, value: bool) -> Mask:
@@ -146,7 +146,9 @@ def four(column: pa.Array, *, comma: bool = False) -> tuple[list[pa.DoubleArray]
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         sound = pc.equal(pc.list_value_length(column), 4).fill_null(False)
         kept = pc.if_else(sound, column, pa.scalar(None, kind))
-        parts = [numbers(pc.list_element(kept, n)) if len(kept) else (pa.nulls(0, pa.float64()), None) for n in range(4)]
+        parts = [
+            numbers(pc.list_element(kept, n)) if len(kept) else (pa.nulls(0, pa.float64()), None) for n in range(4)
+        ]
         return [part for part, _ in parts], _mask(pc.and_not(column.is_valid(), sound))
     text = texts(column, trim=True)
     text = pc.if_else(pc.is_in(pc.utf8_lower(text), value_set=_NOTHING), _NO_TEXT, text)

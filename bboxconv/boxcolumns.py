@@ -187,7 +187,11 @@ def _set(
 
 def _ambiguous(field: str, candidates: Sequence[str], where: str) -> Diagnostic:
     listed = "; ".join(repr(name) for name in candidates)
-    hint = f"columns says which, such as {field}={candidates[0]}" if field in FIELDS else "columns says which, or the kind of the box does"
+    hint = (
+        f"columns says which, such as {field}={candidates[0]}"
+        if field in FIELDS
+        else "columns says which, or the kind of the box does"
+    )
     return Diagnostic(
         "ambiguous-columns",
         f"several columns could be {field}: {listed}",

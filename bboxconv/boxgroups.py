@@ -7,7 +7,7 @@ known. What is too large to be put in order at once is divided by image first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,7 +63,7 @@ class Groups:
     classes: dict[ClassKey, int] = field(default_factory=dict)
     blocks: list[tuple[Slip, NDArray[np.int32], NDArray[np.int32]]] = field(default_factory=list)
     """The rows of each block, the number of each image in them, and of each class."""
-    numbers: Range = Range()
+    numbers: Range = field(default_factory=Range)
     formats: dict[str, None] = field(default_factory=dict)
     numbered: bool = True
 

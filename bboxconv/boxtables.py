@@ -116,7 +116,9 @@ class _Maker:
         bare = pc.if_else(there, _NO_TEXT, extra)  # what a row without an object says beside is of the image
         if bare.null_count < self.length:
             image["extra"] = bare if "extra" not in image else pc.coalesce(image["extra"], bare)
-        blank = np.logical_and.reduce([column.is_null().to_numpy(zero_copy_only=False) for column in self.batch.columns])
+        blank = np.logical_and.reduce(
+            [column.is_null().to_numpy(zero_copy_only=False) for column in self.batch.columns]
+        )
         keys = self.key_columns()
         named = np.logical_or.reduce([column.is_valid().to_numpy(zero_copy_only=False) for column in keys[:2]])
         self.fault(~named & ~blank, "missing-field", "a row does not say its image", None)
@@ -157,11 +159,12 @@ class _Maker:
                 part, bad = boxcells.numbers(column, comma=comma)
                 self.fault(bad, "bad-number", f"{columns.names[place]} is not a finite number", column)
                 parts.append(part)
-        given = np.stack([part.is_valid().to_numpy(zero_copy_only=False) for part in parts])
-        some = given.any(axis=0) & ~given.all(axis=0)
+        given = np.stack([part.is_valid().to_numpy(zero_copy_only=False) for part in parts]).sum(axis=0)
+        boxed: Mask = given == 4
+        some: Mask = (given > 0) & ~boxed
         self.fault(some, "missing-field", "a box has not all of its four numbers", None)
         values = np.stack([part.fill_null(np.nan).to_numpy(zero_copy_only=False) for part in parts], axis=1)
-        return values, given.all(axis=0)
+        return values, boxed
 
     def fields(self) -> dict[str, pa.Array]:
         """The fields of objects that have a column, `extra`, and `id#`, ids that are no int64."""

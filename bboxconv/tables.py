@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +104,19 @@ def _said(
     return None if box.scale is not None and largest > 2 * box.scale else box
 
 
+def of_table(
+    table: pd.DataFrame | ArrowStream,
+    *,
+    box: str | BoxFormat | None = None,
+    classes: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Dataset:
+    """The data set of a data frame or of a stream; raises as `from_pandas`."""
+    if type(table).__module__.partition(".")[0] == "pandas":
+        return from_pandas(cast("pd.DataFrame", table), box=box, classes=classes, columns=columns)
+    return from_arrow(table, box=box, classes=classes, columns=columns)
+
+
 def from_arrow(
     table: ArrowStream,
     *,
@@ -181,7 +194,7 @@ def _has_images(kind: pa.Schema) -> bool:
         return False
     lists = kind.field(at).type
     nested = pa.types.is_list(lists) or pa.types.is_large_list(lists)
-    return nested and pa.types.is_struct(lists.value_type) and lists.value_type.get_field_index("bbox") >= 0
+    return bool(nested and pa.types.is_struct(lists.value_type) and lists.value_type.get_field_index("bbox") >= 0)
 
 
 def _header(kind: pa.Schema, box: BoxFormat | None, classes: Sequence[str] | None) -> Header:
@@ -204,7 +217,9 @@ def _conflict(header: Header, box: BoxFormat) -> Header:
 
 def _again(table: ArrowStream, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     """The batches of a table, from its beginning where it can be read again."""
-    return iter(reader if table is reader else pa.RecordBatchReader.from_stream(table))
+    if table is not reader:
+        reader = pa.RecordBatchReader.from_stream(table)
+    yield from reader
 
 
 class _images:  # noqa: N801 - a function with a header

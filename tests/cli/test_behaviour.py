@@ -615,7 +615,7 @@ def test_21_formats(anywhere: Shell) -> None:
         "yolo",
     ]
     document = json.loads(anywhere("formats", "--json").out)
-    assert [entry["name"] for entry in document["formats"]] == ["coco", "jsonl", "parquet", "voc", "yolo"]
+    assert [entry["name"] for entry in document["formats"]] == ["coco", "csv", "jsonl", "parquet", "voc", "yolo"]
     keys = {
         "title",
         "aliases",

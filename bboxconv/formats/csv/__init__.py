@@ -6,7 +6,7 @@ Box convention: as the names of the columns say; TFOD is xyxy in pixels, with VO
 
 - Columns are found by their usual names in any order (see `boxcolumns`); others are carried in `extra`. `--in
   columns=x1:left,category:kind` says what they are. Six columns without a header are keras-retinanet's
-  `path,x1,y1,x2,y2,class`.
+  `path,x1,y1,x2,y2,class`; where `columns` is given, they are called column1, column2 ...
 - Separators are commas, semicolons, tabs and bars. Beside all but the comma, the decimal point may be a comma.
 - A row whose box is empty, and its class, id and polygons too, is an image without boxes: `a.jpg,,,,,`. A box without
   one of its numbers is a fault.
@@ -80,8 +80,7 @@ _TFOD = frozenset({"image.file_name", "image.width", "image.height", "object.cat
 CARRIED = {
     "tfod": _TFOD,
     "plain": _TFOD | {"image.split", "object.score"},
-    "full": EVERYTHING
-    - {"unannotated", "category.supercategory", "category.extra", "info", "licenses", "extra"},
+    "full": EVERYTHING - {"unannotated", "category.supercategory", "category.extra", "info", "licenses", "extra"},
 }
 REQUIRED = {
     "tfod": _TFOD | {"image.objects"},

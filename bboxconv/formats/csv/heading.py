@@ -32,8 +32,9 @@ class Heading:
     """A blank stands behind each separator."""
 
 
-def heading_of(start: bytes, header: str = "auto", shown: str = "") -> Heading:
+def heading_of(start: bytes, header: str = "auto", shown: str = "", *, numbered: bool = False) -> Heading:
     """The heading of a file that begins with these lines, the last of them whole. `header` is yes, no or auto.
+    `numbered`: without one, columns are `column1` and so on.
 
     Raises DataError where the text is no UTF-8, or its lines do not end with LF.
     """
@@ -60,7 +61,8 @@ def heading_of(start: bytes, header: str = "auto", shown: str = "") -> Heading:
     bare = header == "no" or (header == "auto" and _is_row(cells))
     spaced = len(cells) > 1 and all(cell.startswith(" ") for cell in cells[1:])
     if bare:
-        names = RETINANET if len(cells) == len(RETINANET) else tuple(f"column{n + 1}" for n in range(len(cells)))
+        places = tuple(f"column{n + 1}" for n in range(len(cells)))
+        names = RETINANET if len(cells) == len(RETINANET) and not numbered else places
         return Heading(separator, names, number, spaced)
     names = tuple(cell.strip() for cell in cells)
     return Heading(separator, (names[0].lstrip("#").lstrip(), *names[1:]), number + 1, spaced)
@@ -89,7 +91,7 @@ def evidence(head: bytes, *, sure: bool) -> Match | None:
     except DataError:
         return None
     if heading.names == RETINANET and heading.skipped == 0:
-        return Match(0.7, "rows of a path, four numbers and a class") if sure else None
+        return Match(0.6, "rows of a path, four numbers and a class") if sure else None
     try:
         columns_of(heading.names)
     except UsageError as error:

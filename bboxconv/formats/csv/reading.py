@@ -64,10 +64,11 @@ class Task:
 def read_csv(source: Source, context: ReadContext) -> Dataset:
     """Read a csv file, see `csv.read`."""
     start = _start(source, context)
-    heading = heading_of(start, option(context.options, HEADER), source.shown)
+    given = option(context.options, COLUMNS)
+    heading = heading_of(start, option(context.options, HEADER), source.shown, numbered=bool(given))
     name = option(context.options, BOX)
     box = None if name == "auto" else _box(name)
-    found = columns(heading, option(context.options, COLUMNS), None if box is None else box.kind, source.shown)
+    found = columns(heading, given, None if box is None else box.kind, source.shown)
     decimal = option(context.options, DECIMAL)
     comma = decimal == "comma" or (decimal == "auto" and heading.separator != ",")
     reading = Reading(found, text=True, comma=comma, trim=heading.spaced)
@@ -183,9 +184,7 @@ def read_block(task: Task) -> Block:
     return Block(replace(left, faults=()), found, tuple(int(places[row, 0]) for row in again))
 
 
-def _fault(
-    data: bytes, places: NDArray[np.int64], row: int, code: str, message: str, detail: str
-) -> Fault:
+def _fault(data: bytes, places: NDArray[np.int64], row: int, code: str, message: str, detail: str) -> Fault:
     line, start, stop = places[min(row, len(places) - 1)].tolist() if len(places) else (1, 0, 0)
     return Fault(line, code, message, printable(shortened(detail)), cut(data[start:stop].rstrip(b"\r\n")))
 
@@ -243,7 +242,7 @@ def _decoded(
     return (batch.filter(pa.array(~bad)), records[~bad]) if bad.any() else (batch, records)
 
 
-def _utf_8(cell: bytes | None) -> str | None | bool:
+def _utf_8(cell: bytes | None) -> str | bool | None:
     try:
         return None if cell is None else cell.decode()
     except UnicodeDecodeError:

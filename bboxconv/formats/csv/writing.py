@@ -26,7 +26,10 @@ _BEFORE = {
     "plain": {name: name for name in ("file_name", "width", "height", "split", "category")},
     "full": {
         **{name: name for name in ("image_id", "file_name", "width", "height", "split", "video", "frame")},
-        **{"image_extra": "image_extra", "id": "box_id", "category": "category", "category_id": "category_id"},
+        "image_extra": "image_extra",
+        "id": "box_id",
+        "category": "category",
+        "category_id": "category_id",
     },
 }
 _BEHIND = {
