@@ -71,7 +71,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The sound rows of a batch, as far as they are not blank.
+    """The rows of a batch that name an image; those with a fault have no object.
 
     `batch` has the columns of images (`image.width`), those of objects that there are, `image` (the number of the
     image in `keys`), `class` (that of the class in `classes`, or null) and `object` (whether there is one).
@@ -112,7 +112,7 @@ class _Maker:
         there = pc.or_(pa.array(boxed), pc.or_(names.is_valid(), ids.is_valid()))
         for column in (odd_ids, *(own[name] for name in ("id", "segmentation", "keypoints") if name in own)):
             there = pc.or_(there, column.is_valid())
-        own |= {"object": there, "extra": extra}
+        own["extra"] = extra
         bare = pc.if_else(there, _NO_TEXT, extra)  # what a row without an object says beside is of the image
         if bare.null_count < self.length:
             image["extra"] = bare if "extra" not in image else pc.coalesce(image["extra"], bare)
@@ -122,8 +122,11 @@ class _Maker:
         keys = self.key_columns()
         named = np.logical_or.reduce([column.is_valid().to_numpy(zero_copy_only=False) for column in keys[:2]])
         self.fault(~named & ~blank, "missing-field", "a row does not say its image", None)
-        keep = ~(self.bad | blank)
+        sound = pa.array(~self.bad)
+        own["object"] = pc.and_(there, sound)
+        keep = ~blank & named  # of a row with a fault, the image stays
         rows = pa.array(keep)
+        names, ids = pc.if_else(sound, names, _NO_TEXT), pc.if_else(sound, ids, pa.scalar(None, pa.int64()))
         found, number = distinct([column.filter(rows) for column in keys])
         classes, index = distinct([names.filter(rows), ids.filter(rows)])
         absent = pc.or_(names.is_valid(), ids.is_valid()).filter(rows).to_numpy(zero_copy_only=False)
@@ -131,7 +134,7 @@ class _Maker:
         made = {name: column if keep.all() else column.filter(rows) for name, column in columns.items()}
         made |= {"image": pa.array(number), "class": pa.array(index, mask=~absent)}
         whole = pa.RecordBatch.from_arrays(list(made.values()), names=list(made))
-        numbers = _range(boxes[keep & boxed])
+        numbers = _range(boxes[keep & boxed & ~self.bad])
         return Rows(whole, found, classes, tuple(self.faults), numbers, self.formats(), numbered)
 
     def column(self, field: str) -> pa.Array | None:

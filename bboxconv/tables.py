@@ -139,7 +139,8 @@ def from_arrow(
     form = _box(box)
     if _has_images(reader.schema):
         header = _header(reader.schema, form, classes)
-        return Dataset(header, lambda: chain.from_iterable(map(_images(header), _again(table, reader))))
+        opened = [reader]
+        return Dataset(header, lambda: chain.from_iterable(map(_images(header), _again(table, opened))))
     found = columns_of(reader.schema.names, columns, None if form is None else form.kind, where=STREAM)
     batches = (piece for batch in reader for piece in schema.pieces(batch, BATCH))
     return _of_rows(batches, Reading(found), form, tuple(classes or ()), list(classes or ()), STREAM)
@@ -215,11 +216,10 @@ def _conflict(header: Header, box: BoxFormat) -> Header:
     raise UsageError.of("option-conflict", message, where=STREAM, hint="leave box out")
 
 
-def _again(table: ArrowStream, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """The batches of a table, from its beginning where it can be read again."""
-    if table is not reader:
-        reader = pa.RecordBatchReader.from_stream(table)
-    yield from reader
+def _again(table: ArrowStream, opened: list[pa.RecordBatchReader]) -> Iterator[pa.RecordBatch]:
+    """The batches of a table, from its beginning where it can be read again: first those of the reader that is open, as
+    DuckDB has one at a time."""
+    yield from opened.pop() if opened else pa.RecordBatchReader.from_stream(table)
 
 
 class _images:  # noqa: N801 - a function with a header
