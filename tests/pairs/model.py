@@ -525,7 +525,12 @@ def stem_of(name: str) -> str:
     return folder + slash + (stem if dot and stem else last)
 
 
-READERS: Mapping[str, Callable[[Data], Data]] = {"coco": read_coco, "voc": read_voc, "yolo": read_yolo}
+READERS: Mapping[str, Callable[[Data], Data]] = {
+    "coco": read_coco,
+    "csv": read_voc,
+    "voc": read_voc,
+    "yolo": read_yolo,
+}
 
 
 # -- comparing
