@@ -116,9 +116,8 @@ class _Maker:
         bare = pc.if_else(there, _NO_TEXT, extra)  # what a row without an object says beside is of the image
         if bare.null_count < self.length:
             image["extra"] = bare if "extra" not in image else pc.coalesce(image["extra"], bare)
-        blank = np.logical_and.reduce(
-            [column.is_null().to_numpy(zero_copy_only=False) for column in self.batch.columns]
-        )
+        said = [n for n in range(self.batch.num_columns) if n != self.places.get("box_format")]
+        blank = np.logical_and.reduce([self.batch.column(n).is_null().to_numpy(zero_copy_only=False) for n in said])
         keys = self.key_columns()
         named = np.logical_or.reduce([column.is_valid().to_numpy(zero_copy_only=False) for column in keys[:2]])
         self.fault(~named & ~blank, "missing-field", "a row does not say its image", None)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -70,9 +69,7 @@ class RowEncoder:
         cells = []
         for name, source in columns_of(self.header, self.layout).items():
             if name == "box_format":
-                given = box_text(self.header.box)
-                text = given if given.startswith("{") else self.header.box.name
-                cells.append(_quoted(pa.array([text])).take(pa.array(np.zeros(len(rows), np.int64))))
+                cells.append(pa.repeat(_box_format(self.header), len(rows)))
             else:
                 cells.append(self.cells(rows.column(source), coordinate=source in coordinate_names(self.header.box)))
         whole = pc.binary_join_element_wise(*cells, self.separator, null_handling="replace", null_replacement="")
@@ -103,10 +100,22 @@ def _quoted(texts: pa.StringArray) -> pa.StringArray:
     return pc.if_else(odd, pc.binary_join_element_wise('"', inside, '"', ""), texts)
 
 
+def _box_format(header: Header) -> pa.StringScalar:
+    """The cell that names the box format: its name, or JSON text where that does not say all."""
+    text = box_text(header.box)
+    return _quoted(pa.array([text if text.startswith("{") else header.box.name]))[0]
+
+
 def write_rows(header: Header, layout: str, pieces: Iterable[tuple[Left, ...]], out: Path, separator: str) -> None:
-    """Write a file of the names of the columns and of encoded rows."""
+    """Write a file of the names of the columns and of encoded rows; without any, one says the box format alone, where
+    that has a column."""
+    names = columns_of(header, layout)
     with io.open_output(out) as file:
-        file.write((separator.join(columns_of(header, layout)) + "\n").encode())
+        file.write((separator.join(names) + "\n").encode())
+        bare = "box_format" in names
         for texts in pieces:
             for text in texts:
                 text.copy_to(file)
+                bare = False
+        if bare:
+            file.write(f"{separator * (len(names) - 1)}{_box_format(header).as_py()}\n".encode())
