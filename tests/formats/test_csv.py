@@ -59,6 +59,16 @@ def test_written_text(layout: str, tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == (GOLDEN / f"{layout}.csv").read_text()
 
 
+@pytest.mark.parametrize("layout", ["tfod", "plain", "full"])
+@pytest.mark.parametrize("source", ["coco/instances_train.json", "voc", "yolo"])
+def test_written_files_are_verified(layout: str, source: str, tmp_path: Path) -> None:
+    """What is written of the sample is read back and is the same, whatever layout."""
+    sample = Path(__file__).parents[2] / "examples" / "sample" / source
+    report = bboxconv.convert(sample, tmp_path / "a.csv", out={"layout": layout}, verify=True)
+    assert report.verify is not None
+    assert (report.verify.same, report.boxes > 0) == (True, True)
+
+
 def test_all_columns_come_back(tmp_path: Path) -> None:
     """The layout `full` gives the images, boxes and fields from which it was written; classes are in the order of
     their ids."""

@@ -23,7 +23,7 @@ Box convention: as the names of the columns say; TFOD is xyxy in pixels, with VO
   out. Boxes that are no pixels with origin 0 have their format in a column `box_format`.
 
 It cannot carry whether anybody looked at an image, classes that no box has, supercategories, and what is said of the
-whole data set.
+whole data set. Class ids, which `full` has beside the names, count as lost: those of classes without boxes are.
 """
 
 # What reads and what writes is imported where that is done: every format is loaded to know what a source is.
@@ -80,7 +80,8 @@ _TFOD = frozenset({"image.file_name", "image.width", "image.height", "object.cat
 CARRIED = {
     "tfod": _TFOD,
     "plain": _TFOD | {"image.split", "object.score"},
-    "full": EVERYTHING - {"unannotated", "category.supercategory", "category.extra", "info", "licenses", "extra"},
+    "full": EVERYTHING
+    - {"unannotated", "category.id", "category.supercategory", "category.extra", "info", "licenses", "extra"},
 }
 REQUIRED = {
     "tfod": _TFOD | {"image.objects"},
