@@ -1,5 +1,5 @@
-"""Convert object-detection annotations between COCO, VOC, YOLO, JSON Lines, Parquet and every format that a plug-in
-adds.
+"""Convert object-detection annotations between COCO, VOC, YOLO, csv, JSON Lines, Parquet and every format that a
+plug-in adds.
 
     >>> report = bboxconv.convert("instances.json", "boxes.parquet")
     >>> dataset = bboxconv.read("boxes.parquet")
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
+    from bboxconv.tables import from_pandas
 
 __all__ = [
     "BboxconvError",
@@ -45,6 +46,7 @@ __all__ = [
     "convert",
     "convert_boxes",
     "corner_to_center",
+    "from_pandas",
     "read",
     "verify",
     "write",
@@ -58,6 +60,7 @@ _WHERE = {
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
+    "tables": ("from_pandas",),
 }
 
 

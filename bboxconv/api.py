@@ -7,19 +7,24 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
 from bboxconv import pipeline
 from bboxconv.account import Account
-from bboxconv.errors import DataError, Findings
+from bboxconv.boxes import BoxFormat
+from bboxconv.errors import DataError, Findings, UsageError
 from bboxconv.flow import Flow, stream
 from bboxconv.report import Report
 from bboxconv.request import Request
 from bboxconv.schema import Dataset
 from bboxconv.sources import open_sources
+from bboxconv.tables import ArrowStream, of_table
 from bboxconv.workers import Workers, available
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Sources = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -250,15 +255,28 @@ def _refuse(findings: Findings) -> None:
 
 
 def write(
-    dataset: Dataset,
+    dataset: Dataset | pd.DataFrame | ArrowStream,
     dst: str | PathLike[str],
     *,
     to: str | None = None,
     out: Mapping[str, str] | None = None,
+    box: str | BoxFormat | None = None,
+    classes: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Report:
     """Write a data set that `read` gave, or that a program made, in the format that `to` or the name of `dst` says.
 
+    It may be a pandas DataFrame too, and anything with `__arrow_c_stream__`: a pyarrow Table or RecordBatchReader, a
+    Polars DataFrame, a DuckDB relation. Rows are boxes, as `from_pandas` takes them, or images, as `schema.IMAGE` has
+    them. `box`, `classes` and `columns` then say what the table does not: the box format of its numbers, the names of
+    its classes, and what its columns are, such as `{"x1": "left"}`.
+
     Returns and raises as `convert`.
     """
+    if not isinstance(dataset, Dataset):
+        dataset = of_table(dataset, box=box, classes=classes, columns=columns)
+    elif (box, classes, columns) != (None, None, None):
+        message = "box, classes and columns are for tables: a data set says its own"
+        raise UsageError.of("option-conflict", message, hint="bboxconv.convert has options that change them")
     return pipeline.run(Request((), fspath(dst), to=to, out=dict(out or {}), overwrite=overwrite), dataset=dataset)

@@ -166,7 +166,8 @@ class Target:
     carries: frozenset[str]
     requires: frozenset[str] = frozenset()
     """Fields that must not be null: of `image.file_name`, `image.width`, `image.height`, `object.category`,
-    `object.bbox`; `object.place` is a bbox, polygons, a mask or keypoints.
+    `object.bbox`; `object.place` is a bbox, polygons, a mask or keypoints, `image.objects` at least one object:
+    images without boxes are left out.
     """
     crowd: Crowd = "keep"
     """What becomes of crowd boxes where `object.iscrowd` is not carried."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from bboxconv.boxrows import box_rows, row_schema
+from bboxconv.headerjson import box_text
 from bboxconv.schema import Dataset
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def boxes_frame(dataset: Dataset) -> pd.DataFrame:
     w h); then `shape`, `score`, `area` and the other fields of schema.OBJECT. Ids, sizes and flags are of pandas'
     nullable types, so that an id stays an integer beside a missing one; classes, splits and shapes are categoricals,
     the classes in the header's order with those that no box has; JSON fields are text. An image without boxes has no
-    row, an object without a bbox has NaN.
+    row, an object without a bbox has NaN. `attrs` names the box format.
     """
     import pandas as pd  # noqa: PLC0415 - slow to import, and only this function needs it
 
@@ -36,4 +37,5 @@ def boxes_frame(dataset: Dataset) -> pd.DataFrame:
     split = table.schema.get_field_index("split")
     table = table.set_column(split, "split", table.column("split").dictionary_encode())
     frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+    frame.attrs["bboxconv"] = {"box": box_text(dataset.header.box)}  # `from_pandas` takes it from there
     return frame

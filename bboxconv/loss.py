@@ -38,6 +38,7 @@ LEFT_OUT: Mapping[str, str] = {
     "without a bbox": "object",
     "without a bbox, polygon, mask or keypoints": "object",
     "not annotated": "image",
+    "without boxes, which the format cannot show": "image",
 }
 """What is lost where the target has no place for a box or an image, by the reason for which it is left out. For the
 other reasons the user, or a fault, is the cause."""

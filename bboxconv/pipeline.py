@@ -156,7 +156,7 @@ def _target(writer: Writes, header: Header, options: Mapping[str, str], box: Box
         raise UsageError.of(
             "fixed-box-format",
             f"{writer.INFO.name} has a box format of its own: {target.box.name}",
-            hint="--box is for Parquet and JSON Lines",
+            hint="--box is for csv, Parquet and JSON Lines",
         )
     return replace(target, box=box)
 

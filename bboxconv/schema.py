@@ -131,8 +131,8 @@ class Dataset:
         return self.stream()
 
     def to_table(self) -> pa.Table:
-        """All images as one Arrow table of `IMAGE`, one row per image."""
-        return pa.Table.from_batches(self, schema=IMAGE)
+        """All images as one Arrow table of `IMAGE`, one row per image, with the header in the schema's metadata."""
+        return pa.Table.from_batches(self, schema=IMAGE).replace_schema_metadata(_metadata(self.header))
 
     def to_pandas(self) -> pd.DataFrame:
         """One tidy row per box.
@@ -147,7 +147,15 @@ class Dataset:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The batches as an Arrow C stream, for Polars, DuckDB, pandas and every other reader of the interface."""
-        return pa.RecordBatchReader.from_batches(IMAGE, iter(self)).__arrow_c_stream__(requested_schema)
+        kind = IMAGE.with_metadata(_metadata(self.header))
+        return pa.RecordBatchReader.from_batches(kind, iter(self)).__arrow_c_stream__(requested_schema)
+
+
+def _metadata(header: Header) -> dict[str, str]:
+    """The header beside the columns, as in Parquet files."""
+    from bboxconv import headerjson, jsontext  # noqa: PLC0415 - these import this module
+
+    return {"bboxconv": jsontext.compose(headerjson.header_members(header)) or ""}
 
 
 def coordinate_names(box: BoxFormat) -> tuple[str, str, str, str]:

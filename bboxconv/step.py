@@ -134,6 +134,9 @@ class Step:
             else:
                 objects = schema.flat(batch)
                 batch = schema.with_objects(batch, replace(objects, annotated=np.ones(len(batch), np.bool_)))
+        if "image.objects" in target.requires:
+            reason = "without boxes, which the format cannot show"
+            batch = _keep(batch, pa.array(np.diff(schema.flat(batch).offsets) > 0), reason, account, rows)
         if self.request.drop_empty:
             batch = _keep(batch, pa.array(np.diff(schema.flat(batch).offsets) > 0), "without boxes", account, rows)
         if "image.file_name" in target.requires:

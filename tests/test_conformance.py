@@ -145,7 +145,43 @@ class TestParquetBoxes(FormatConformance):
     broken_sources = TestParquet.broken_sources
 
 
-SUITES = (TestCoco, TestCocoFolder, TestVoc, TestYolo, TestJsonl, TestParquet, TestParquetBoxes)
+_COLUMNS = b"file_name,category,x1,y1,x2,y2\n"
+
+
+class TestCsv(FormatConformance):
+    """csv with the usual columns."""
+
+    format_name = "csv"
+    lists_classes = False
+    broken_sources = (
+        Broken({"a.csv": _COLUMNS + b"a.jpg,dog,1,2,3,4\nb.jpg,dog,1,two,3,4\n"}, "bad-number", "a.csv:3"),
+        Broken({"a.csv": _COLUMNS + b"a.jpg,dog,1,2,3\n"}, "bad-row", "a.csv:2"),
+        Broken({"a.csv": _COLUMNS + b"a.jpg,dog,1,,3,4\n"}, "missing-field", "a.csv:2"),
+        Broken({"a.csv": _COLUMNS + b'\na.jpg,"dog,1,2,3,4\n'}, "open-quote", "a.csv:3"),
+        Broken({"a.csv": _COLUMNS + b"a.jpg,d\xffg,1,2,3,4\n"}, "bad-encoding", "a.csv:2"),
+        Broken({"a.csv": b"file_name,category\n"}, "missing-column", "a.csv"),
+    )
+
+
+class TestCsvFull(FormatConformance):
+    """csv with all columns."""
+
+    format_name = "csv"
+    lists_classes = False
+    options: Mapping[str, str] = {"layout": "full"}
+    broken_sources = TestCsv.broken_sources
+
+
+class TestCsvTfod(FormatConformance):
+    """csv as TensorFlow's tutorials have it."""
+
+    format_name = "csv"
+    lists_classes = False
+    options: Mapping[str, str] = {"layout": "tfod"}
+    broken_sources = TestCsv.broken_sources
+
+
+SUITES = (TestCoco, TestCocoFolder, TestVoc, TestYolo, TestJsonl, TestParquet, TestParquetBoxes, TestCsv, TestCsvFull)
 
 
 @pytest.mark.parametrize("name", ["full", "odd keys"])

@@ -77,7 +77,7 @@ def test_it_is_listed(run: Run) -> None:
     done = run("bboxconv", "formats", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     formats = {row["name"]: row for row in json.loads(done.stdout)["formats"]}
-    assert set(formats) == {"coco", "jsonl", "parquet", "voc", "yolo", "retinacsv"}
+    assert set(formats) == {"coco", "csv", "jsonl", "parquet", "voc", "yolo", "retinacsv"}
     row = formats["retinacsv"]
     assert (row["provider"], row["read"], row["write"], row["box"]) == ("bboxconv-retinacsv 1.0", True, True, "xyxy")
     assert "image.width" in row["cannot_carry"]
@@ -85,11 +85,11 @@ def test_it_is_listed(run: Run) -> None:
 
 
 def test_there_and_back(run: Run, tmp_path: Path) -> None:
-    """COCO becomes csv by the name of the destination, the csv is recognised by its content, and the boxes are the
+    """COCO becomes the csv that is asked for, which is recognised by its content, and the boxes are the
     same again.
     """
     (tmp_path / "a.json").write_text(json.dumps(COCO))
-    done = run("bboxconv", "convert", "a.json", "a.csv", "--report", "report.json")
+    done = run("bboxconv", "convert", "a.json", "a.csv", "--to", "retinacsv", "--report", "report.json")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.csv").read_text() == CSV
     report = json.loads((tmp_path / "report.json").read_text())

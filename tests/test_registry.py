@@ -12,7 +12,7 @@ from bboxconv import registry
 from bboxconv.codec import Option, Source
 from bboxconv.errors import BboxconvError, DataError, UsageError
 
-BUILT_IN = ("coco", "jsonl", "parquet", "voc", "yolo")
+BUILT_IN = ("coco", "csv", "jsonl", "parquet", "voc", "yolo")
 INCOMPLETE = "it has no detect, or neither read nor target and write"
 Install = Callable[..., None]
 
@@ -50,7 +50,7 @@ class TestListing:
     """What `formats` says."""
 
     def test_built_in_formats_read_and_write(self) -> None:
-        """The five formats that come with bboxconv are provided by its own distribution, and read and write."""
+        """The formats that come with bboxconv are provided by its own distribution, and read and write."""
         found = [found for found in registry.formats() if found.distribution.startswith("bboxconv ")]
         assert tuple(found.name for found in found) == BUILT_IN
         assert all(found.reads and found.writes and not found.error for found in found)
@@ -222,7 +222,7 @@ class TestDestinations:
             registry.by_destination(dst)
         code, message, places, hint = refusal(error)
         assert (code, message, places) == ("unknown-target", "the destination does not say its format", (dst,))
-        names = "(extensions: .json .jsonl .ndjson .parquet .pq"
+        names = "(extensions: .csv .json .jsonl .ndjson .parquet .pq"
         assert hint.startswith(f"--to FORMAT says it, or a name such as boxes.parquet or yolo/ {names}")
 
     def test_a_name_that_says_two(self) -> None:

@@ -107,7 +107,8 @@ Box = Annotated[
         "--box",
         metavar=" BOX",
         rich_help_panel=FORMATS,
-        help="Box format to write, where the format takes any (Parquet, JSON Lines): xyxy, xywh, cxcywh, xyxyn ...",
+        help="Box format to write, where the format takes any (csv, Parquet, JSON Lines): "
+        "xyxy, xywh, cxcywh, xyxyn ...",
     ),
 ]
 Split = Annotated[

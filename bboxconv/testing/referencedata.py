@@ -222,6 +222,9 @@ def expected(dataset: Dataset, target: Target) -> Expected:
             found.left_out_images["not annotated"] += 1
             continue
         own = [row for row in objects or () if not _left_out(row, target, found.left_out_boxes)]
+        if not own and "image.objects" in target.requires:
+            found.left_out_images["without boxes, which the format cannot show"] += 1
+            continue
         kept = None if objects is None else [_turned(row, target) for row in own]
         found.images.append({**image, "objects": kept})
         _see("image", schema.IMAGE_FIELDS, image, found.seen)

@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Shell
 
-FORMATS = ["coco", "jsonl", "parquet", "voc", "yolo"]
+FORMATS = ["coco", "csv", "jsonl", "parquet", "voc", "yolo"]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ FORMATS = ["coco", "jsonl", "parquet", "voc", "yolo"]
         ("bboxconv con", ["convert"]),
         ("bboxconv convert a.json b --to ", FORMATS),
         ("bboxconv convert -f ", FORMATS),
-        ("bboxconv convert --to=c", ["--to=coco"]),
+        ("bboxconv convert --to=c", ["--to=coco", "--to=csv"]),
         ("bboxconv formats y", ["yolo"]),
         ("bboxconv convert --on-inv", ["--on-invalid"]),
         ("bboxconv convert --on-invalid ", ["keep", "clip", "drop", "fail"]),

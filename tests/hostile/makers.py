@@ -270,6 +270,25 @@ def _jsonl() -> None:
     _as("jsonl", "fifo", fifo("a.jsonl"))
 
 
+TABLE = b"filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,30,40\nb.jpg,dog,5,6,70,80\n"
+"""csv of two images with a box each."""
+
+
+def _csv() -> None:
+    def odd(name: str, data: bytes, file: str = "a.csv") -> None:
+        _bytes("csv", name, file, data)
+
+    odd("utf-16", TABLE.decode().encode("utf-16"))
+    odd("latin-1", TABLE.replace(b"b.jpg", b"caf\xe9.jpg"))
+    odd("nul-in-a-number", TABLE.replace(b",5,", b",5\0,"))
+    odd("nul-in-a-name", TABLE.replace(b"b.jpg", b"b\0.jpg"))
+    odd("gzip", gzip.compress(TABLE), "a.csv.gz")
+    odd("gzip-cut", gzip.compress(TABLE)[:-20], "a.csv.gz")
+    odd("field-huge", TABLE.replace(b"dog", b"d" * (6 << 20)))
+    _packed_bomb("csv", "gzip-bomb", "a.csv.gz", lambda: gzip.compress(TABLE + b"\n" * BOMB))
+    _as("csv", "fifo", fifo("a.csv"))
+
+
 Change = Callable[[list[dict[str, Any]]], object]
 
 
@@ -459,5 +478,5 @@ def _parquet() -> None:
     _as("parquet", "folder-with-a-fifo", piped)
 
 
-for _add in (_coco, _voc, _yolo, _jsonl, _parquet):
+for _add in (_coco, _voc, _yolo, _jsonl, _csv, _parquet):
     _add()

@@ -465,6 +465,16 @@ def read_voc(data: Data) -> Data:
     return replace(data, categories=tuple(categories))
 
 
+def read_csv(data: Data) -> Data:
+    """The classes that boxes have; ids are not written, but for those that are names."""
+    used = {row["category"] for image in data.images for row in image["objects"]} - {None}
+    numbers = all(name.isascii() and name.isdigit() and str(int(name)) == name for name in used)
+    order = sorted(used, key=int) if numbers else sorted(used)
+    ids = {name: int(name) if numbers else None for name in used}
+    categories = [{"name": name, "id": ids[name], "supercategory": None, "extra": None} for name in order]
+    return replace(data, categories=tuple(categories))
+
+
 def read_yolo(data: Data) -> Data:
     """Names end with the extension that is assumed, and begin behind a folder `images`."""
     images = tuple({**image, "file_name": yolo_name(image["file_name"])} for image in data.images)
@@ -525,7 +535,12 @@ def stem_of(name: str) -> str:
     return folder + slash + (stem if dot and stem else last)
 
 
-READERS: Mapping[str, Callable[[Data], Data]] = {"coco": read_coco, "voc": read_voc, "yolo": read_yolo}
+READERS: Mapping[str, Callable[[Data], Data]] = {
+    "coco": read_coco,
+    "csv": read_csv,
+    "voc": read_voc,
+    "yolo": read_yolo,
+}
 
 
 # -- comparing

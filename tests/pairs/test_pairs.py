@@ -101,6 +101,7 @@ _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|^[ \t]*[\r\n]|[\
 layout."""
 RULES: dict[str, dict[str, Any]] = {
     "coco": {"clashing": clashing_ids},
+    "csv": {"nameless": lambda name: not name},
     "voc": {
         "nameless": lambda name: _NO_XML.search(name) is not None,
         "clashing": partial(clashing_files, ".xml", voc_place),
@@ -333,7 +334,7 @@ def test_images_that_want_the_same_file(to: str, crew: Workers) -> None:
     check()
 
 
-SUFFIXES = {"coco": ".json", "jsonl": ".jsonl", "parquet": ".parquet", "voc": ".xml", "yolo": ".txt"}
+SUFFIXES = {"coco": ".json", "csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "voc": ".xml", "yolo": ".txt"}
 
 
 def _counts(values: Values) -> tuple[int, dict[str, int], int]:

@@ -1,4 +1,5 @@
-"""pandas, Polars and DuckDB read both layouts of our Parquet, without a line of ours, and see the source's boxes."""
+"""pandas, Polars and DuckDB read both layouts of our Parquet and our csv, without a line of ours, and see the source's
+boxes; and what they hold is written."""
 
 from __future__ import annotations
 
@@ -148,3 +149,70 @@ def test_polars_and_duckdb_take_a_data_set(real: Path) -> None:
     count = duckdb.execute("select count(*), sum(len(objects)) from stream where width = 640").fetchone()
     assert count == (364, 4888)
     assert len(stream) == 364
+
+
+@pytest.mark.parametrize("layout", ["plain", "full"])
+@pytest.mark.parametrize("source", SOURCES)
+def test_csv(real: Path, tmp_path: Path, convert: Convert, load: Load, source: str, layout: str) -> None:
+    """pandas, Polars and DuckDB read the csv and see each box to the last bit, and a row of nulls for an empty
+    image."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    polars = pytest.importorskip("polars", reason="Polars is not installed (extra: peers)")
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (extra: peers)")
+    data, path = load(real / source), tmp_path / "boxes.csv"
+    convert(real / source, path, out={"layout": layout})
+    columns = ["file_name", "x", "y", "w", "h"]
+    query = f"select {', '.join(columns)} from read_csv(?, header = true, sample_size = -1)"
+    tables: list[list[Any]] = [
+        pandas.read_csv(path, dtype=str)[columns].values.tolist(),
+        [list(row) for row in polars.read_csv(path, infer_schema_length=None).select(columns).rows()],
+        [list(row) for row in duckdb.execute(query, [str(path)]).fetchall()],
+    ]
+    for rows in tables:
+        found: Boxes = {}
+        for name, *box in rows:
+            missing = [value is None or value != value for value in box]
+            assert len(set(missing)) == 1
+            found.setdefault(name, []).extend([] if missing[0] else [[float(value) for value in box]])
+        assert found == boxes_of(data)
+
+
+@pytest.mark.parametrize("held", ["pandas", "polars", "duckdb", "arrow"])
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_they_hold_is_written(real: Path, tmp_path: Path, load: Load, source: str, held: str) -> None:
+    """A frame of boxes goes through each of them and is written: the boxes of the source, by image and class."""
+    polars = pytest.importorskip("polars", reason="Polars is not installed (extra: peers)")
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (extra: peers)")
+    data = load(real / source)
+    frame = bboxconv.read(real / source).to_pandas()
+    tables: dict[str, Callable[[], Any]] = {
+        "pandas": lambda: frame,
+        "polars": lambda: polars.from_pandas(frame),
+        "duckdb": lambda: duckdb.from_df(frame).project("*"),
+        "arrow": lambda: polars.from_pandas(frame).to_arrow(),
+    }
+    report = bboxconv.write(tables[held](), tmp_path / "a.json")
+    written = load(tmp_path / "a.json")
+    assert report.boxes == len(data["annotations"])
+    assert boxes_of(written) == {name: boxes for name, boxes in boxes_of(data).items() if boxes}
+    classes = [{c["id"]: c["name"] for c in document["categories"]} for document in (data, written)]
+    by_id = [{a["id"]: a for a in document["annotations"]} for document in (data, written)]
+    assert by_id[0].keys() == by_id[1].keys()
+    assert all(classes[0][a["category_id"]] == classes[1][by_id[1][i]["category_id"]] for i, a in by_id[0].items())
+
+
+def test_images_of_polars_and_duckdb_are_written(real: Path, tmp_path: Path, load: Load) -> None:
+    """Rows of images that Polars filters and DuckDB selects are written, with the classes and the box format said."""
+    polars = pytest.importorskip("polars", reason="Polars is not installed (extra: peers)")
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed (extra: peers)")
+    path = real / "coco_mini/instances_val2017.json"
+    dataset = bboxconv.read(path)
+    names = [category.name for category in dataset.header.categories]
+    wide = {image["file_name"] for image in load(path)["images"] if image["width"] == 640}
+    wanted = {name: boxes for name, boxes in boxes_of(load(path)).items() if name in wide}
+    images = dataset.to_table()
+    tables = [polars.DataFrame(dataset).filter(polars.col("width") == 640), duckdb.sql("from images where width = 640")]
+    for number, table in enumerate(tables):
+        bboxconv.write(table, tmp_path / f"{number}.json", box="xywh", classes=names)
+        assert boxes_of(load(tmp_path / f"{number}.json")) == wanted
+    assert len(images) == len(dataset.to_table())

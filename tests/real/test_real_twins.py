@@ -203,7 +203,6 @@ def numbers(text: str) -> list[list[float]]:
         "labelformat/KITTI",
         "labelformat/KITTI/labels",
         "labelformat/Labelbox/export-result.ndjson",
-        "raccoon/raccoon_labels.csv",
         "sharks/createml",
         "sharks/createml/train/_annotations.createml.json",
     ],
@@ -215,3 +214,41 @@ def test_other_formats_are_not_mistaken_for_ours(
     run = cli("convert", real / source, "out.parquet")
     assert (run.returncode, run.stdout) == (ExitCode.REFUSED, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_raccoon_csv_is_its_voc(real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]) -> None:
+    """The owner's csv of all boxes gives the 217 boxes and 200 sizes of the XML files, and those become the csv again,
+    to the letter; the parts for training and test have the rows of it."""
+    voc = real / "raccoon/annotations"
+    report = convert(real / "raccoon/raccoon_labels.csv", tmp_path / "csv", to="voc")
+    other = convert(voc, tmp_path / "voc", to="voc")
+    assert (report.images, report.boxes, other.boxes) == (200, 217, 217)
+    wanted = boxes_of("voc", voc)
+    assert boxes_of("voc", tmp_path / "csv/Annotations") == wanted
+    sizes = {
+        path.stem: (path.read_text().partition("<width>")[2][:4], path.read_text().partition("<height>")[2][:4])
+        for path in sorted((tmp_path / "csv/Annotations").glob("*.xml"))
+    }
+    assert sizes == {
+        path.stem: (path.read_text().partition("<width>")[2][:4], path.read_text().partition("<height>")[2][:4])
+        for path in sorted((tmp_path / "voc/Annotations").glob("*.xml"))
+    }
+    convert(voc, tmp_path / "a.csv", out={"layout": "tfod"})
+    owner = (real / "raccoon/raccoon_labels.csv").read_text().replace("\r\n", "\n")
+    written = (tmp_path / "a.csv").read_text()
+    assert written.splitlines()[0] == owner.splitlines()[0]
+    assert sorted(written.splitlines()) == sorted(owner.splitlines())
+    parts = {name: real / f"raccoon/{name}_labels.csv" for name in ("train", "test")}
+    both = convert([f"{name}={path}" for name, path in parts.items()], tmp_path / "both.csv")
+    assert both.boxes == sum(len(path.read_text().splitlines()) - 1 for path in parts.values())
+
+
+def test_bccd_csv(real: Path, tmp_path: Path, convert: Convert, boxes_of: Callable[..., Boxes]) -> None:
+    """The owner's csv of BCCD, whose columns stand as xmin, xmax, ymin, ymax and call the class cell_type, has boxes of
+    its XML files."""
+    csv = real / "bccd/test.csv"
+    report = convert(csv, tmp_path / "csv", to="voc", in_={"columns": "category:cell_type"}, image_size=(640, 480))
+    wanted = boxes_of("voc", real / "bccd/Annotations")
+    found = boxes_of("voc", tmp_path / "csv/Annotations")
+    assert report.boxes == len(csv.read_text().splitlines()) - 1
+    assert {stem: Counter(rows) for stem, rows in found.items()} == {stem: Counter(wanted[stem]) for stem in found}
