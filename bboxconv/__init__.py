@@ -4,6 +4,7 @@ adds.
     >>> report = bboxconv.convert("instances.json", "boxes.parquet")
     >>> dataset = bboxconv.read("boxes.parquet")
     >>> bboxconv.convert_boxes([[10, 20, 30, 60]], "xyxy", "cxcywh")
+    >>> for batch in bboxconv.minibatches("boxes.parquet", 64, shuffle=True): ...
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bboxconv.api import convert, read, verify, write
     from bboxconv.boxes import BoxFormat, center_to_corner, convert_boxes, corner_to_center
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
+    from bboxconv.minibatch import minibatches
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
 
@@ -34,6 +36,7 @@ __all__ = [
     "convert",
     "convert_boxes",
     "corner_to_center",
+    "minibatches",
     "read",
     "verify",
     "write",
@@ -43,6 +46,7 @@ _WHERE = {
     "api": ("convert", "read", "verify", "write"),
     "boxes": ("BoxFormat", "center_to_corner", "convert_boxes", "corner_to_center"),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
+    "minibatch": ("minibatches",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
 }

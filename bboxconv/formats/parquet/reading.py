@@ -119,7 +119,10 @@ def _runs(path: Path, where: str) -> list[tuple[int, tuple[int, int], tuple[int,
     """Of each row group of a file of `layout=boxes` in which images begin: how many, the row groups, and the numbers,
     as `_Rows` has them."""
     kind = pa.schema([pa.field("image", pa.int64())])
-    firsts, counts, lasts, groups = [], [], [], []
+    firsts: list[int] = []
+    lasts: list[int] = []
+    counts: list[int] = []
+    groups: list[tuple[int, int]] = []
     with _readable(where), pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
         for group in range(file.num_row_groups):
             rows = _typed(file.read_row_group(group, columns=kind.names), kind)
@@ -172,7 +175,7 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
 
 def _read_images(file: pq.ParquetFile, group: int, size: int, wanted: frozenset[str]) -> Iterator[pa.RecordBatch]:
     kind = _wanted_images(wanted)
-    names = schema.IMAGE.names if wanted == EVERYTHING else _leaves(file, kind)
+    names = schema.IMAGE.names if wanted == EVERYTHING else _leaves(file, group, kind)
     if file.metadata.row_group(group).num_rows <= size:  # nothing of it is held by its reader once it is read
         batches = iter(file.read_row_group(group, columns=names, use_threads=False).to_batches())
     else:
@@ -200,11 +203,12 @@ def _wanted_images(wanted: frozenset[str]) -> pa.Schema:
     return pa.schema([*images, objects.with_type(pa.list_(item))])
 
 
-def _leaves(file: pq.ParquetFile, kind: pa.Schema) -> list[str]:
+def _leaves(file: pq.ParquetFile, group: int, kind: pa.Schema) -> list[str]:
     """The columns of a file that hold these, as pyarrow asks for them: `objects.list.element.bbox` for a field of the
     objects, or all of `objects` where the file nests them otherwise."""
     inner = {field.name for field in kind.field("objects").type.value_type}
-    paths = [file.schema.column(index).path.split(".") for index in range(len(file.schema))]
+    columns = file.metadata.row_group(group)  # `file.schema` has the paths too, and its memory is never freed
+    paths = [columns.column(index).path_in_schema.split(".") for index in range(columns.num_columns)]
     within = {path[3]: ".".join(path[:4]) for path in paths if path[0] == "objects" and len(path) > 3}
     chosen = [path for name, path in within.items() if name in inner] if inner <= within.keys() else ["objects"]
     return [*(name for name in kind.names if name != "objects"), *chosen]
@@ -212,9 +216,12 @@ def _leaves(file: pq.ParquetFile, kind: pa.Schema) -> list[str]:
 
 def _null_boxes(rows: pa.StructArray) -> pa.FixedSizeListArray:
     """The bbox column with null for four nulls; the inverse of `_four_nulls`."""
-    boxes, valid = schema.boxes_of(rows)
     column = rows.field("bbox")
-    given = column.values.slice(column.offset * 4, len(column) * 4).is_valid().to_numpy(zero_copy_only=False)
+    numbers = column.values.slice(column.offset * 4, len(column) * 4)
+    if not numbers.null_count:
+        return column
+    boxes, valid = schema.boxes_of(rows)
+    given = numbers.is_valid().to_numpy(zero_copy_only=False)
     return schema.bbox_array(boxes, valid & given.reshape(-1, 4).any(axis=1))
 
 
