@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import helpers
@@ -42,7 +43,13 @@ def images(count: int, seed: int = 0) -> list[dict[str, object]]:
             for _ in range(number % 6)
         ]
         found.append(
-            {"id": 1000 - number, "file_name": f"{number}.jpg", "width": 100 + number, "height": 200, "objects": objects}
+            {
+                "id": 1000 - number,
+                "file_name": f"{number}.jpg",
+                "width": 100 + number,
+                "height": 200,
+                "objects": objects,
+            }
         )
     return found
 
@@ -50,7 +57,9 @@ def images(count: int, seed: int = 0) -> list[dict[str, object]]:
 def parquet(path: Path, rows: Sequence[Mapping[str, object]], group: int = 16, layout: str = "images") -> Path:
     """A Parquet file with row groups of so many images."""
     given = helpers.dataset(rows, box="xywh", batch_size=group)
-    bboxconv.convert(_lines(path.with_suffix(".jsonl"), given), path, out={"layout": layout}, batch_size=group, unannotated="keep")
+    bboxconv.convert(
+        _lines(path.with_suffix(".jsonl"), given), path, out={"layout": layout}, batch_size=group, unannotated="keep"
+    )
     return path
 
 
@@ -165,10 +174,10 @@ def test_small_data_are_shuffled_completely(tmp_path: Path) -> None:
     path = parquet(tmp_path / "a.parquet", images(60), group=16)
     batches = bboxconv.minibatches(path, 60, shuffle=True)
     places = np.zeros(60)
-    for epoch in range(400):
+    for epoch in range(200):
         batches.set_epoch(epoch)
         places[[int(str(name).removesuffix(".jpg")) for name in names(batches)]] += np.arange(60)
-    assert np.abs(places / 400 - 29.5).max() < 6 * 17.3 / math.sqrt(400)
+    assert np.abs(places / 200 - 29.5).max() < 6 * 17.3 / math.sqrt(200)
 
 
 def test_the_window_is_the_number_of_images_held(tmp_path: Path) -> None:
@@ -332,8 +341,8 @@ def test_layouts(tmp_path: Path, name: str, make: Callable[[Path], object], crow
             assert batch.image_sizes.tolist() == [[image["width"], image["height"]] for image in group]
             assert batch.image_ids.tolist() == [-1 if image["id"] is None else image["id"] for image in group]
             assert (len(batch), batch.epoch, batch.number) == (len(group), 0, number)
-        np.testing.assert_allclose(flat.boxes, np.reshape(sum(boxes, []), (-1, 4)), rtol=1e-12)
-        assert flat.labels.tolist() == sum(labels, [])
+        np.testing.assert_allclose(flat.boxes, np.reshape([*chain(*boxes)], (-1, 4)), rtol=1e-12)
+        assert flat.labels.tolist() == [*chain(*labels)]
         assert flat.image_index.tolist() == [row for row, own in enumerate(labels) for _ in own]
         assert [target["labels"].tolist() for target in listed.targets] == labels
         most = max(map(len, boxes))
@@ -419,7 +428,10 @@ def test_folders_and_several_sources(tmp_path: Path) -> None:
     for lines in folder.glob("*.jsonl"):
         lines.unlink()
     assert len(names(bboxconv.minibatches(folder, shuffle=True))) == 50
-    other = _lines(tmp_path / "c.jsonl", helpers.dataset([{"file_name": "c.jpg", "width": 9, "height": 9, "objects": [BOX]}], ["dog", "cat"]))
+    other = _lines(
+        tmp_path / "c.jsonl",
+        helpers.dataset([{"file_name": "c.jpg", "width": 9, "height": 9, "objects": [BOX]}], ["dog", "cat"]),
+    )
     batches = bboxconv.minibatches([folder / "a.parquet", other], 31, drop_last=True)
     assert [category.name for category in batches.categories] == ["cat", "dog"]
     (batch,) = batches
@@ -432,7 +444,7 @@ def test_rows_of_an_image_over_row_groups(tmp_path: Path) -> None:
     path = parquet(tmp_path / "a.parquet", rows, layout="boxes")
     whole = [(batch.file_names, batch.boxes.tolist()) for batch in bboxconv.minibatches(path, 6)]
     table = pq.read_table(path)
-    for size in (1, 2, 3, 7):
+    for size in (1, 2, 7):
         pq.write_table(table, tmp_path / "b.parquet", row_group_size=size)
         again = bboxconv.minibatches(tmp_path / "b.parquet", 6)
         assert [(batch.file_names, batch.boxes.tolist()) for batch in again] == whole

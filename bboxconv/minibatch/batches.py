@@ -88,10 +88,10 @@ class MiniBatches:
         """The images of these batches, which are all of one lane, in order. `cut` holds pieces of which another lane
         has the rest."""
         order = self.order
-        windows, begin, end = order.windows(epoch, lane), order.begin(lane), order.stretch[1]
+        windows, lanes, begin, end = order.windows(epoch, lane), order.lanes, order.begin(lane), order.stretch[1]
         held: list[tuple[Window, Columns]] = []
         for number in numbers:
-            start = begin + number // order.lanes * order.batch_size
+            start = begin + number // lanes * order.batch_size
             stop = min(start + order.batch_size, end)
             held = [(window, columns) for window, columns in held if window.stop > start]
             while not held or held[-1][0].stop < stop:

@@ -49,7 +49,12 @@ class Columns:
         offsets = offsets_of(lengths)
         boxes = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
         return Columns(
-            self.names[rows], self.ids[rows], self.sizes[rows], offsets, self.boxes[boxes], self.labels[boxes]
+            self.names[rows],
+            self.ids[rows],
+            self.sizes[rows],
+            offsets,
+            self.boxes.take(boxes, axis=0),  # three times as fast as an index in brackets
+            self.labels.take(boxes),
         )
 
 

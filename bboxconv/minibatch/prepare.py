@@ -65,8 +65,9 @@ class Preparation:
         image, rows = objects.image_of(), np.flatnonzero(~self._left_out(objects))
         rows = self._with_size(batch, rows, image, sizes, findings)
         labels = self._labels(batch, objects, rows, findings)
-        boxes = self._boxes(batch, objects, rows, sizes[image[rows]], findings)
-        lengths = np.bincount(image[rows], minlength=len(batch))
+        image = image.take(rows)
+        boxes = self._boxes(batch, objects, rows, sizes.take(image, axis=0), findings)
+        lengths = np.bincount(image, minlength=len(batch))
         names = batch.column("file_name").to_numpy(zero_copy_only=False)
         ids = batch.column("id").fill_null(-1).to_numpy()
         found = Columns(names, ids, sizes, offsets_of(lengths), boxes, labels)
@@ -103,7 +104,7 @@ class Preparation:
         """The class of each box; one without, or of a class outside the header, is a fault."""
         default, column = self.step.default_class, objects.column("category")
         filled = column.fill_null(-1 if default is None else default)
-        labels: NDArray[np.int64] = filled.to_numpy()[rows].astype(np.int64)
+        labels: NDArray[np.int64] = filled.to_numpy().take(rows).astype(np.int64)
         for row in rows[(labels < 0) | (labels >= self.categories)].tolist():
             record = stages.place(batch, objects, row, self.step.shown)
             if column[row].is_valid:
@@ -119,7 +120,7 @@ class Preparation:
     ) -> NDArray[np.floating]:
         """The boxes in the format that was asked for; one that is not finite there is a fault."""
         box, goal = self.step.box, self.step.goal
-        values = schema.boxes_of(objects.rows)[0][rows]
+        values = schema.boxes_of(objects.rows)[0].take(rows, axis=0)
         with np.errstate(over="ignore"):
             found = convert_boxes(values, box, goal, sizes if box.needs_size(goal) else None)
             found = found.astype(self.dtype, copy=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -87,9 +88,7 @@ class _Rows:
 
     def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
         """Its images. Raises DataError where they cannot be read."""
-        few = self.wanted != EVERYTHING  # few columns are read again and again: what is mapped is not copied
-        how = {"memory_map": True} if few else {"buffer_size": _BUFFER}
-        with _readable(self.where), pq.ParquetFile(self.path, pre_buffer=False, **how) as file:
+        with _readable(self.where), _opened(self.path, few=self.wanted != EVERYTHING) as file:
             for batch in self.read(file):
                 _check(batch, self.header)
                 yield from schema.pieces(schema.with_split(batch, self.split), self.size)
@@ -99,7 +98,7 @@ class _Rows:
         kind = wanted_rows(self.header, self.wanted)
         pieces = []
         for group in range(self.groups[0], self.groups[1] + 1):
-            rows = _typed(file.read_row_group(group, columns=kind.names), kind)
+            rows = _typed(file.read_row_group(group, columns=kind.names, use_threads=False), kind)
             number = rows.column("image").to_numpy()
             start = np.searchsorted(number, self.numbers[0])
             pieces.append(rows.slice(start, np.searchsorted(number, self.numbers[1], side="right") - start))
@@ -115,6 +114,23 @@ class _Group(_Rows):
         return _read_images(file, self.groups[0], self.size, self.wanted)
 
 
+def _opened(path: str, *, few: bool) -> pq.ParquetFile:
+    """A file of which parts are read. `few`: those of few columns, again and again: what is mapped is not copied, and
+    the footer, which of a large file takes longer than a part, is not read anew."""
+    if not few:
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
+    status = Path(path).stat()
+    return pq.ParquetFile(
+        path, metadata=_footer(path, status.st_mtime_ns, status.st_size), pre_buffer=False, memory_map=True
+    )
+
+
+@lru_cache(maxsize=4)
+def _footer(path: str, changed: int, size: int) -> pq.FileMetaData:
+    """The footer of a file as it was when it was changed last."""
+    return pq.read_metadata(path)
+
+
 def _runs(path: Path, where: str) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
     """Of each row group of a file of `layout=boxes` in which images begin: how many, the row groups, and the numbers,
     as `_Rows` has them."""
@@ -125,7 +141,7 @@ def _runs(path: Path, where: str) -> list[tuple[int, tuple[int, int], tuple[int,
     groups: list[tuple[int, int]] = []
     with _readable(where), pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
         for group in range(file.num_row_groups):
-            rows = _typed(file.read_row_group(group, columns=kind.names), kind)
+            rows = _typed(file.read_row_group(group, columns=kind.names, use_threads=False), kind)
             starts = first_rows(rows)
             if len(starts):
                 numbers = rows.column("image").to_numpy()[starts].tolist()
