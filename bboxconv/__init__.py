@@ -4,6 +4,7 @@ plug-in adds.
     >>> report = bboxconv.convert("instances.json", "boxes.parquet")
     >>> dataset = bboxconv.read("boxes.parquet")
     >>> bboxconv.convert_boxes([[10, 20, 30, 60]], "xyxy", "cxcywh")
+    >>> for batch in bboxconv.minibatches("boxes.parquet", 64, shuffle=True): ...
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         corner_to_center,
     )
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
+    from bboxconv.minibatch import minibatches
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
     from bboxconv.tables import from_pandas
@@ -47,6 +49,7 @@ __all__ = [
     "convert_boxes",
     "corner_to_center",
     "from_pandas",
+    "minibatches",
     "read",
     "verify",
     "write",
@@ -58,6 +61,7 @@ _WHERE = {
         *("BoxFormat", "box_area", "box_iou", "center_to_corner", "clip_boxes", "convert_boxes", "corner_to_center"),
     ),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
+    "minibatch": ("minibatches",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
     "tables": ("from_pandas",),

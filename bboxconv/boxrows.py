@@ -6,6 +6,8 @@ told from no object.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +19,7 @@ from bboxconv.schema import OBJECT, SHAPES, Header, coordinate_names
 IMAGE_COLUMNS = {name: {"id": "image_id", "extra": "image_extra"}.get(name, name) for name in schema.IMAGE_FIELDS}
 """What the columns of an image are called beside those of a box."""
 _OWN = ("category", "bbox")
+OUT_OF_ORDER = "the rows of an image do not stand together, or the images are not in order of their number"
 
 
 def row_schema(header: Header) -> pa.Schema:
@@ -36,6 +39,17 @@ def row_schema(header: Header) -> pa.Schema:
             *(field for field in OBJECT if field.name not in (*_OWN, "id")),
         ]
     )
+
+
+def wanted_rows(header: Header, wanted: Collection[str]) -> pa.Schema:
+    """Those columns of `row_schema` that hold these fields (`image.file_name`, `object.bbox`), and those that say which
+    rows are of which image."""
+    asked = {column for name, column in IMAGE_COLUMNS.items() if f"image.{name}" in wanted}
+    own = {"id": ["box_id"], "category": ["category_index"], "bbox": coordinate_names(header.box)}
+    for name in schema.OBJECT_FIELDS:
+        if f"object.{name}" in wanted:
+            asked.update(own.get(name, [name]))
+    return pa.schema([field for field in row_schema(header) if field.name in {"image", "annotated", "object", *asked}])
 
 
 def box_rows(batch: pa.RecordBatch, header: Header, first: int = 0, *, texts_once: bool = False) -> pa.RecordBatch:
@@ -101,12 +115,13 @@ def first_rows(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     number = rows.column("image").to_numpy()
     steps = np.diff(number)
     if (steps < 0).any():
-        raise ValueError("the rows of an image do not stand together, or the images are not in order of their number")
+        raise ValueError(OUT_OF_ORDER)
     return np.concatenate(([0], np.flatnonzero(steps) + 1))[: len(number)]
 
 
 def image_rows(rows: pa.Table, header: Header) -> pa.RecordBatch:
-    """The images of some rows of `row_schema`; the inverse of `box_rows`. Raises ValueError as `first_rows`."""
+    """The images of some rows of `row_schema`; the inverse of `box_rows`. Fields that they have no column for are null.
+    Raises ValueError as `first_rows`."""
     starts = first_rows(rows)
     columns = {name: rows.column(name).combine_chunks() for name in rows.column_names}
     filled = columns["object"].to_numpy(zero_copy_only=False)
@@ -114,17 +129,17 @@ def image_rows(rows: pa.Table, header: Header) -> pa.RecordBatch:
     offsets = np.concatenate(([0], np.cumsum(filled)))[np.append(starts, len(filled))].astype(np.int64)
     keep = pa.array(filled)
     kept = {name: column if filled.all() else column.filter(keep) for name, column in columns.items()}
-    boxes = [kept[name] for name in coordinate_names(header.box)]
-    valid = boxes[0].is_valid().to_numpy(zero_copy_only=False)
-    numbers = np.column_stack([column.to_numpy(zero_copy_only=False) for column in boxes])
-    objects = {name: kept[name] for name in schema.OBJECT_FIELDS if name not in (*_OWN, "id", "shape")}
-    objects |= {
-        "id": kept["box_id"],
-        "category": kept["category_index"],
-        "bbox": schema.bbox_array(numbers, valid),
-        "shape": shapes(kept["shape"]),
-    }
-    images = {name: columns[column].take(first) for name, column in IMAGE_COLUMNS.items()}
+    named = {"id": "box_id", "category": "category_index"}
+    own = {name: named.get(name, name) for name in schema.OBJECT_FIELDS}
+    objects = {name: kept[column] for name, column in own.items() if column in kept}
+    boxes = [kept[name] for name in coordinate_names(header.box) if name in kept]
+    if boxes:
+        valid = boxes[0].is_valid().to_numpy(zero_copy_only=False)
+        numbers = np.column_stack([column.to_numpy(zero_copy_only=False) for column in boxes])
+        objects["bbox"] = schema.bbox_array(numbers, valid)
+    if "shape" in objects:
+        objects["shape"] = shapes(objects["shape"])
+    images = {name: columns[column].take(first) for name, column in IMAGE_COLUMNS.items() if column in columns}
     annotated = columns["annotated"].take(first).to_numpy(zero_copy_only=False)
     return schema.image_batch(images, offsets, schema.object_rows(objects, int(offsets[-1])), annotated)
 

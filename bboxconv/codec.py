@@ -143,6 +143,8 @@ class ReadContext:
     need keep no more than that there is one: it is counted, and not looked into."""
     max_expansion: float | None = None
     """To how many times its size compressed input may unpack, as `io.open_input` takes it."""
+    wanted: frozenset[str] = EVERYTHING
+    """The fields that anybody looks at: a reader that can leave out the others gives null for them."""
 
 
 class Own(Enum):

@@ -291,9 +291,10 @@ class BboxconvError(Exception):
     details: Mapping[str, object] = {}
     """What the JSON document of the run says beside the diagnostics."""
 
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
-        super().__init__(self.diagnostics)
+    def __init__(self, diagnostics: Iterable[Diagnostic] | str) -> None:
+        """`diagnostics` may be text: torch's DataLoader raises anew what a worker raised, with its text alone."""
+        self.diagnostics = () if isinstance(diagnostics, str) else tuple(diagnostics)
+        super().__init__(diagnostics if isinstance(diagnostics, str) else self.diagnostics)
 
     @classmethod
     def of(cls, code: str, message: str, *, where: str = "", detail: str = "", hint: str = "") -> Self:
@@ -301,7 +302,7 @@ class BboxconvError(Exception):
         return cls([Diagnostic(code, message, places=(Place(where, detail),) if where else (), hint=hint)])
 
     def __str__(self) -> str:
-        lines = []
+        lines = [text for text in self.args if isinstance(text, str)]
         for d in self.diagnostics:
             lines.append(f"{d.severity}[{d.code}]: {d.message}" + (f" ({d.count} times)" if d.count > 1 else ""))
             lines.extend(f"  {place}" for place in d.where)

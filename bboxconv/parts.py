@@ -21,9 +21,11 @@ def of_parts(
     findings: Findings,
     images: int | None = None,
     image_folders: tuple[tuple[str | None, Path], ...] = (),
+    *,
+    at_will: bool = False,
 ) -> Dataset:
     """A data set of the batches of all parts, in order. Whoever iterates over it has what the parts see in
-    `findings`, once, however often it is read."""
+    `findings`, once, however often it is read. `at_will` is as in `Dataset`."""
     told = _Told()
 
     def stream() -> Iterator[pa.RecordBatch]:
@@ -35,7 +37,7 @@ def of_parts(
                 told.parts += 1
             yield from batches
 
-    return Dataset(header, stream, images, image_folders, parts)
+    return Dataset(header, stream, images, image_folders, parts, at_will=at_will)
 
 
 @dataclass(slots=True)

@@ -126,6 +126,9 @@ class Dataset:
     """The same batches as tasks for any process; `bboxconv.parts.of_parts` makes such a data set."""
     compared: bool = False
     """Its reader has looked for ids, and categories, that occur more than once."""
+    at_will: bool = False
+    """Its parts may be read in any order, again and again, and each takes no longer than its own images need: nobody
+    gains by holding them elsewhere."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self.stream()

@@ -144,9 +144,10 @@ def open_sources(
     workers: Workers,
     progress: Progress = silent,
     carried: Callable[[str], frozenset[str]] = lambda source: EVERYTHING,
+    wanted: frozenset[str] = EVERYTHING,
 ) -> Opened:
     """Read the headers of all sources and make one of them. `stack` removes what standard input was copied to;
-    `carried` says which fields come to be written of a source of that format.
+    `carried` says which fields come to be written of a source of that format, `wanted` those that are looked at.
 
     Raises UsageError for what the request has wrong, DataError for a source of which nothing can be read.
     """
@@ -173,6 +174,7 @@ def open_sources(
             request.images,
             carried(source.format.INFO.name),
             request.max_expansion,
+            wanted,
         )
         try:
             dataset = source.format.read(source.source, context)

@@ -62,7 +62,7 @@ class Step:
         batch, gone = classes.remap(batch, self.index)
         account.left_out_boxes["class left out"] += gone
         if self.sized:
-            batch = self._with_sizes(batch, account)
+            batch = self.with_sizes(batch, account)
         batch = stages.check_boxes(batch, box, request.on_invalid, findings, account.left_out_boxes, self.shown)
         if target is not None:
             batch = self._fit(batch, target, account, findings, rows)
@@ -89,7 +89,7 @@ class Step:
         account.boxes += len(schema.flat(batch).rows)
         return batch, rows.kept
 
-    def _with_sizes(self, batch: pa.RecordBatch, account: Account) -> pa.RecordBatch:
+    def with_sizes(self, batch: pa.RecordBatch, account: Account) -> pa.RecordBatch:
         """The batch with the sizes of its images, each looked up in the folder of its own split: names may recur in
         others.
         """

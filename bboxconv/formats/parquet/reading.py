@@ -1,20 +1,22 @@
-"""Parquet files as parts: a row group each, or a file of rows of boxes."""
+"""Parquet files as parts, a row group each. Of rows of boxes a part has the images that begin in its row group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bboxconv import headerjson, jsontext, schema
-from bboxconv.boxrows import first_rows, image_rows, row_schema, shapes
-from bboxconv.codec import ReadContext, Source
+from bboxconv.boxrows import OUT_OF_ORDER, first_rows, image_rows, row_schema, shapes, wanted_rows
+from bboxconv.codec import EVERYTHING, ReadContext, Source
 from bboxconv.errors import DataError, Findings
 from bboxconv.formats.parquet import KEY
 from bboxconv.jsonproof import check_json
@@ -50,55 +52,110 @@ def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> D
             refuse_bomb(path, names, context.max_expansion, where)
 
     def parts() -> Iterator[Part]:
-        for path, (_, layout, images) in zip(files, headers, strict=True):
+        for path, (_, layout, _) in zip(files, headers, strict=True):
             where = _shown(path, source)
+            same = (str(path), where, header, source.split, context.batch_size, context.wanted)
             if layout != "images":
-                yield _Rows(str(path), where, header, source.split, context.batch_size, 0 if images < 0 else images)
+                yield from (_Rows(*same, *own) for own in _runs(path, where))
                 continue
             with _readable(where):
                 footer = pq.read_metadata(path)
             for group in range(footer.num_row_groups):
-                rows = footer.row_group(group).num_rows
-                yield _Group(str(path), where, header, source.split, context.batch_size, rows, group)
+                yield _Group(*same, footer.row_group(group).num_rows, (group, group))
 
     if sum(path.stat().st_size for path in files) > SMALL:
         context.workers.begin()
     counts = [images for _, _, images in headers]
-    return of_parts(header, parts, context.findings, sum(counts) if min(counts) >= 0 else None)
+    return of_parts(header, parts, context.findings, sum(counts) if min(counts) >= 0 else None, at_will=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """A file of `layout=boxes`, as a part: an image may go on in the next row group."""
+    """The images that begin in a row group of a file of `layout=boxes`, as a part: the last may go on in the next
+    ones."""
 
     path: str
     where: str
     header: Header
     split: str | None
     size: int
+    wanted: frozenset[str]
     images: int
+    groups: tuple[int, int]
+    """The first and the last row group that has rows of them."""
+    numbers: tuple[int, int] = (0, 0)
+    """The numbers of the first and the last of them."""
 
     def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
         """Its images. Raises DataError where they cannot be read."""
-        with _readable(self.where), pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER) as file:
+        with _readable(self.where), _opened(self.path, few=self.wanted != EVERYTHING) as file:
             for batch in self.read(file):
                 _check(batch, self.header)
                 yield from schema.pieces(schema.with_split(batch, self.split), self.size)
 
     def read(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         """The images of an open file."""
-        return _read_boxes(file, self.header)
+        kind = wanted_rows(self.header, self.wanted)
+        pieces = []
+        for group in range(self.groups[0], self.groups[1] + 1):
+            rows = _typed(file.read_row_group(group, columns=kind.names, use_threads=False), kind)
+            number = rows.column("image").to_numpy()
+            start = np.searchsorted(number, self.numbers[0])
+            pieces.append(rows.slice(start, np.searchsorted(number, self.numbers[1], side="right") - start))
+        yield image_rows(pa.concat_tables(pieces).unify_dictionaries(), self.header)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group(_Rows):
     """One row group of a file of `layout=images`, as a part."""
 
-    number: int = 0
-
     def read(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         """The images of an open file."""
-        return _read_images(file, self.number, self.size)
+        return _read_images(file, self.groups[0], self.size, self.wanted)
+
+
+def _opened(path: str, *, few: bool) -> pq.ParquetFile:
+    """A file of which parts are read. `few`: those of few columns, again and again: what is mapped is not copied, and
+    the footer, which of a large file takes longer than a part, is not read anew."""
+    if not few:
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
+    status = Path(path).stat()
+    return pq.ParquetFile(
+        path, metadata=_footer(path, status.st_mtime_ns, status.st_size), pre_buffer=False, memory_map=True
+    )
+
+
+@lru_cache(maxsize=4)
+def _footer(path: str, changed: int, size: int) -> pq.FileMetaData:
+    """The footer of a file as it was when it was changed last."""
+    return pq.read_metadata(path)
+
+
+def _runs(path: Path, where: str) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
+    """Of each row group of a file of `layout=boxes` in which images begin: how many, the row groups, and the numbers,
+    as `_Rows` has them."""
+    kind = pa.schema([pa.field("image", pa.int64())])
+    firsts: list[int] = []
+    lasts: list[int] = []
+    counts: list[int] = []
+    groups: list[tuple[int, int]] = []
+    with _readable(where), pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+        for group in range(file.num_row_groups):
+            rows = _typed(file.read_row_group(group, columns=kind.names, use_threads=False), kind)
+            starts = first_rows(rows)
+            if len(starts):
+                numbers = rows.column("image").to_numpy()[starts].tolist()
+                if lasts and numbers[0] < lasts[-1]:
+                    raise ValueError(OUT_OF_ORDER)
+                if lasts and numbers[0] == lasts[-1]:  # it began before
+                    groups[-1] = (groups[-1][0], group)
+                    del numbers[0]
+                if numbers:
+                    groups.append((group, group))
+                    firsts.append(numbers[0])
+                    counts.append(len(numbers))
+                    lasts.append(numbers[-1])
+    return list(zip(counts, groups, zip(firsts, lasts, strict=True), strict=True))
 
 
 def _shown(path: Path, source: Source) -> str:
@@ -132,41 +189,56 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
     return headerjson.header_of(members, where), layout, footer.num_rows if layout == "images" else -1
 
 
-def _read_images(file: pq.ParquetFile, group: int, size: int) -> Iterator[pa.RecordBatch]:
-    names = schema.IMAGE.names
+def _read_images(file: pq.ParquetFile, group: int, size: int, wanted: frozenset[str]) -> Iterator[pa.RecordBatch]:
+    kind = _wanted_images(wanted)
+    names = schema.IMAGE.names if wanted == EVERYTHING else _leaves(file, group, kind)
     if file.metadata.row_group(group).num_rows <= size:  # nothing of it is held by its reader once it is read
         batches = iter(file.read_row_group(group, columns=names, use_threads=False).to_batches())
     else:
         batches = file.iter_batches(size, row_groups=[group], columns=names)
     for batch in batches:
-        typed = _typed(pa.Table.from_batches([batch]), schema.IMAGE).combine_chunks().to_batches()[0]
+        typed = _typed(pa.Table.from_batches([batch]), kind).combine_chunks().to_batches()[0]
         objects = schema.flat(typed)
-        columns = {"shape": shapes(objects.column("shape")), "bbox": _null_boxes(objects.rows)}
-        yield schema.with_objects(typed, objects.with_columns(columns))
+        columns = {field.name: objects.column(field.name) for field in objects.rows.type}
+        if "shape" in columns:
+            columns["shape"] = shapes(columns["shape"])
+        if "bbox" in columns:
+            columns["bbox"] = _null_boxes(objects.rows)
+        images = {name: typed.column(name) for name in kind.names if name != "objects"}
+        rows = schema.object_rows(columns, len(objects.rows))
+        yield schema.image_batch(images, objects.offsets, rows, objects.annotated)
+
+
+def _wanted_images(wanted: frozenset[str]) -> pa.Schema:
+    """The columns of `schema.IMAGE` that hold these fields, and of the objects at least one: lists are there with
+    what is in them alone."""
+    inner = [field for field in schema.OBJECT if f"object.{field.name}" in wanted] or [schema.OBJECT.field("ignore")]
+    objects = schema.IMAGE.field("objects")
+    item = objects.type.value_field.with_type(pa.struct(inner))
+    images = [field for field in schema.IMAGE if f"image.{field.name}" in wanted]
+    return pa.schema([*images, objects.with_type(pa.list_(item))])
+
+
+def _leaves(file: pq.ParquetFile, group: int, kind: pa.Schema) -> list[str]:
+    """The columns of a file that hold these, as pyarrow asks for them: `objects.list.element.bbox` for a field of the
+    objects, or all of `objects` where the file nests them otherwise."""
+    inner = {field.name for field in kind.field("objects").type.value_type}
+    columns = file.metadata.row_group(group)  # `file.schema` has the paths too, and its memory is never freed
+    paths = [columns.column(index).path_in_schema.split(".") for index in range(columns.num_columns)]
+    within = {path[3]: ".".join(path[:4]) for path in paths if path[0] == "objects" and len(path) > 3}
+    chosen = [path for name, path in within.items() if name in inner] if inner <= within.keys() else ["objects"]
+    return [*(name for name in kind.names if name != "objects"), *chosen]
 
 
 def _null_boxes(rows: pa.StructArray) -> pa.FixedSizeListArray:
     """The bbox column with null for four nulls; the inverse of `_four_nulls`."""
-    boxes, valid = schema.boxes_of(rows)
     column = rows.field("bbox")
-    given = column.values.slice(column.offset * 4, len(column) * 4).is_valid().to_numpy(zero_copy_only=False)
+    numbers = column.values.slice(column.offset * 4, len(column) * 4)
+    if not numbers.null_count:
+        return column
+    boxes, valid = schema.boxes_of(rows)
+    given = numbers.is_valid().to_numpy(zero_copy_only=False)
     return schema.bbox_array(boxes, valid & given.reshape(-1, 4).any(axis=1))
-
-
-def _read_boxes(file: pq.ParquetFile, header: Header) -> Iterator[pa.RecordBatch]:
-    """Row group by row group; the last image of a group may go on in the next one."""
-    kind = row_schema(header)
-    held = kind.empty_table()
-    for group in range(file.num_row_groups):
-        held = pa.concat_tables(
-            [held, _typed(file.read_row_group(group, columns=kind.names), kind)]
-        ).unify_dictionaries()
-        starts = first_rows(held)
-        if len(starts) > 1:
-            yield image_rows(held.slice(0, int(starts[-1])), header)
-            held = held.slice(int(starts[-1]))
-    if len(held):
-        yield image_rows(held, header)
 
 
 def _typed(table: pa.Table, kind: pa.Schema) -> pa.Table:
@@ -188,13 +260,17 @@ def _check(batch: pa.RecordBatch, header: Header) -> None:
     """
     batch.validate(full=True)
     check_json(batch.column("extra"), "extra")
+    objects, known = schema.flat(batch), len(header.categories)
     for name in schema.JSON_FIELDS:
-        check_json(schema.flat(batch).column(name), name)
+        check_json(objects.column(name), name)
     for name in ("width", "height"):
         least = pc.min(batch.column(name)).as_py()
         if least is not None and least < 1:
             raise ValueError(f"the {name} of an image is {least}")
-    bounds = pc.min_max(schema.flat(batch).column("category")).as_py()
-    if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(header.categories):
-        where = f"{bounds['min']} to {bounds['max']}"
-        raise ValueError(f"a category index is not one of the {len(header.categories)} of the header: {where}")
+    column = objects.column("category")
+    bad = pc.or_(pc.less(column, 0), pc.greater_equal(column, known)).fill_null(False)
+    if pc.any(bad).as_py():
+        row = pc.index(bad, True).as_py()
+        image = batch.column("file_name")[int(np.searchsorted(objects.offsets, row, side="right")) - 1].as_py()
+        which = f"a category index is not one of the {known} of the header: {column[row].as_py()}"
+        raise ValueError(f"{which}, of a box of image {image}")

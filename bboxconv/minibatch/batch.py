@@ -1,0 +1,137 @@
+"""Mini-batches in three layouts, of numpy arrays, torch tensors or JAX arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bboxconv.errors import DataError
+from bboxconv.minibatch.columns import Columns
+
+A = TypeVar("A")
+Layout = Literal["flat", "list", "padded"]
+Arrays = Literal["numpy", "torch", "jax"]
+Numbers: TypeAlias = NDArray[np.floating] | NDArray[np.int64] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlatBatch(Generic[A]):
+    """B images whose M boxes stand in one array, as Ultralytics collates them."""
+
+    boxes: A
+    """(M, 4) in the box format that was asked for."""
+    labels: A
+    """(M,) int64: the class of each box, as its index in `categories`."""
+    image_index: A
+    """(M,) int64: the image of each box, from 0 to B - 1, rising."""
+    image_sizes: A
+    """(B, 2) int64: width and height in pixels; 0 where unknown."""
+    image_ids: A
+    """(B,) int64: ids of the source; -1 where it has none, or one that is no 64-bit integer."""
+    file_names: tuple[str | None, ...]
+    """B file names as the source wrote them."""
+    epoch: int
+    number: int
+    """Which batch of the epoch this is, of those of this rank, from 0."""
+
+    def __len__(self) -> int:
+        return len(self.file_names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListBatch(Generic[A]):
+    """B images with a target for each, as torchvision's detectors take them. The other fields are as in `FlatBatch`."""
+
+    targets: list[dict[str, A]]
+    """B mappings with `boxes` (N, 4) and `labels` (N,) of an image."""
+    image_sizes: A
+    image_ids: A
+    file_names: tuple[str | None, ...]
+    epoch: int
+    number: int
+
+    def __len__(self) -> int:
+        return len(self.file_names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaddedBatch(Generic[A]):
+    """B images with room for K boxes each, as DETR and JAX take them. The other fields are as in `FlatBatch`."""
+
+    boxes: A
+    """(B, K, 4), 0 where there is no box."""
+    labels: A
+    """(B, K) int64, -1 where there is no box."""
+    mask: A
+    """(B, K) bool: where there is a box. Those of an image come first."""
+    image_sizes: A
+    image_ids: A
+    file_names: tuple[str | None, ...]
+    epoch: int
+    number: int
+
+    def __len__(self) -> int:
+        return len(self.file_names)
+
+
+Batch: TypeAlias = FlatBatch[A] | ListBatch[A] | PaddedBatch[A]
+Make: TypeAlias = Callable[[Numbers], A]
+
+
+def batch_of(columns: Columns, layout: Layout, pad_to: int | None, make: Make[A], epoch: int, number: int) -> Batch[A]:
+    """A batch of these images. Nothing of it is shared with the columns.
+
+    Raises DataError where an image has more boxes than `pad_to`.
+    """
+    names = tuple(columns.names.tolist())
+    rest = make(columns.sizes.copy()), make(columns.ids.copy()), names, epoch, number
+    if layout == "flat":
+        image = np.repeat(np.arange(len(columns)), np.diff(columns.offsets))
+        return FlatBatch(make(columns.boxes.copy()), make(columns.labels.copy()), make(image), *rest)
+    if layout == "list":
+        ends = columns.offsets[1:-1]
+        pairs = zip(np.split(columns.boxes.copy(), ends), np.split(columns.labels.copy(), ends), strict=True)
+        return ListBatch([{"boxes": make(boxes), "labels": make(labels)} for boxes, labels in pairs], *rest)
+    boxes, labels, mask = _padded(columns, pad_to)
+    return PaddedBatch(make(boxes), make(labels), make(mask), *rest)
+
+
+def _padded(columns: Columns, pad_to: int | None) -> tuple[Numbers, Numbers, Numbers]:
+    counts = np.diff(columns.offsets)
+    most = int(counts.max(initial=0))
+    if pad_to is not None and most > pad_to:
+        image = int(counts.argmax())
+        name = columns.names[image] if columns.names[image] is not None else int(columns.ids[image])
+        hint = f"pad_to={most} or more has room for them, pad_to=None in every batch for as many as it has"
+        message = f"an image has {most} boxes, and pad_to is {pad_to}"
+        raise DataError.of("too-many-boxes", message, where=f"image {name}", hint=hint)
+    width = most if pad_to is None else pad_to
+    mask = np.arange(width) < counts[:, None]
+    boxes = np.zeros((len(columns), width, 4), columns.boxes.dtype)
+    labels = np.full((len(columns), width), -1, np.int64)
+    boxes[mask], labels[mask] = columns.boxes, columns.labels
+    return boxes, labels, mask
+
+
+def maker(arrays: Arrays) -> Make[object]:
+    """What makes an array of that library of one of numpy. Raises ImportError where it is not installed."""
+    make: Make[object]
+    if arrays == "torch":
+        import torch  # noqa: PLC0415 - for those who ask for it
+
+        make = torch.from_numpy
+    elif arrays == "jax":
+        import jax.numpy  # noqa: PLC0415 - for those who ask for it
+
+        make = jax.numpy.asarray
+    else:
+        make = _itself
+    return make
+
+
+def _itself(array: Numbers) -> object:
+    return array

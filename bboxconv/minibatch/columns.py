@@ -1,0 +1,77 @@
+"""Images as training wants them: plain arrays, of which batches are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """B images with M boxes in all. Those of image i are the rows offsets[i] to offsets[i + 1]."""
+
+    names: NDArray[np.object_]
+    """(B,) file names, None where there is none."""
+    ids: NDArray[np.int64]
+    """(B,), -1 where there is none."""
+    sizes: NDArray[np.int64]
+    """(B, 2) width and height in pixels, 0 where unknown."""
+    offsets: NDArray[np.int64]
+    """(B + 1,), from 0."""
+    boxes: NDArray[np.floating]
+    """(M, 4)"""
+    labels: NDArray[np.int64]
+    """(M,)"""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def cut(self, start: int, stop: int) -> Columns:
+        """Images `start` to `stop`."""
+        if start == 0 and stop == len(self):
+            return self
+        first, last = self.offsets[start], self.offsets[stop]
+        return Columns(
+            self.names[start:stop],
+            self.ids[start:stop],
+            self.sizes[start:stop],
+            self.offsets[start : stop + 1] - first,
+            self.boxes[first:last],
+            self.labels[first:last],
+        )
+
+    def taken(self, rows: NDArray[np.int64]) -> Columns:
+        """The images of these rows, in their order."""
+        lengths = np.diff(self.offsets)[rows]
+        offsets = offsets_of(lengths)
+        boxes = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
+        return Columns(
+            self.names[rows],
+            self.ids[rows],
+            self.sizes[rows],
+            offsets,
+            self.boxes.take(boxes, axis=0),  # three times as fast as an index in brackets
+            self.labels.take(boxes),
+        )
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """All images, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Columns(
+        np.concatenate([part.names for part in parts]),
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.sizes for part in parts]),
+        offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
+
+
+def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the boxes of each image begin, and the end of the last, from how many each has."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
