@@ -9,8 +9,9 @@ custom. Policies:
   `Sequence`s. (A `Sequence` of a struct is a struct of lists to some versions and a list of structs to others.)
 - `images=embed` puts the bytes of the images into the column `image`; otherwise it has their path alone.
 - `layout=imagefolder`: `{split}/metadata.jsonl` with the same columns, and the images beside it (`images=copy|link`).
-  There JSON has no place for the features: classes are numbers, and the card names them. With `metadata=parquet` the
-  file is Parquet, which has them; `datasets` reads such since 3.4.
+  There JSON has no place for the features: classes are numbers, and the card names them. `datasets` takes the types
+  from the first lines of each split, and refuses such as differ, as where one split alone has scores: then, or with
+  `metadata=parquet`, the file is metadata.parquet, which has the features (`datasets` reads it since 3.4).
 - Splits are named as the hub does: val is `validation`, and images without a split are in `train`.
 - README.md, the dataset card, says where the splits are and what the classes are called.
 - `id`, `image_id` (behind the largest), `area` (w times h) and, where there is any, `iscrowd` (false) are filled in.
@@ -73,9 +74,9 @@ IMAGES = Option(
 )
 METADATA_OUT = Option(
     "metadata",
-    "jsonl",
-    "of layout=imagefolder: metadata.jsonl, or metadata.parquet, which has the features",
-    ("jsonl", "parquet"),
+    "auto",
+    "of layout=imagefolder: metadata.jsonl, or metadata.parquet; auto: jsonl, unless its types would differ",
+    ("auto", "jsonl", "parquet"),
 )
 INFO = FormatInfo(
     name="hf",

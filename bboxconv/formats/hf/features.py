@@ -108,7 +108,9 @@ def class_names(features: object, path: Sequence[str]) -> tuple[str, ...] | None
     or a card has them; None where they say none."""
     if not path:
         return next(_labels(features), None)
-    if isinstance(features, list):  # a card's
+    if isinstance(features, list) and len(features) == 1 and not _is_card(features):  # a list in old features
+        return class_names(features[0], path)
+    if isinstance(features, list):
         inner = next((one for one in features if isinstance(one, dict) and one.get("name") == path[0]), None)
         return None if inner is None else class_names(inner, path[1:])
     if not isinstance(features, dict):
@@ -119,6 +121,11 @@ def class_names(features: object, path: Sequence[str]) -> tuple[str, ...] | None
         if isinstance(features.get(key), dict | list):
             return class_names(features[key], path)
     return None
+
+
+def _is_card(features: list[object]) -> bool:
+    """Whether a list is that of the columns that a card names."""
+    return all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in features)
 
 
 def _labels(feature: object) -> Iterator[tuple[str, ...]]:

@@ -128,13 +128,16 @@ def _boxes(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_], ND
     if pa.types.is_null(column.type):
         return values, valid, ~valid & False
     if not is_list(column.type):
-        raise ValueError(f"boxes are {column.type}, and not lists of four numbers: --in box= cannot help")
+        raise ValueError(f"boxes are {column.type}, and no lists of four numbers")
     lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
     wrong = valid & (lengths != 4)
     sound = valid & ~wrong
     chosen = column if sound.all() else column.filter(pa.array(sound))
+    numbers = plain(pc.list_flatten(chosen))
     try:
-        numbers = plain(pc.list_flatten(chosen)).cast(pa.float64(), safe=False)
+        if pa.types.is_string(numbers.type):  # a text is never a number, whatever it spells
+            raise pa.ArrowInvalid("text")
+        numbers = numbers.cast(pa.float64(), safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"boxes are lists of {column.type.value_type}, and not of numbers") from error
     values[sound] = numbers.to_numpy(zero_copy_only=False).reshape(-1, 4)

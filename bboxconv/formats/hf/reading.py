@@ -110,7 +110,7 @@ def _parts(file: DataFile, source: Source, context: ReadContext) -> Iterator[_Gr
     found = find_columns(kind)
     if found is None:
         message = "the Parquet file has no column of boxes"
-        hint = "a struct of lists, or a list of structs, with `bbox` and `category`, such as `objects`, is looked for"
+        hint = "looked for: `objects`, or another struct of lists or list of structs, with `bbox` and `category`"
         detail = f"columns {', '.join(kind.names[:12])}"
         raise DataError.of("no-boxes-column", message, where=shown, detail=detail, hint=hint)
     with readable(shown):

@@ -120,8 +120,8 @@ def write_tree(
         held.take(piece, names=folder)
     classes, _ = classes_of(header)
     _tell(header, held, context.findings)
-    if metadata == "jsonl":
-        _tell_types(held, context.findings)
+    if metadata in ("auto", "jsonl"):
+        metadata = _settled(metadata, held, context.findings)
     kind = columns_of(held.present)
     filling = Filling(kind, *held.largest)
     if not held.splits:
@@ -159,15 +159,28 @@ def _tell(header: Header, held: Held, findings: Findings) -> None:
         findings.add("images-without-split", message, severity="warning", where="train", count=count)
 
 
-def _tell_types(held: Held, findings: Findings) -> None:
-    """Say where JSON leaves open what a column holds."""
-    for split, (_, there) in held.first.items():
-        if missing := sorted(held.present - there - {"image_id", "objects.id"}):
+def _settled(metadata: str, held: Held, findings: Findings) -> str:
+    """The form of the metadata, jsonl or parquet; JSON leaves open of what type a column is that has no value."""
+    odd = {split: sorted(held.present - there - {"image_id", "objects.id"}) for split, (_, there) in held.first.items()}
+    for split, missing in odd.items():
+        if not missing:
+            continue
+        detail = ", ".join(missing)
+        if metadata == "jsonl":
             findings.add(
                 "metadata-types-differ",
                 "the first images of a split have no value where others have one: load_dataset may refuse the types",
                 severity="warning",
                 where=f"{split}/metadata.jsonl",
-                detail=", ".join(missing),
+                detail=detail,
                 hint="--out metadata=parquet names the types",
             )
+        else:
+            findings.add(
+                "metadata-types-differ",
+                "the first images of a split have no value where others have one: metadata is Parquet, with its types",
+                severity="note",
+                where=f"{split}/metadata.parquet",
+                detail=detail,
+            )
+    return "parquet" if metadata == "auto" and any(odd.values()) else "jsonl"
