@@ -1,4 +1,4 @@
-"""Convert object-detection annotations between COCO, VOC, YOLO, JSON Lines, Parquet and every format that a plug-in
+"""Convert object-detection annotations between COCO, VOC, YOLO, Hugging Face datasets, JSON Lines, Parquet and every format that a plug-in
 adds.
 
     >>> report = bboxconv.convert("instances.json", "boxes.parquet")

@@ -607,15 +607,16 @@ def test_21_formats(anywhere: Shell) -> None:
     done = anywhere("formats")
     assert (done.err, done.code) == ("", 0)
     assert all(len(line) <= 80 for line in done.out.splitlines())
-    assert [line.split()[0] for line in done.out.splitlines() if line[:1].isalpha()][1:6] == [
+    assert [line.split()[0] for line in done.out.splitlines() if line[:1].isalpha()][1:7] == [
         "coco",
+        "hf",
         "jsonl",
         "parquet",
         "voc",
         "yolo",
     ]
     document = json.loads(anywhere("formats", "--json").out)
-    assert [entry["name"] for entry in document["formats"]] == ["coco", "jsonl", "parquet", "voc", "yolo"]
+    assert [entry["name"] for entry in document["formats"]] == ["coco", "hf", "jsonl", "parquet", "voc", "yolo"]
     keys = {
         "title",
         "aliases",

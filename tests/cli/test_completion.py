@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Shell
 
-FORMATS = ["coco", "jsonl", "parquet", "voc", "yolo"]
+FORMATS = ["coco", "hf", "jsonl", "parquet", "voc", "yolo"]
 
 
 @pytest.mark.parametrize(
