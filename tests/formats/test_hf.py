@@ -388,6 +388,26 @@ class TestReading:
         with pytest.raises(UsageError, match="bad-option"):
             bboxconv.read(path, in_={"box": "xyxz"})
 
+    def test_fractions_are_told(self, tmp_path: Path) -> None:
+        """Where all boxes lie between 0 and 1 and nobody said what they are, a warning says how they are taken."""
+        objects = {"bbox": [[0.25, 0.5, 0.5, 0.5]], "label": ["x"]}
+        path = parquet(tmp_path / "a.parquet", [{"file_name": "a.jpg", "width": 8, "height": 8, "objects": objects}])
+        report = bboxconv.convert(path, tmp_path / "o.jsonl")
+        assert [(found.code, found.severity) for found in report.findings] == [("box-format-assumed", "warning")]
+        report = bboxconv.convert(path, tmp_path / "o.json", in_={"box": "xywhn"})
+        assert not report.findings
+        assert boxes(tmp_path / "o.json")[0][2] == [("x", [2, 4, 4, 4])]
+
+    def test_sizes_come_from_the_images_of_a_folder(self, tmp_path: Path) -> None:
+        """An image folder without sizes has them in its images."""
+        (tmp_path / "in" / "train").mkdir(parents=True)
+        (tmp_path / "in" / "train" / "stall_a.png").symlink_to(PICTURES / "stall_a.png")
+        line = {"file_name": "stall_a.png", "objects": {"bbox": [[8, 6, 48, 30]], "categories": [0]}}
+        (tmp_path / "in" / "train" / "metadata.jsonl").write_text(json.dumps(line))
+        bboxconv.convert(tmp_path / "in", tmp_path / "yolo", to="yolo")
+        text = (tmp_path / "yolo" / "labels" / "train" / "stall_a.txt").read_text()
+        assert text == "0 0.5 0.4375 0.75 0.625\n"
+
     def test_class_of_minus_one_is_none(self, tmp_path: Path) -> None:
         """A ClassLabel of -1 is how unlabelled data are stored."""
         path = parquet(tmp_path / "a.parquet", [{"objects": {"bbox": [[1, 2, 3, 4]], "categories": [-1]}}], LABELS)

@@ -100,7 +100,9 @@ def test_images_open(out: dict[str, str], hub: ModuleType, load_dataset: Load, t
 def test_metadata_lines_open(hub: ModuleType, load_dataset: Load, tmp_path: Path) -> None:
     """An image folder with metadata.jsonl opens where all splits have the same fields."""
     pytest.importorskip("PIL", reason="pillow is not installed")
-    bboxconv.convert(SAMPLE / "yolo", tmp_path / "y", to="yolo", out={"images": "copy", "task": "detect", "score": "no"})
+    bboxconv.convert(
+        SAMPLE / "yolo", tmp_path / "y", to="yolo", out={"images": "copy", "task": "detect", "score": "no"}
+    )
     bboxconv.convert(tmp_path / "y", tmp_path / "o", to="hf", out={"layout": "imagefolder", "images": "copy"})
     assert (tmp_path / "o" / "train" / "metadata.jsonl").is_file()
     opened = load_dataset(tmp_path / "o")

@@ -104,7 +104,7 @@ _START = re.compile(rb'\{.*"(?:objects|bbox|bboxes|annotations)"\s*:\s*[\[{]', r
 
 def detect(path: Path, head: bytes) -> Match | None:
     """Parquet with features or a column of boxes, metadata.jsonl, or a folder of such files."""
-    from bboxconv.formats.hf.tree import boxes_in, find_files
+    from bboxconv.formats.hf.tree import boxes_in, first_file
 
     if not path.is_dir():
         if head.startswith(b"PAR1"):
@@ -113,10 +113,9 @@ def detect(path: Path, head: bytes) -> Match | None:
         if path.name in METADATA and b"file_name" in line:
             return Match(0.9, f"{path.name} with file_name")
         return None
-    tree = find_files(path)
-    if not tree.files:
+    first = first_file(path)
+    if first is None:
         return None
-    first = tree.files[0]
     if first.kind == "parquet":
         found = boxes_in(first.path)
         return found and Match(found.weight, f"{first.path.relative_to(path)}: {found.evidence}", found.parts)

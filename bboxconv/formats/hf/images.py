@@ -25,10 +25,12 @@ _KINDS = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"BM
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What rows mean beyond their columns: the index of each class by name and by number, and the split."""
+    """What rows mean beyond their columns: the index of each class by name and by number, the split."""
 
     classes: Mapping[int | str, int]
     split: str | None
+    pixels: bool = False
+    """Whether boxes are taken for pixels because nobody has said what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ def _classified(
     if not len(objects.rows):
         return batch
     boxes, valid, wrong = _boxes(lists.columns[found.bbox])
+    if meaning.pixels and valid.any() and 0 <= np.nanmin(boxes) <= np.nanmax(boxes) <= 1 and (boxes % 1 > 0).any():
+        message = "all boxes lie between 0 and 1, and are taken for pixels"
+        hint = "--in box=xywhn takes them for fractions; xyxyn and cxcywhn are others"
+        findings.add("box-format-assumed", message, severity="warning", where=place(0).file, hint=hint)
     count = len(objects.rows)
     category, unknown = np.full(count, -1, np.int64), np.zeros(count, np.bool_)
     if found.category:

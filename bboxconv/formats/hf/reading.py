@@ -47,11 +47,11 @@ def read_tree(source: Source, context: ReadContext, box: BoxFormat | None) -> Da
     for index, category in enumerate(categories):
         known.setdefault(category.name, index)
         known[index if category.id is None else category.id] = index
-    box = box or BoxFormat("xywh")
+    pixels, box = box is None, box or BoxFormat("xywh")
     header = Header(box, categories, source="hf", switches={"box": box.name})
 
     def parts() -> Iterator[Part]:
-        return (_Images(group, Meaning(known, group.split), context.batch_size) for group in groups)
+        return (_Images(group, Meaning(known, group.split, pixels), context.batch_size) for group in groups)
 
     folders = dict.fromkeys((source.split or file.split, file.path.parent) for file in tree.files)
     counts = [group.images for group in groups]

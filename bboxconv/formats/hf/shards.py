@@ -25,7 +25,7 @@ SHARD = 500 << 20
 """Bytes from which on a shard is followed by another one, as the hub has them."""
 _IMAGES = 100
 """Images of a row group, where they are embedded: the hub shows so many at once."""
-_BYTES = 32 << 20
+_BYTES = 16 << 20
 """Bytes of images that are in memory at a time; a larger one stands alone."""
 _FEW = frozenset({"width", "height", "video", "category", "shape", "truncated", "occluded", "iscrowd", "difficult"})
 """Columns of few values, which a dictionary makes small."""
@@ -139,7 +139,8 @@ def _embedded(rows: pa.RecordBatch, split: str, images: ImageFiles, findings: Fi
             fields=list(IMAGE_TYPE),
             mask=given.is_null() if given.null_count else None,
         )
-        yield pa.concat_batches([piece.set_column(at, rows.schema.field(at), image)])
+        del data
+        yield piece.set_column(at, rows.schema.field(at), image)
 
 
 def _read(path: Path) -> bytes:

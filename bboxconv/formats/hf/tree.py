@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -27,8 +29,10 @@ _WORD = re.compile(
 )
 """The words that name a split in a file's or a folder's name: https://huggingface.co/docs/hub/datasets-file-names."""
 _USUAL = {"training": "train", "dev": "val", "eval": "val", "evaluation": "val", "testing": "test"}
-_FOLDERS = 200
-"""Folders of a folder that are looked into."""
+_FOLDERS = 1000
+"""Folders that are looked into."""
+_ENTRIES = 256
+"""Names of a folder that tell whether there is a Parquet file in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,41 @@ def boxes_in(path: Path) -> Match | None:
 def find_files(path: Path, shown: str = "") -> Tree:
     """The files of a folder, or the one file, with what the card beside it says.
 
-    Raises DataError where the card is no YAML.
+    Raises DataError where the card of a folder is no YAML.
     """
     if not path.is_dir():
         folder = path.absolute().parent
-        card = read_card(folder, str(folder)) or read_card(folder.parent, str(folder.parent))
-        return Tree((DataFile(path, _kind(path), None),), configured(card)[0])
+        cards = [card for place in (folder, folder.parent) if (card := _card_near(place))]
+        return Tree((DataFile(path, _kind(path), None),), configured(cards[0])[0] if cards else None)
     features, patterns = configured(read_card(path, shown or str(path)))
-    there = [(file, file.relative_to(path).as_posix()) for file in _below(path)]
+    return _tree(path, features, patterns, list(_below(path)))
+
+
+def first_file(path: Path) -> DataFile | None:
+    """A file of a folder, found without looking through folders of very many images; None where none is seen."""
+    told = {"configs", "dataset_info"} & _card_near(path).keys()
+    below = [folder for folder in listing(path).folders if told or folder == "data" or _WORD.search(folder)]
+    for folder in (path, *(path / name for name in sorted(below)[:_FOLDERS])):
+        with os.scandir(folder) as entries:
+            names = {entry.name for entry in islice(entries, _ENTRIES)}
+        found = [folder / name for name in sorted(names) if name.endswith(".parquet")]
+        if not found and (folder / METADATA[0]).is_file():
+            found = [folder / METADATA[0]]
+        if found:
+            return DataFile(found[0], _kind(found[0]), None)
+    return None
+
+
+def _card_near(folder: Path) -> dict[str, object]:
+    """The card of the folder of a file, which need not be its card: a README that is broken is none."""
+    try:
+        return read_card(folder, str(folder))
+    except DataError:
+        return {}
+
+
+def _tree(path: Path, features: object, patterns: list[tuple[str | None, str]], files: list[Path]) -> Tree:
+    there = [(file, file.relative_to(path).as_posix()) for file in files]
     metadata = [(file, name) for file, name in there if file.name in METADATA]
     chosen = [(file, name) for file, name in there if file.name not in METADATA] or metadata
     found = list(_matching(chosen, patterns)) or [DataFile(file, _kind(file), split_of(name)) for file, name in chosen]
@@ -80,9 +111,10 @@ def find_files(path: Path, shown: str = "") -> Tree:
 
 def _below(path: Path) -> Iterator[Path]:
     """The Parquet and metadata files of a folder, its folders, and theirs."""
-    waiting = [(path, 0)]
-    while waiting:
+    waiting, seen = [(path, 0)], 0
+    while waiting and seen < _FOLDERS:
         folder, depth = waiting.pop(0)
+        seen += 1
         try:
             there = listing(folder)
         except OSError:
@@ -91,7 +123,7 @@ def _below(path: Path) -> Iterator[Path]:
         if (folder / METADATA[0]).is_file():
             yield folder / METADATA[0]
         inner = sorted(name for name in there.folders if not name.startswith((".", "__")))
-        if depth < 2 and len(inner) <= _FOLDERS:
+        if depth < 2:
             waiting += [(folder / name, depth + 1) for name in inner]
 
 
