@@ -271,7 +271,7 @@ WRONG = {
         ["convert", "a.json", "b.parqet"],
         "error[unknown-target]: the destination does not say its format\n  b.parqet\n"
         "  hint: did you mean '.parquet'? --to FORMAT says it, or a name such as boxes.parquet or yolo/"
-        " (extensions: .json .jsonl .ndjson .parquet .pq .xml .yaml .yml)\n",
+        " (extensions: .hf .json .jsonl .ndjson .parquet .pq .xml .yaml .yml)\n",
     ),
     "two formats": (
         ["convert", "a.json", "coco-yolo/"],
