@@ -262,7 +262,7 @@ def test_odd_values_pass(name: str, to: str, tmp_path: Path) -> None:
     assert all(values.carried >= 0 for values in report.fields.values())
 
 
-@pytest.mark.parametrize("to", ["coco", "yolo", "parquet"])
+@pytest.mark.parametrize("to", ["coco", "hf", "yolo", "parquet"])
 def test_images_without_name_and_id_pass_in_several_splits(to: str, tmp_path: Path) -> None:
     """Each document of COCO gives such images ids of its own, which are those of images of other splits."""
     found = [(None, "train2017"), (5, "train2017"), (None, "val"), (6, "val"), (None, "train2017"), (7, None)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -550,11 +552,27 @@ class TestFaults:
             "  hint: looked for: `objects`, or another struct of lists or list of structs, with `bbox` and `category`"
         )
 
-    @pytest.mark.parametrize("bbox", [["x"], [["1", "2", "3", "4"]]])
-    def test_boxes_of_another_type(self, bbox: object, tmp_path: Path) -> None:
-        """Boxes that are texts are refused for the whole file."""
-        path = parquet(tmp_path / "a.parquet", [{"objects": {"bbox": bbox, "category": ["a"]}}])
-        assert "boxes are" in str(refused(path, "bad-parquet").diagnostics[0].places)
+    @pytest.mark.parametrize(
+        ("bbox", "category", "said"),
+        [
+            (["x"], ["a"], "boxes are string, and no lists of four numbers"),
+            ([["1", "2", "3", "4"]], ["a"], "boxes are lists of string, and not of numbers"),
+            ([[1, 2, 3, 4]], [["a"]], "classes, in category, are list<element: string>: numbers or names are read"),
+            ([[1, 2, 3, 4]], 3, "classes, in category, are no list: numbers or names are read"),
+        ],
+    )
+    def test_columns_of_another_type(self, bbox: object, category: object, said: str, tmp_path: Path) -> None:
+        """Boxes and classes that are none are refused for the whole file, with the type that they have."""
+        path = parquet(tmp_path / "a.parquet", [{"objects": {"bbox": bbox, "category": category}}])
+        assert str(refused(path, "bad-value")) == f"error[bad-value]: {said}\n  {path}"
+
+    def test_values_of_odd_types_are_kept(self, tmp_path: Path) -> None:
+        """Dates and other values of an image are extra keys, as text where JSON has no such value."""
+        row = {"objects": None, "when": datetime(2026, 3, 14, 8, 15), "price": Decimal("1.50")}
+        table = pa.Table.from_pylist([{**row, "objects": {"bbox": [[1, 2, 3, 4]], "label": ["a"]}}, row])
+        pq.write_table(table, tmp_path / "a.parquet")
+        extra = json.loads(str(rows(tmp_path / "a.parquet")[0]["extra"]))
+        assert extra == {"when": "2026-03-14 08:15:00.000000", "price": "1.50"}
 
     def test_bytes_that_are_no_image(self, tmp_path: Path) -> None:
         """Their size is unknown, which a warning says with file and row; the boxes are read."""

@@ -29,7 +29,7 @@ _OBJECT_SPELLINGS: Mapping[str, Sequence[str]] = {
 }
 _IMAGE_SPELLINGS: Mapping[str, Sequence[str]] = {
     "id": ("image_id", "id", "img_id"),
-    "file_name": ("file_name", "filename", "image_file_name", "image_path", "image_name"),
+    "file_name": ("file_name", "filename", "image_file_name", "image_path", "image_name", "image"),
     "width": ("width", "image_width", "img_width"),
     "height": ("height", "image_height", "img_height"),
     **{name: (name,) for name in ("video", "frame", "extra")},
@@ -81,7 +81,12 @@ def _columns(kind: pa.Schema, objects: str, inner: Sequence[str]) -> Columns:
     if not objects:  # beside the columns of an image, these are its own
         own = {field: name for field, name in own.items() if field not in ("id", "extra")}
     outer = [field.name for field in kind if not is_list(field.type) and field.name != objects]
-    image = {field: name for field, names in _IMAGE_SPELLINGS.items() if (name := _one(names, outer))}
+    texts = [name for name in outer if is_text(kind.field(name).type)]
+    image = {
+        field: name
+        for field, names in _IMAGE_SPELLINGS.items()
+        if (name := _one(names, texts if field == "file_name" else outer))
+    }
     structs = [field for field in kind if pa.types.is_struct(field.type) and _is_image(field.type)]
     return Columns(objects, _one(BBOX, inner), _one(CATEGORY, inner), own, image, structs[0].name if structs else "")
 
@@ -104,6 +109,13 @@ def _is_image(kind: pa.DataType) -> bool:
         or pa.types.is_large_binary(types["bytes"])
         or pa.types.is_null(types["bytes"])
     )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is text of any kind, or could be."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import jsontext, schema
-from bboxconv.errors import Findings, Record, shortened
+from bboxconv.errors import DataError, Findings, Record, shortened
 from bboxconv.formats.hf.columns import Columns, Lists, is_list, lists_of
 from bboxconv.jsonproof import check_json
 
@@ -49,7 +49,7 @@ def batch_of(
     """The images of some rows. An image whose lists do not fit each other is a fault and left out, and so is an object
     of an unknown class or whose box is not four numbers.
 
-    Raises ValueError where boxes or classes are of a type that is none.
+    Raises DataError where boxes or classes are of a type that is none.
     """
     lists = lists_of(rows, found)
     numbers = np.flatnonzero(lists.sound)
@@ -82,15 +82,19 @@ def _classified(
     objects = schema.flat(batch)
     if not len(objects.rows):
         return batch
-    boxes, valid, wrong = _boxes(lists.columns[found.bbox])
-    if meaning.pixels and valid.any() and 0 <= np.nanmin(boxes) <= np.nanmax(boxes) <= 1 and (boxes % 1 > 0).any():
+    boxes, valid, wrong = _boxes(lists.columns[found.bbox], place)
+    known = boxes[np.isfinite(boxes)]
+    if meaning.pixels and ((known >= 0) & (known <= 1)).all() and (known % 1 > 0).any():
         message = "all boxes lie between 0 and 1, and are taken for pixels"
         hint = "--in box=xywhn takes them for fractions; xyxyn and cxcywhn are others"
         findings.add("box-format-assumed", message, severity="warning", where=place(0).file, hint=hint)
     count = len(objects.rows)
     category, unknown = np.full(count, -1, np.int64), np.zeros(count, np.bool_)
     if found.category:
-        given = plain(lists.columns[found.category])
+        given = lists.columns.get(found.category)
+        if given is None or not is_class(given := plain(given)):
+            kind = "no list" if given is None else str(given.type)
+            raise _wrong(f"classes, in {found.category}, are {kind}: numbers or names are read", place)
         category, unknown = _indices(given, meaning.classes)
     for mask, code, message, hint, values in (
         (wrong, "bad-value", "a box is not four numbers", "", lists.columns[found.bbox]),
@@ -125,8 +129,18 @@ def _classified(
     return schema.with_objects(batch, schema.keep_objects(objects.with_columns(columns), ~(wrong | unknown)))
 
 
-def _boxes(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """The boxes (N, 4), which there are (N,), and which are not four numbers (N,). Raises ValueError where they are no
+def _wrong(message: str, place: Place) -> DataError:
+    return DataError.of("bad-value", message, where=place(0).file)
+
+
+def is_class(column: pa.Array) -> bool:
+    """Whether a column holds what can be a class: names, or whole numbers of any type."""
+    kinds = (pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    return any(is_kind(column.type) for is_kind in kinds)
+
+
+def _boxes(column: pa.Array, place: Place) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """The boxes (N, 4), which there are (N,), and which are not four numbers (N,). Raises DataError where they are no
     lists of numbers."""
     count = len(column)
     values = np.full((count, 4), np.nan)
@@ -134,7 +148,7 @@ def _boxes(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_], ND
     if pa.types.is_null(column.type):
         return values, valid, ~valid & False
     if not is_list(column.type):
-        raise ValueError(f"boxes are {column.type}, and no lists of four numbers")
+        raise _wrong(f"boxes are {column.type}, and no lists of four numbers", place)
     lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
     wrong = valid & (lengths != 4)
     sound = valid & ~wrong
@@ -145,7 +159,7 @@ def _boxes(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_], ND
             raise pa.ArrowInvalid("text")
         numbers = numbers.cast(pa.float64(), safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"boxes are lists of {column.type.value_type}, and not of numbers") from error
+        raise _wrong(f"boxes are lists of {column.type.value_type}, and not of numbers", place) from error
     values[sound] = numbers.to_numpy(zero_copy_only=False).reshape(-1, 4)
     return values, valid, wrong
 
@@ -157,6 +171,8 @@ def _indices(given: pa.Array, classes: Mapping[int | str, int]) -> tuple[NDArray
     places = []
     for name in unique.dictionary.to_pylist():
         key = int(name) if isinstance(name, float) and name.is_integer() else name
+        if key is None or key != key:  # NaN is how pandas writes null
+            key = -1
         places.append(-1 if key == -1 and key not in classes else classes.get(key, -2))
     codes = unique.indices.fill_null(len(places)).to_numpy(zero_copy_only=False)
     index = np.array([*places, -1], np.int64)[codes]
@@ -298,7 +314,11 @@ def _json(column: pa.Array) -> pa.StringArray:
         return jsontext.numbers(column)
     if pa.types.is_string(column.type):
         return jsontext.strings(column)
-    texts = [None if value is None else msgspec.json.encode(value).decode() for value in column.to_pylist()]
+    if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
+        return jsontext.strings(column.cast(pa.string()))
+    texts = [
+        None if value is None else msgspec.json.encode(value, enc_hook=str).decode() for value in column.to_pylist()
+    ]
     return pa.array(texts, pa.string())
 
 

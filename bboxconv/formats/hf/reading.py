@@ -17,7 +17,7 @@ from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Findings, Record, cut
 from bboxconv.formats.hf.columns import Columns, find_columns, images_alone, lists_of
 from bboxconv.formats.hf.features import class_names, features_of
-from bboxconv.formats.hf.images import Headers, Meaning, batch_of, headers_of, plain
+from bboxconv.formats.hf.images import Headers, Meaning, batch_of, headers_of, is_class, plain
 from bboxconv.formats.hf.tree import DataFile, Tree, find_files, require_files
 from bboxconv.parts import of_parts
 from bboxconv.readers import lines
@@ -254,11 +254,7 @@ class _Lines:
             def place(row: int, numbers: list[int] = numbers) -> Record:
                 return Record(self.where, numbers[row])
 
-            try:
-                batch = batch_of(rows, found, meaning, place, findings, None)
-            except ValueError as error:
-                raise DataError.of("bad-value", str(error), where=place(0).where) from error
-            yield from schema.pieces(batch, size)
+            yield from schema.pieces(batch_of(rows, found, meaning, place, findings, None), size)
 
     def _rows(self, findings: Findings) -> Iterator[tuple[pa.RecordBatch, list[int]]]:
         """The lines as columns, all at once or, where they are not of one type, each alone; with their numbers."""
@@ -300,9 +296,9 @@ def _table(rows: list[dict[str, object]]) -> pa.RecordBatch | None:
 def _classes(rows: pa.RecordBatch, found: Columns) -> list[int | str]:
     """The classes of some rows, each once."""
     column = lists_of(rows, found).columns.get(found.category)
-    if column is None:
+    if column is None or not is_class(column := plain(column)):  # who reads the images says so
         return []
-    values = plain(column).unique().drop_null().to_pylist()
+    values = column.unique().drop_null().to_pylist()
     whole = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
     return [value for value in whole if type(value) in (int, str) and value != -1]
 
