@@ -292,6 +292,9 @@ def _written(image: Row, old: Numbers, new: Numbers, target: Format, account: Ac
     if found["id"] is None and "image.id" in target.fills and "id" not in (found["extra"] or {}):
         found["id"] = SOME
         account.filled["image.id"] += 1
+    if found["split"] is None and "image.split" in target.fills:
+        found["split"] = "train"
+        account.filled["image.split"] += 1
     found["objects"] = None if image["objects"] is None else []
     for row in image["objects"] or ():
         own = {name: row[name] if f"object.{name}" in target.carries else None for name in OBJECT}

@@ -14,7 +14,7 @@ custom. Policies:
   `metadata=parquet`, the file is metadata.parquet, which has the features (`datasets` reads it since 3.4).
 - Splits are named as the hub does: val is `validation`, and images without a split are in `train`.
 - README.md, the dataset card, says where the splits are and what the classes are called.
-- `id`, `image_id` (behind the largest), `area` (w times h) and, where there is any, `iscrowd` (false) are filled in.
+- `id`, `image_id` (behind the largest), `area` (w times h) and `iscrowd` (false) are filled in.
   Fields without any value have no column. Polygons, keypoints and extra keys are JSON text.
 - Two classes of one name become one class: a ClassLabel has each name once.
 - Read are both, what `datasets` itself writes, and what is found elsewhere: lists of structs, `categories`, `label`,

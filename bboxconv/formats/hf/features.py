@@ -28,7 +28,7 @@ OBJECT_COLUMNS = (
     *("id", "area", "bbox", "category", "iscrowd", "difficult", "truncated", "occluded", "score", "track_id"),
     *("shape", "segmentation", "keypoints", "extra"),
 )
-ALWAYS = frozenset({"image", "image_id", "width", "height", "objects"} | {f"objects.{n}" for n in OBJECT_COLUMNS[:4]})
+ALWAYS = frozenset({"image", "image_id", "width", "height", "objects"} | {f"objects.{n}" for n in OBJECT_COLUMNS[:5]})
 """Columns that are there whatever they hold: who trains asks for them."""
 
 

@@ -110,8 +110,9 @@ def rows_of(batch: pa.RecordBatch, classes: tuple[int, ...]) -> tuple[pa.RecordB
     objects = schema.flat(batch)
     values, _ = schema.boxes_of(objects.rows)
     area = objects.column("area")
-    lacking = area.is_null()
-    area = pc.if_else(lacking, pa.array(box_area(values, BoxFormat("xywh")), pa.float64()), area)
+    found = box_area(values, BoxFormat("xywh"))
+    lacking = pc.and_(area.is_null(), pa.array(np.isfinite(found)))
+    area = pc.if_else(lacking, pa.array(found, pa.float64()), area)
     category = pa.array(classes, pa.int64()).take(objects.column("category"))
     offsets = pa.array(objects.offsets, pa.int32())
     columns = {"area": area, "category": category}

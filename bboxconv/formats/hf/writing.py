@@ -161,7 +161,7 @@ def _tell(header: Header, held: Held, findings: Findings) -> None:
 
 def _settled(metadata: str, held: Held, findings: Findings) -> str:
     """The form of the metadata, jsonl or parquet; JSON leaves open of what type a column is that has no value."""
-    odd = {split: sorted(held.present - there - {"image_id", "objects.id"}) for split, (_, there) in held.first.items()}
+    odd = {split: sorted(held.present - there - {"image_id", "objects.id", "objects.iscrowd"}) for split, (_, there) in held.first.items()}
     for split, missing in odd.items():
         if not missing:
             continue
