@@ -254,9 +254,7 @@ class TestWriting:
         metadata is Parquet with its features."""
         report = write(two_splits(), tmp_path / "o", layout="imagefolder")
         assert [(found.code, found.severity) for found in report.findings] == [("metadata-types-differ", "note")]
-        assert report.findings[0].where == (
-            "validation/metadata.parquet: extra, objects.segmentation",
-        )
+        assert report.findings[0].where == ("validation/metadata.parquet: extra, objects.segmentation",)
         kind = pq.read_schema(tmp_path / "o" / "train" / "metadata.parquet")
         features = json.loads(kind.metadata[b"huggingface"])["info"]["features"]
         assert class_names(features, ("objects", "category")) == ("cat", "traffic | light")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bboxconv import schema
 from bboxconv.boxes import BoxFormat, box_area
 from bboxconv.codec import Encoding
-from bboxconv.errors import DataError, Findings, printable
+from bboxconv.errors import Findings, printable
 from bboxconv.formats.hf.features import IMAGE_COLUMNS, IMAGE_TYPE, OBJECT_COLUMNS, object_type
 from bboxconv.io import plain_path, unsafe_name
 from bboxconv.schema import Header
@@ -59,17 +59,26 @@ class RowEncoder:
     files: bool
 
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
-        """The rows of each split. Raises DataError for a split that the hub cannot name."""
+        """The rows of each split; the images of one that the hub cannot name are faults, and left out."""
         numbers = np.array([encoding.number(row) for row in range(len(batch))], np.int64)
         if self.files:
             batch, numbers = _safe(batch, numbers, encoding.findings)
         found = []
         for split, chosen in schema.by_split(batch):
             name = HUB_SPLITS.get(split, split) or ""
-            if not _SPLIT.fullmatch(name):
-                message = f"a split cannot be called {printable(name)!r}: letters, digits, _ and . between them"
-                raise DataError.of("bad-split-name", message, where=f"split {printable(name)!r}", hint="--split NAME")
             part = schema.keep_images(batch, chosen)
+            if not _SPLIT.fullmatch(name):
+                encoding.findings.add(
+                    "bad-split-name",
+                    "a split has another name than letters, digits, _ and dots between them: its images are left out",
+                    where=f"split {printable(name)!r}",
+                    count=len(part),
+                    images=len(part),
+                    boxes=int(schema.flat(part).offsets[-1]),
+                    late=True,
+                    numbers=tuple(numbers[chosen].tolist()),
+                )
+                continue
             rows, areas = rows_of(part, self.classes)
             rows = rows.append_column(NUMBER, pa.array(numbers[chosen]))
             largest = _largest(part.column("id")), _largest(schema.flat(part).column("id"))

@@ -29,6 +29,8 @@ _HELD = 64 << 20
 """Bytes of rows that wait in memory."""
 _FIRST = 1000
 """Images, some 10 MB of metadata, of which `datasets` concludes on the types of all."""
+_FILLED = frozenset({"image_id", "objects.id", "objects.iscrowd"})
+"""Columns that hold a value in the end, whatever they lack."""
 _ORDER = ("train", "validation", "test")
 
 
@@ -161,7 +163,10 @@ def _tell(header: Header, held: Held, findings: Findings) -> None:
 
 def _settled(metadata: str, held: Held, findings: Findings) -> str:
     """The form of the metadata, jsonl or parquet; JSON leaves open of what type a column is that has no value."""
-    odd = {split: sorted(held.present - there - {"image_id", "objects.id", "objects.iscrowd"}) for split, (_, there) in held.first.items()}
+    odd = {
+        split: sorted(held.present - there - {"image_id", "objects.id", "objects.iscrowd"})
+        for split, (_, there) in held.first.items()
+    }
     for split, missing in odd.items():
         if not missing:
             continue
