@@ -1,5 +1,5 @@
-"""Convert object-detection annotations between COCO, VOC, YOLO, csv, JSON Lines, Parquet and every format that a
-plug-in adds.
+"""Convert object-detection annotations between COCO, VOC, YOLO, Hugging Face datasets, csv, JSON Lines, Parquet and
+every format that a plug-in adds.
 
     >>> report = bboxconv.convert("instances.json", "boxes.parquet")
     >>> dataset = bboxconv.read("boxes.parquet")

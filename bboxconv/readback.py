@@ -80,8 +80,8 @@ class Divider:
     def _ids(self, batch: pa.RecordBatch) -> pa.StringArray:
         """The id of each image, with its split where each has a document of its own, which numbers them anew."""
         ids = batch.column("id").cast(pa.string())
-        if "image.split" not in self.target.carries:
-            return ids
+        if "image.split" not in self.target.carries or "image.split" in self.target.fills:
+            return ids  # what is filled in is not what the source says, and such ids are not given by split
         return pc.binary_join_element_wise(usual_splits(batch).fill_null(""), ids, "\n")
 
     def _pieces(self, batch: pa.RecordBatch, encoding: Encoding) -> tuple[NDArray[np.int64], Slips]:

@@ -108,7 +108,7 @@ def test_the_reading_of_imports_finds_them() -> None:
     ]
     assert len(MODULES) > 30
     assert {_format_of(name) for name in FORMATS} == {
-        f"formats.{name}" for name in ("coco", "csv", "jsonl", "parquet", "voc", "yolo")
+        f"formats.{name}" for name in ("coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo")
     }
 
 

@@ -181,7 +181,78 @@ class TestCsvTfod(FormatConformance):
     broken_sources = TestCsv.broken_sources
 
 
-SUITES = (TestCoco, TestCocoFolder, TestVoc, TestYolo, TestJsonl, TestParquet, TestParquetBoxes, TestCsv, TestCsvFull)
+_CARD = b"""---
+dataset_info:
+  features:
+  - name: objects
+    struct:
+    - name: category
+      sequence:
+        class_label: {names: [person]}
+---
+"""
+
+
+def _row(name: str, boxes: str, classes: str) -> bytes:
+    return f'{{"file_name": "{name}", "objects": {{"bbox": {boxes}, "category": {classes}}}}}\n'.encode()
+
+
+class TestHf(FormatConformance):
+    """Hugging Face datasets as Parquet shards."""
+
+    format_name = "hf"
+    broken_sources = (
+        Broken({"data/train-00000-of-00001.parquet": b"PAR1 and no more"}, "bad-parquet", "train-00000-of-00001"),
+        Broken(
+            {"README.md": b"---\nconfigs: [\n---\n", "metadata.jsonl": _row("a.jpg", "[]", "[]")},
+            "bad-yaml",
+            "README.md",
+        ),
+    )
+
+
+class TestHfImageFolder(FormatConformance):
+    """Hugging Face datasets as a folder of images."""
+
+    format_name = "hf"
+    options: Mapping[str, str] = {"layout": "imagefolder"}
+    broken_sources = (
+        Broken(
+            {"README.md": _CARD, "metadata.jsonl": _row("a.jpg", "[[1,2,3,4]]", "[0]") + b'{"file_name":\n'},
+            "bad-json",
+            "metadata.jsonl:2",
+        ),
+        Broken(
+            {"README.md": _CARD, "train/metadata.jsonl": _row("a.jpg", "[[1,2,3,4]]", "[0, 0]")},
+            "bad-row",
+            "train/metadata.jsonl:1",
+        ),
+        Broken(
+            {"README.md": _CARD, "metadata.jsonl": _row("a.jpg", "[[1,2,3,4], [1,2,3]]", "[0, 0]")},
+            "bad-value",
+            "metadata.jsonl:1: objects[1]",
+        ),
+        Broken(
+            {"README.md": _CARD, "metadata.jsonl": _row("a.jpg", "[[1,2,3,4]]", "[7]")},
+            "unknown-class",
+            "metadata.jsonl:1: objects[0]",
+        ),
+    )
+
+
+SUITES = (
+    TestCoco,
+    TestCocoFolder,
+    TestVoc,
+    TestYolo,
+    TestJsonl,
+    TestParquet,
+    TestParquetBoxes,
+    TestCsv,
+    TestCsvFull,
+    TestHf,
+    TestHfImageFolder,
+)
 
 
 @pytest.mark.parametrize("name", ["full", "odd keys"])
@@ -191,7 +262,7 @@ def test_each_to_each(
     source: type[FormatConformance], target: type[FormatConformance], name: str, tmp_path: Path
 ) -> None:
     """What one format read each other one carries as far as it can, and `convert` writes what read and write do."""
-    if source is TestYolo and target in (TestCoco, TestCocoFolder, TestVoc):
+    if source is TestYolo and target in (TestCoco, TestCocoFolder, TestVoc, TestHf, TestHfImageFolder):
         pytest.skip("pixels need the sizes of the images, which YOLO does not have")
     first, second = source(), target()
     path, there, at_once = (

@@ -29,7 +29,7 @@ def schema() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(document)
 
 
-@pytest.mark.parametrize("to", ["coco", "csv", "jsonl", "parquet", "voc", "yolo"])
+@pytest.mark.parametrize("to", ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"])
 def test_reports_are_as_the_schema_says(tmp_path: Path, to: str) -> None:
     """The document of --json is valid under the schema that the package publishes, and its fields sum."""
     document = json.loads(run("convert", SAMPLE, tmp_path / "out", "--to", to, "--json").stdout)

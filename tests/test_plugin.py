@@ -77,7 +77,7 @@ def test_it_is_listed(run: Run) -> None:
     done = run("bboxconv", "formats", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     formats = {row["name"]: row for row in json.loads(done.stdout)["formats"]}
-    assert set(formats) == {"coco", "csv", "jsonl", "parquet", "voc", "yolo", "retinacsv"}
+    assert set(formats) == {"coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo", "retinacsv"}
     row = formats["retinacsv"]
     assert (row["provider"], row["read"], row["write"], row["box"]) == ("bboxconv-retinacsv 1.0", True, True, "xyxy")
     assert "image.width" in row["cannot_carry"]

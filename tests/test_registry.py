@@ -12,7 +12,7 @@ from bboxconv import registry
 from bboxconv.codec import Option, Source
 from bboxconv.errors import BboxconvError, DataError, UsageError
 
-BUILT_IN = ("coco", "csv", "jsonl", "parquet", "voc", "yolo")
+BUILT_IN = ("coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo")
 INCOMPLETE = "it has no detect, or neither read nor target and write"
 Install = Callable[..., None]
 
@@ -208,7 +208,7 @@ class TestDestinations:
             ("b.ndjson.gz", "jsonl"),
             ("x/a.parquet", "parquet"), ("a.pq", "parquet"), ("yolo/", "yolo"), ("yolo", "yolo"),
             ("street-voc", "voc"), ("data/my_coco_set", "coco"), ("YOLO11", "yolo"), ("out.voc", "voc"),
-            ("voc2012", "voc"), ("data/coco2017/", "coco"),
+            ("voc2012", "voc"), ("data/coco2017/", "coco"), ("street-hf/", "hf"), ("huggingface", "hf"), ("a.hf", "hf"),
         ],
     )  # fmt: skip
     def test_extension_or_word(self, dst: str, name: str) -> None:
@@ -222,7 +222,7 @@ class TestDestinations:
             registry.by_destination(dst)
         code, message, places, hint = refusal(error)
         assert (code, message, places) == ("unknown-target", "the destination does not say its format", (dst,))
-        names = "(extensions: .csv .json .jsonl .ndjson .parquet .pq"
+        names = "(extensions: .csv .hf .json .jsonl .ndjson .parquet .pq"
         assert hint.startswith(f"--to FORMAT says it, or a name such as boxes.parquet or yolo/ {names}")
 
     def test_a_name_that_says_two(self) -> None:

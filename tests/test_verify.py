@@ -136,6 +136,8 @@ WAYS: list[tuple[str, Mapping[str, str]]] = [
     ("jsonl", {}),
     ("parquet", {}),
     ("parquet", {"layout": "boxes"}),
+    ("hf", {}),
+    ("hf", {"layout": "imagefolder"}),
     ("voc", {"origin": "1"}),
     ("voc", {"decimals": "0", "defaults": "yes"}),
     ("yolo", {}),
@@ -211,7 +213,7 @@ HEAD = {"type": "dataset", "bboxconv": 1, "box": {"kind": "xywh"}, "categories":
 BOX = {"category": 0, "bbox": [10, 20, 30, 40]}
 IMAGE = {"type": "image", "file": "a.jpg", "width": 100, "height": 80, "objects": [BOX]}
 NAMELESS = {key: value for key, value in IMAGE.items() if key != "file"}
-TARGETS = {"coco": "o.json", "voc": "voc", "yolo": "yolo", "jsonl": "o.jsonl", "parquet": "o.parquet"}
+TARGETS = {"coco": "o.json", "hf": "hf", "voc": "voc", "yolo": "yolo", "jsonl": "o.jsonl", "parquet": "o.parquet"}
 
 
 def put(path: Path, *images: Mapping[str, object]) -> Path:
@@ -260,7 +262,7 @@ def test_odd_values_pass(name: str, to: str, tmp_path: Path) -> None:
     assert all(values.carried >= 0 for values in report.fields.values())
 
 
-@pytest.mark.parametrize("to", ["coco", "yolo", "parquet"])
+@pytest.mark.parametrize("to", ["coco", "hf", "yolo", "parquet"])
 def test_images_without_name_and_id_pass_in_several_splits(to: str, tmp_path: Path) -> None:
     """Each document of COCO gives such images ids of its own, which are those of images of other splits."""
     found = [(None, "train2017"), (5, "train2017"), (None, "val"), (6, "val"), (None, "train2017"), (7, None)]

@@ -271,7 +271,7 @@ WRONG = {
         ["convert", "a.json", "b.parqet"],
         "error[unknown-target]: the destination does not say its format\n  b.parqet\n"
         "  hint: did you mean '.parquet'? --to FORMAT says it, or a name such as boxes.parquet or yolo/"
-        " (extensions: .json .jsonl .ndjson .parquet .pq .xml .yaml .yml)\n",
+        " (extensions: .hf .json .jsonl .ndjson .parquet .pq .xml .yaml .yml)\n",
     ),
     "two formats": (
         ["convert", "a.json", "coco-yolo/"],
@@ -610,13 +610,14 @@ def test_21_formats(anywhere: Shell) -> None:
     assert [line.split()[0] for line in done.out.splitlines() if line[:1].isalpha()][1:7] == [
         "coco",
         "csv",
+        "hf",
         "jsonl",
         "parquet",
         "voc",
         "yolo",
     ]
     document = json.loads(anywhere("formats", "--json").out)
-    assert [entry["name"] for entry in document["formats"]] == ["coco", "csv", "jsonl", "parquet", "voc", "yolo"]
+    assert [entry["name"] for entry in document["formats"]] == ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"]
     keys = {
         "title",
         "aliases",

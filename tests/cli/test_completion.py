@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Shell
 
-FORMATS = ["coco", "csv", "jsonl", "parquet", "voc", "yolo"]
+FORMATS = ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"]
 
 
 @pytest.mark.parametrize(

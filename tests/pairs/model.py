@@ -166,6 +166,8 @@ class Format:
     reserved: frozenset[str]
     indexed: bool = False
     """Whether its numbers of classes are places, so that ids in the same order still say the same classes."""
+    apart: bool = False
+    """Whether extra keys have a place of their own, so that one called `id` is no id."""
     nameless: Callable[[str], bool] = lambda name: False
     """Whether it cannot name a class so."""
     renamed: Callable[[str], str] = lambda name: name
@@ -289,9 +291,13 @@ def _written(image: Row, old: Numbers, new: Numbers, target: Format, account: Ac
     size = (image["width"], image["height"])
     found = {name: image[name] if f"image.{name}" in target.carries else None for name in IMAGE}
     found["extra"] = _carried_extra("image", image, target)
-    if found["id"] is None and "image.id" in target.fills and "id" not in (found["extra"] or {}):
+    keys = {} if target.apart else found["extra"] or {}
+    if found["id"] is None and "image.id" in target.fills and "id" not in keys:
         found["id"] = SOME
         account.filled["image.id"] += 1
+    if found["split"] is None and "image.split" in target.fills:
+        found["split"] = "train"
+        account.filled["image.split"] += 1
     found["objects"] = None if image["objects"] is None else []
     for row in image["objects"] or ():
         own = {name: row[name] if f"object.{name}" in target.carries else None for name in OBJECT}
@@ -299,7 +305,7 @@ def _written(image: Row, old: Numbers, new: Numbers, target: Format, account: Ac
         own["bbox"] = row["bbox"] and row["bbox"].moved(old, new, size, target.decimals)
         for name in ("segmentation", "keypoints"):
             own[name] = _drawn(name, own[name], old, new, size)
-        said = own["extra"] or {}
+        said = {} if target.apart else own["extra"] or {}
         for name in ("id", "area", "iscrowd"):
             if own[name] is not None or name in said or f"object.{name}" not in target.fills:
                 continue
@@ -517,6 +523,15 @@ def yolo_place(image: Row) -> str:
     return name if image["split"] is None else f"{image['split']}/{name}"
 
 
+def odd_splits(images: list[Row]) -> dict[int, str]:
+    """Images of a split that is no word, or words with dots between them."""
+    return {
+        number: "bad-split-name"
+        for number, image in enumerate(images)
+        if image["split"] is not None and not re.fullmatch(r"\w+(\.\w+)*", image["split"])
+    }
+
+
 def clashing_ids(images: list[Row]) -> dict[int, str]:
     """Images of one document whose id one before them has."""
     found: dict[int, str] = {}
@@ -535,9 +550,19 @@ def stem_of(name: str) -> str:
     return folder + slash + (stem if dot and stem else last)
 
 
+def read_hf(data: Data) -> Data:
+    """Classes of one name are one class, and images stand by split."""
+    names = dict.fromkeys(row["name"] for row in data.categories)
+    categories = [{"name": name, "id": None, "supercategory": None, "extra": None} for name in names]
+    order = {"train": 0, "val": 1, "test": 2}
+    images = sorted(data.images, key=lambda image: (order.get(image["split"], 3), image["split"]))
+    return replace(data, categories=tuple(categories), images=tuple(images))
+
+
 READERS: Mapping[str, Callable[[Data], Data]] = {
     "coco": read_coco,
     "csv": read_csv,
+    "hf": read_hf,
     "voc": read_voc,
     "yolo": read_yolo,
 }

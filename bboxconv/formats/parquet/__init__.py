@@ -45,6 +45,7 @@ from bboxconv.codec import (
 from bboxconv.errors import DataError
 from bboxconv.io import listing
 from bboxconv.parts import regrouped
+from bboxconv.readers.parquetfiles import MAGIC
 from bboxconv.schema import Dataset, Header
 
 if TYPE_CHECKING:
@@ -65,8 +66,6 @@ INFO = FormatInfo(
 
 KEY = "bboxconv"
 """The key of the footer that has the header."""
-MAGIC = b"PAR1"
-"""What a file begins with, and ends."""
 
 
 def detect(path: Path, head: bytes) -> Match | None:

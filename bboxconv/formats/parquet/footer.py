@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import pyarrow.parquet as pq
 
-from bboxconv.formats.parquet import MAGIC
+from bboxconv.readers.parquetfiles import MAGIC
 
 TAIL = 8
 """Bytes at the end of a file: the length of the footer and the magic."""

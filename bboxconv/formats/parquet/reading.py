@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,14 +20,9 @@ from bboxconv.errors import DataError, Findings
 from bboxconv.formats.parquet import KEY
 from bboxconv.jsonproof import check_json
 from bboxconv.parts import of_parts
+from bboxconv.readers.parquetfiles import BUFFER, SMALL, readable
 from bboxconv.readers.parquetpages import refuse_bomb
 from bboxconv.schema import Dataset, Header, Part
-
-SMALL = 16 << 20
-"""Bytes below which files are read in this process: others would take longer to start."""
-
-_BUFFER = 256 << 10
-"""Bytes of a column that are read at once: else all of them would be held, packed, beside what they unpack to."""
 
 
 def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> Dataset:
@@ -48,7 +42,7 @@ def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> D
             )
     for path, (other, layout, _) in zip(files, headers, strict=True):
         names, where = (schema.IMAGE if layout == "images" else row_schema(other)).names, _shown(path, source)
-        with _readable(where):
+        with readable(where):
             refuse_bomb(path, names, context.max_expansion, where)
 
     def parts() -> Iterator[Part]:
@@ -58,7 +52,7 @@ def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> D
             if layout != "images":
                 yield from (_Rows(*same, *own) for own in _runs(path, where))
                 continue
-            with _readable(where):
+            with readable(where):
                 footer = pq.read_metadata(path)
             for group in range(footer.num_row_groups):
                 yield _Group(*same, footer.row_group(group).num_rows, (group, group))
@@ -88,7 +82,7 @@ class _Rows:
 
     def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
         """Its images. Raises DataError where they cannot be read."""
-        with _readable(self.where), _opened(self.path, few=self.wanted != EVERYTHING) as file:
+        with readable(self.where), _opened(self.path, few=self.wanted != EVERYTHING) as file:
             for batch in self.read(file):
                 _check(batch, self.header)
                 yield from schema.pieces(schema.with_split(batch, self.split), self.size)
@@ -118,7 +112,7 @@ def _opened(path: str, *, few: bool) -> pq.ParquetFile:
     """A file of which parts are read. `few`: those of few columns, again and again: what is mapped is not copied, and
     the footer, which of a large file takes longer than a part, is not read anew."""
     if not few:
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
     status = Path(path).stat()
     return pq.ParquetFile(
         path, metadata=_footer(path, status.st_mtime_ns, status.st_size), pre_buffer=False, memory_map=True
@@ -139,7 +133,7 @@ def _runs(path: Path, where: str) -> list[tuple[int, tuple[int, int], tuple[int,
     lasts: list[int] = []
     counts: list[int] = []
     groups: list[tuple[int, int]] = []
-    with _readable(where), pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+    with readable(where), pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER) as file:
         for group in range(file.num_row_groups):
             rows = _typed(file.read_row_group(group, columns=kind.names, use_threads=False), kind)
             starts = first_rows(rows)
@@ -162,20 +156,9 @@ def _shown(path: Path, source: Source) -> str:
     return source.shown if path == source.path else f"{source.shown.rstrip('/')}/{path.name}"
 
 
-@contextmanager
-def _readable(where: str) -> Iterator[None]:
-    """What goes wrong inside a file becomes a DataError."""
-    try:
-        yield
-    except (OSError, ValueError, pa.ArrowException) as error:  # those of Arrow that are not its own are ValueErrors
-        raise DataError.of(
-            "bad-parquet", "the Parquet file cannot be read", where=where, detail=str(error).partition("\n")[0]
-        ) from error
-
-
 def _header(path: Path, where: str) -> tuple[Header, str, int]:
     """The header, the layout and the number of images (-1: not known) that a file's footer states."""
-    with _readable(where):
+    with readable(where):
         footer = pq.read_metadata(path)
     document = (footer.metadata or {}).get(KEY.encode())
     if document is None:

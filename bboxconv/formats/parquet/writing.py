@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from bboxconv import headerjson, jsontext, schema
 from bboxconv.boxrows import box_rows, row_schema
 from bboxconv.codec import Encoding
-from bboxconv.formats.parquet import KEY, MAGIC
+from bboxconv.formats.parquet import KEY
 from bboxconv.formats.parquet.footer import cut, moved
+from bboxconv.readers.parquetfiles import MAGIC
 from bboxconv.schema import Header, coordinate_names
 from bboxconv.shelf import Left, Shelf
 from bboxconv.spool import Slip, leave

@@ -1,14 +1,13 @@
 """The tree of a YOLO data set: label files, data.yaml, and the images where they are asked for."""
 
 # Strings, not Path: an object for each of 100,000 files costs as much as reading the file.
-# ruff: noqa: PTH103, PTH211
+# ruff: noqa: PTH103
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from bboxconv.clashes import Files, settle, write_files
 from bboxconv.codec import Encoding, WriteContext
 from bboxconv.errors import Findings, UsageError, printable
 from bboxconv.formats.yolo.text import Style, keypoint_count, label_texts
+from bboxconv.imagefiles import ImageFiles
 from bboxconv.io import plain_path, size_of, unsafe_name
 from bboxconv.schema import Header, flat
 from bboxconv.spool import Slip, Spool, leave
@@ -53,15 +53,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class LabelWriter:
-    """Writes the label files of batches below `out`, and the images where they are asked for: `images` is none, copy or
-    link.
-    """
+    """Writes the label files of batches below `out`, and the images where they are asked for."""
 
     out: str
     style: Style
-    images: str
-    folders: tuple[tuple[str | None, Path], ...]
-    """Where the image files of each split (None: of all) may lie, the first one first."""
+    images: ImageFiles
 
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> Piece:
         """Write the label files of a batch."""
@@ -82,7 +78,7 @@ class LabelWriter:
         for row, place in enumerate(places):
             if place is not None and row not in files.lost:
                 written[splits[row]] += 1
-                if self.images != "none":
+                if self.images.how != "none":
                     self.place_image(names[row], splits[row], place, findings)
         return Piece(written, frozenset(pc.unique(objects.column("category")).to_pylist()), files, None, encoding.first)
 
@@ -92,23 +88,7 @@ class LabelWriter:
 
     def place_image(self, name: str, split: str | None, place: str, findings: Findings) -> None:
         """Put an image where its label file says."""
-        target = self.image_target(name, place)
-        folders = [folder for one, folder in self.folders if one is None or one == split]
-        candidates = (
-            path for folder in folders for path in ((folder / split / name) if split else folder / name, folder / name)
-        )
-        source = next((path for path in candidates if path.is_file()), None)
-        if source is None:
-            message = "an image is not in the folder of the images"
-            findings.add("image-missing", message, severity="warning", where=printable(name))
-            return
-        os.makedirs(target.rpartition("/")[0], exist_ok=True)
-        if os.path.lexists(target):
-            findings.add("file-clash", "two images would write the same image file", where=printable(name))
-        elif self.images == "copy":
-            shutil.copyfile(source, target)
-        else:
-            os.symlink(source.resolve(), target)
+        self.images.place(name, split, self.image_target(name, place), findings)
 
 
 def label_writer(
@@ -118,13 +98,8 @@ def label_writer(
 
     Raises UsageError where images are asked for and their folder is not given.
     """
-    if images != "none" and context.images is None and not context.image_folders:
-        raise UsageError.of(
-            "images-missing", f"--out images={images} needs the folder of the images", hint="--images DIR"
-        )
-    given = ((None, context.images),) if context.images is not None else ()
     style = Style(task, digits, score, _declared_keypoints(header) if task == "pose" else 0)
-    return LabelWriter(str(out), style, images, (*given, *context.image_folders))
+    return LabelWriter(str(out), style, ImageFiles.of(images, context))
 
 
 @dataclass(slots=True)
@@ -176,7 +151,7 @@ def write_tree(
     _settle_clashes(state, writer)
     _note_parents(header, state)
     _write_config(header, writer.style, state, out)
-    return clashes.size_of(state.files, size_of(out / "data.yaml")) if writer.images == "none" else None
+    return clashes.size_of(state.files, size_of(out / "data.yaml")) if writer.images.how == "none" else None
 
 
 def _settle_clashes(state: _State, writer: LabelWriter) -> None:
@@ -195,7 +170,7 @@ def _settle_clashes(state: _State, writer: LabelWriter) -> None:
             numbers=(clash.number,),
         )
         place = clash.taken_back
-        if place is not None and writer.images != "none":
+        if place is not None and writer.images.how != "none":
             Path(writer.image_target(clash.name, clash.place)).unlink(missing_ok=True)
             split = place.partition("/")[0] if place.partition("/")[0] in state.splits else None
             writer.place_image(clash.other, split, place, state.findings)
