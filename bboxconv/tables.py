@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
@@ -140,7 +139,7 @@ def from_arrow(
     if _has_images(reader.schema):
         header = _header(reader.schema, form, classes)
         opened = [reader]
-        return Dataset(header, lambda: chain.from_iterable(map(_images(header), _again(table, opened))))
+        return Dataset(header, lambda: _images(header, _again(table, opened)))
     found = columns_of(reader.schema.names, columns, None if form is None else form.kind, where=STREAM)
     batches = (piece for batch in reader for piece in schema.pieces(batch, BATCH))
     return _of_rows(batches, Reading(found), form, tuple(classes or ()), list(classes or ()), STREAM)
@@ -222,19 +221,15 @@ def _again(table: ArrowStream, opened: list[pa.RecordBatchReader]) -> Iterator[p
     yield from opened.pop() if opened else pa.RecordBatchReader.from_stream(table)
 
 
-class _images:  # noqa: N801 - a function with a header
-    """Makes batches of `schema.IMAGE` of those that come."""
-
-    def __init__(self, header: Header) -> None:
-        self.header, self.before = header, 0
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """The images of a batch, in pieces."""
-        where = f"{STREAM}: rows {self.before} to {self.before + max(0, len(batch) - 1)}"
-        self.before += len(batch)
+def _images(header: Header, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Batches of `schema.IMAGE` of those that come, in pieces."""
+    before = 0
+    for batch in batches:
+        where = f"{STREAM}: rows {before} to {before + max(0, len(batch) - 1)}"
+        before += len(batch)
         for piece in schema.pieces(batch, IMAGES):
             try:
-                yield image_batch(piece, self.header)
+                yield image_batch(piece, header)
             except (ValueError, pa.ArrowException) as error:
                 message = "the rows are no images"
                 raise DataError.of("bad-table", message, where=where, detail=str(error).partition("\n")[0]) from error

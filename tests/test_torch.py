@@ -16,7 +16,10 @@ import bboxconv.torchdata
 torch = pytest.importorskip("torch", reason="torch is not installed: the extra bboxconv[torch] installs it")
 from torch.utils.data import DataLoader  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on a machine of few cores
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),  # on a machine of few cores
+    pytest.mark.filterwarnings("ignore:os.fork"),  # of JAX, where another test has loaded it
+]
 WORKERS = pytest.mark.parametrize("workers", [0, 2, 3])
 
 

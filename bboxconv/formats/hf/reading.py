@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -195,8 +196,6 @@ class _Group:
                     kept.append(headers_of(held, names, moved, findings))
                 if at >= start + count:
                     break
-        import numpy as np  # noqa: PLC0415
-
         return Headers(
             np.concatenate([one.widths for one in kept]),
             np.concatenate([one.heights for one in kept]),
