@@ -286,6 +286,16 @@ def test_decimal_commas_in_quotes_are_asked_for(tmp_path: Path) -> None:
     assert image["objects"][0]["bbox"] == [1.5, 2, 3, 4]
 
 
+def test_the_largest_ids(tmp_path: Path) -> None:
+    """Ids up to the ends of 64 bits are numbers; beyond, and written otherwise, they stay in `extra`."""
+    ids = ["9223372036854775807", "-9223372036854775808", "1234567890123456789"]
+    others = ["9223372036854775808", "-9223372036854775809", "0000000000000000001"]
+    body = "".join(f"a,{number},1,2,3,4\n" for number in ids + others)
+    (image,) = read(tmp_path, f"file,box_id,x1,y1,x2,y2\n{body}")
+    found = [(row.get("id"), row.get("extra")) for row in image["objects"]]
+    assert found == [(int(number), None) for number in ids] + [(None, f'{{"id":"{number}"}}') for number in others]
+
+
 def test_a_header_in_between(tmp_path: Path) -> None:
     """Where files were joined, the header in between is left out with a warning that names its line."""
     path = tmp_path / "a.csv"
