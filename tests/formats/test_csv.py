@@ -255,7 +255,8 @@ def test_names_for_class_numbers(tmp_path: Path) -> None:
         ("a,1,2,3,1e999\n", [("bad-number", ("a.csv:2: 1e999",))]),
         ("a,1,2,3,0x1\n", [("bad-number", ("a.csv:2: 0x1",))]),
         ("a,1,2,3,=1+1\n", [("bad-number", ("a.csv:2: =1+1",))]),
-        ('a,1,2,3,"1,5"\n', [("bad-number", ("a.csv:2: 1,5",))]),
+        ('a,1,2,3,"1,500"\n', [("bad-number", ("a.csv:2: 1,500",))]),
+        ('a,1,2,3,"1,5,0"\n', [("bad-number", ("a.csv:2: 1,5,0",))]),
         ("a,1,2,3,1\x00\n", [("bad-number", ("a.csv:2: 1\\x00",))]),
         ("a,1,2,,4\n", [("missing-field", ("a.csv:2",))]),
         (",1,2,3,4\n", [("missing-field", ("a.csv:2",))]),
@@ -280,10 +281,23 @@ def test_sound_rows_are_read_beside_faults(tmp_path: Path) -> None:
     assert '"line": 5' in (tmp_path / "r.jsonl").read_text()
 
 
-def test_decimal_commas_in_quotes_are_asked_for(tmp_path: Path) -> None:
-    """In a file with commas between cells, a comma in a number is a decimal one if the user says so."""
-    (image,) = read(tmp_path, 'file,x1,y1,x2,y2\na,"1,5",2,3,4\n', decimal="comma")
-    assert image["objects"][0]["bbox"] == [1.5, 2, 3, 4]
+def test_decimal_commas_in_quotes(tmp_path: Path) -> None:
+    """Where commas separate, a comma in a quoted number is the decimal one, and a note says so; what may be thousands
+    is refused with the option that takes it, and `decimal=point` refuses all."""
+    head = "file,class,x1,y1,x2,y2\n"
+    path = tmp_path / "a.csv"
+    path.write_text(head + 'a,x,0.5,"1,250","30,5","1000,25"\n')
+    found = bboxconv.read(path)
+    assert rows(found)[0]["objects"][0]["bbox"] == [0.5, 1.25, 30.5, 1000.25]
+    assert [(one.code, one.severity) for one in bboxconv.convert(path, tmp_path / "b.jsonl").findings] == [
+        ("decimal-comma", "note")
+    ]
+    with pytest.raises(DataError, match="--in decimal=comma"):
+        read(tmp_path, head + 'a,x,1,2,"3,5",4\n', decimal="point")
+    with pytest.raises(DataError, match="--in decimal=comma"):
+        read(tmp_path, head + 'a,x,1,2,"1,250",4\n')
+    (image,) = read(tmp_path, head + 'a,x,1,2,"1,250",4\n', decimal="comma")
+    assert image["objects"][0]["bbox"] == [1, 2, 1.25, 4]
 
 
 def test_the_largest_ids(tmp_path: Path) -> None:
