@@ -14,7 +14,7 @@ from helpers import batch, coco, dataset
 from test_rejects import CAT, OBJECT, VOC, box, image, set_aside
 
 import bboxconv
-from bboxconv import flow, pipeline, repeats
+from bboxconv import duplicates, flow, pipeline, repeats
 from bboxconv.errors import Findings
 from bboxconv.repeats import Seen, leave_identities, tell_repeats
 from bboxconv.report import Report
@@ -138,7 +138,7 @@ def test_many_ids_are_compared_in_rounds(monkeypatch: pytest.MonkeyPatch) -> Non
         seen.take([leave_identities(batch(given[start : start + 70]), Shelf(), ids=True)])
     results = []
     for at_once in (1_000_000, 7):
-        monkeypatch.setattr(repeats, "AT_ONCE", at_once)
+        monkeypatch.setattr(duplicates, "AT_ONCE", at_once)
         findings = Findings()
         tell_repeats([seen], findings)
         results.append(list(findings))
@@ -148,7 +148,7 @@ def test_many_ids_are_compared_in_rounds(monkeypatch: pytest.MonkeyPatch) -> Non
         ("duplicate-image-id", sum(ids.count(i) > 1 for i in set(ids))),
         ("duplicate-file-name", len(names) - len(set(names))),
     ]
-    monkeypatch.setattr(repeats, "_hashes", lambda texts: pa.array([0] * len(texts)))
+    monkeypatch.setattr(repeats, "hashes", lambda texts: pa.array([0] * len(texts)))
     alike, findings = Seen("a", Spool(0)), Findings()
     alike.take([leave_identities(batch(given[:20]), Shelf(), ids=True)])
     tell_repeats([alike], findings)

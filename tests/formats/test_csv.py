@@ -300,6 +300,20 @@ def test_decimal_commas_in_quotes(tmp_path: Path) -> None:
     assert image["objects"][0]["bbox"] == [1, 2, 1.25, 4]
 
 
+@pytest.mark.parametrize(("layout", "wanted"), [("tfod", ["image a.jpg"]), ("plain", []), ("full", [])])
+def test_images_that_nothing_tells_apart(layout: str, wanted: list[str], tmp_path: Path) -> None:
+    """Images of one name in two splits become one to a reader of TFOD, which has no split: a warning names them, from
+    however many batches and processes they come."""
+    path = tmp_path / "a.csv"
+    body = "".join(f"{name},9,9,{split},dog,1,2,3,4\n" for name, split in [("a.jpg", "train"), ("b.jpg", "train")])
+    path.write_text(f"file_name,width,height,split,class,x1,y1,x2,y2\n{body}a.jpg,9,9,val,cat,1,2,3,4\n")
+    for size in (1, 4096):
+        out = tmp_path / f"{size}.csv"
+        report = bboxconv.convert(path, out, out={"layout": layout}, batch_size=size)
+        found = [place for one in report.findings if one.code == "same-image" for place in one.where]
+        assert (found, report.images, report.boxes) == (wanted, 3, 3)
+
+
 def test_the_largest_ids(tmp_path: Path) -> None:
     """Ids up to the ends of 64 bits are numbers; beyond, and written otherwise, they stay in `extra`."""
     ids = ["9223372036854775807", "-9223372036854775808", "1234567890123456789"]

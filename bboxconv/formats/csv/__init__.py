@@ -65,12 +65,14 @@ from bboxconv.schema import Dataset, Header
 from bboxconv.splits import SPLIT_NAMES
 
 if TYPE_CHECKING:
-    from bboxconv.shelf import Left
+    from bboxconv.formats.csv.writing import Piece
 
 LAYOUT = Option("layout", "plain", "columns: the usual, TensorFlow's, or all there are", ("plain", "tfod", "full"))
 COLUMNS = Option("columns", "", "what columns are, such as x1:left,category:kind", form="FIELD:COLUMN,...")
 HEADER = Option("header", "auto", "whether the first row names the columns", ("auto", "yes", "no"))
-DECIMAL = Option("decimal", "auto", "decimal sign; auto: a comma too, where none separates, or in quotes", ("auto", "point", "comma"))
+DECIMAL = Option(
+    "decimal", "auto", "decimal sign; auto: a comma too, where none separates, or in quotes", ("auto", "point", "comma")
+)
 BOX = Option(
     "box",
     "auto",
@@ -152,7 +154,7 @@ def target(header: Header, options: Options) -> Target:
     )
 
 
-def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[tuple[Left, ...]]:
+def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[Piece]:
     """The rows of a batch."""
     from bboxconv.formats.csv.writing import RowEncoder
 
@@ -160,11 +162,11 @@ def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[tuple[L
     return RowEncoder(header, layout, digits, _separator(context))
 
 
-def assemble(header: Header, pieces: Iterable[tuple[Left, ...]], out: Path, context: WriteContext) -> Written:
+def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteContext) -> Written:
     """Write the names of the columns, and the rows as they come."""
     from bboxconv.formats.csv.writing import write_rows
 
-    write_rows(header, option(context.options, LAYOUT), pieces, out, _separator(context))
+    write_rows(header, option(context.options, LAYOUT), pieces, out, _separator(context), context.findings)
     return Written()
 
 

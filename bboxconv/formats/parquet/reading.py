@@ -163,8 +163,8 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
     document = (footer.metadata or {}).get(KEY.encode())
     if document is None:
         hint = (
-            "of other programs' Parquet, data sets of Hugging Face are read (--from hf), and tables with a row for each "
-            "box in Python: bboxconv.write(pyarrow.parquet.read_table(FILE), DST)"
+            "of other programs' Parquet, data sets of Hugging Face are read (--from hf), and tables with a row for "
+            "each box in Python: bboxconv.write(pyarrow.parquet.read_table(FILE), DST)"
         )
         raise DataError.of("not-bboxconv-parquet", f"the Parquet footer has no key {KEY!r}", where=where, hint=hint)
     try:
