@@ -292,6 +292,8 @@ def test_decimal_commas_in_quotes(tmp_path: Path) -> None:
     assert [(one.code, one.severity) for one in bboxconv.convert(path, tmp_path / "b.jsonl").findings] == [
         ("decimal-comma", "note")
     ]
+    (image,) = read(tmp_path, 'file,class,x1,y1,x2,y2,score\na,x,1,2,3,4,"0,75"\n')
+    assert image["objects"][0]["score"] == 0.75
     with pytest.raises(DataError, match="--in decimal=comma"):
         read(tmp_path, head + 'a,x,1,2,"3,5",4\n', decimal="point")
     with pytest.raises(DataError, match="--in decimal=comma"):

@@ -107,14 +107,15 @@ def evidence(head: bytes, *, sure: bool) -> Match | None:
 
 
 def has_decimal_commas(rows: bytes, separator: str, found: Columns) -> bool:
-    """Whether a number of a box in these rows has a decimal comma, as in `"1,5"`. `"1,024"` is none: it may be a
-    thousand and more."""
+    """Whether a number of a box or a score in these rows has a decimal comma, as in `"1,5"`. `"1,024"` is none: it may
+    be a thousand and more."""
     if not _QUOTED_COMMA.search(rows) or len(found.box) != 4:
         return False
+    places = [*found.box, *(found.places[name] for name in ("score", "area") if name in found.places)]
     text = rows.decode(errors="replace").splitlines()
     with suppress(csv.Error):
         for cells in csv.reader(text, delimiter=separator):
-            numbers = [cells[place] for place in found.box if place < len(cells)]
+            numbers = [cells[place] for place in places if place < len(cells)]
             if any(_COMMA.fullmatch(cell) and not _THOUSANDS.fullmatch(cell) for cell in numbers):
                 return True
     return False
