@@ -26,13 +26,27 @@ from bboxconv.spool import Slip, Spool, leave
 
 def leave_identities(batch: pa.RecordBatch, shelf: Shelf, *, ids: bool) -> tuple[Slip, Slip]:
     """Leave what to compare of the images of a batch and, where `ids` says so, of its objects."""
-    keys = pc.binary_join_element_wise(batch.column("split").fill_null(""), batch.column("file_name"), SEPARATOR)
+    splits = batch.column("split").fill_null("")
+    keys = pc.binary_join_element_wise(splits, batch.column("file_name"), SEPARATOR)
+    codes = hashes(splits).to_numpy()
     own = batch.column("id") if ids else pa.nulls(len(batch), pa.int64())
-    images = pa.RecordBatch.from_arrays([own, hashes(keys), keys], ["id", "hash", "key"])
-    column = schema.flat(batch).column("id") if ids else pa.nulls(0, pa.int64())
-    objects = pa.RecordBatch.from_arrays([column.drop_null()], ["id"])
-    left, own_left = leave([images, objects], shelf)
+    images = pa.RecordBatch.from_arrays([own, _in_split(own, codes), hashes(keys), keys], ["id", "own", "hash", "key"])
+    column = pa.nulls(0, pa.int64())
+    if ids:
+        objects = schema.flat(batch)
+        column, codes = objects.column("id"), np.repeat(codes, np.diff(objects.offsets))
+    else:
+        codes = codes[:0]
+    there = column.is_valid()
+    found = [column.filter(there), _in_split(column, codes).filter(there)]
+    objects_left = pa.RecordBatch.from_arrays(found, ["id", "own"])
+    left, own_left = leave([images, objects_left], shelf)
     return left, own_left
+
+
+def _in_split(ids: pa.Int64Array, codes: NDArray[np.int64]) -> pa.Int64Array:
+    """A number for each id and split, of which `codes` has one; without a split, the id."""
+    return pc.bit_wise_xor(ids, pa.array(codes, pa.int64()))
 
 
 @dataclass(slots=True)
@@ -52,22 +66,33 @@ class Seen:
 
 
 def tell_repeats(sources: Sequence[Seen], findings: Findings) -> None:
-    """Report what occurs more than once: ids within a source, names over all of them. All are kept."""
+    """Report what occurs more than once: ids within a source and split, names over all sources. All are kept."""
     for source in sources:
         for slips, code, what in (
             (source.images, "duplicate-image-id", "an image id"),
             (source.objects, "duplicate-annotation-id", "an annotation id"),
         ):
-            found = repeated(slips, "id")
+            found = repeated(slips, "own")
             message = f"{what} occurs more than once; all are read"
-            for number in found[:FIRST_PLACES].tolist():
+            shown = _least_ids(slips, found)
+            for number in shown:
                 findings.add(code, message, severity="warning", where=source.shown, detail=f"id {number}")
-            if len(found) > FIRST_PLACES:
-                findings.add(code, message, severity="warning", count=len(found) - FIRST_PLACES)
+            if len(found) > len(shown):
+                findings.add(code, message, severity="warning", count=len(found) - len(shown))
     left = [(source.shown, slip) for source in sources for slip in source.images]
     again = repeated([slip for _, slip in left], "hash")
     if len(again):
         _tell_names(left, again, findings)
+
+
+def _least_ids(slips: Sequence[Slip], again: NDArray[np.int64]) -> list[int]:
+    """The least of the ids that are repeated, as many as are shown."""
+    least = np.zeros(0, np.int64)
+    for slip in slips if len(again) else ():
+        batch = slip.load()
+        ids = batch.column("id").filter(pc.is_in(batch.column("own"), pa.array(again))).to_numpy()
+        least = np.unique(np.concatenate((least, ids)))[:FIRST_PLACES]
+    return [int(number) for number in least]
 
 
 def _tell_names(slips: Sequence[tuple[str, Slip]], again: NDArray[np.int64], findings: Findings) -> None:
