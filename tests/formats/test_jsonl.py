@@ -11,7 +11,7 @@ import pytest
 
 import bboxconv
 from bboxconv import schema
-from bboxconv.boxes import BoxFormat, Rotation
+from bboxconv.boxformat import BoxFormat, Rotation
 from bboxconv.codec import ReadContext, Source, WriteContext
 from bboxconv.errors import DataError, Findings, UsageError
 from bboxconv.formats import jsonl
