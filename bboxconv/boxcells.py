@@ -19,7 +19,8 @@ Mask = NDArray[np.bool_]
 _NOTHING = pa.array(["", "nan", "na", "n/a", "<na>", "null", "none"])
 """What stands for no number, in lower case."""
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
+_LONG = r"^-?[0-9]{19}$"
 _JSON_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 _PART = r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?"
 _FOUR = r"^[\[({\s]*" + r"(?:\s*[,;]\s*|\s+)".join(f"(?P<n{n}>{_PART})" for n in range(4)) + r"[\])}\s]*$"
@@ -104,6 +105,12 @@ def integers(column: pa.Array) -> tuple[pa.Int64Array, Mask]:
             column = column.cast(pa.string())
     text = texts(column)
     sound = pc.match_substring_regex(text, _INTEGER)
+    long = _mask(pc.match_substring_regex(text, _LONG))
+    if long.any():  # which of these an int64 holds, Python knows
+        held = [-(2**63) <= int(cell) < 2**63 for cell in text.filter(pa.array(long)).to_pylist()]
+        fits = np.ones(len(text), np.bool_)
+        fits[long] = held
+        sound = pc.and_(sound, pa.array(fits))
     return pc.if_else(sound, text, _NO_TEXT).cast(pa.int64()), _mask(pc.invert(sound))
 
 
@@ -150,7 +157,10 @@ def four(column: pa.Array, *, comma: bool = False) -> tuple[list[pa.DoubleArray]
             numbers(pc.list_element(kept, n)) if len(kept) else (pa.nulls(0, pa.float64()), None) for n in range(4)
         ]
         return [part for part, _ in parts], _mask(pc.and_not(column.is_valid(), sound))
-    text = texts(column, trim=True)
+    try:
+        text = texts(column, trim=True)
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # structs, bytes
+        return [pa.nulls(len(column), pa.float64())] * 4, column.is_valid().to_numpy(zero_copy_only=False)
     text = pc.if_else(pc.is_in(pc.utf8_lower(text), value_set=_NOTHING), _NO_TEXT, text)
     found = pc.extract_regex(text, _FOUR)
     split = [numbers(pc.struct_field(found, n)) for n in range(4)]

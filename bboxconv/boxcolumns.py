@@ -188,9 +188,9 @@ def _set(
 def _ambiguous(field: str, candidates: Sequence[str], where: str) -> Diagnostic:
     listed = "; ".join(repr(name) for name in candidates)
     hint = (
-        f"columns says which, such as {field}={candidates[0]}"
+        f"say which: {_given(field, candidates[0])}"
         if field in FIELDS
-        else "columns says which, or the kind of the box does"
+        else "say which with columns, or with the box format: --in box=NAME, in Python box=NAME"
     )
     return Diagnostic(
         "ambiguous-columns",
@@ -201,8 +201,13 @@ def _ambiguous(field: str, candidates: Sequence[str], where: str) -> Diagnostic:
 
 
 def _missing(message: str, names: Sequence[str], field: str, where: str) -> UsageError:
-    hint = f"the table has {_listed(names)}; columns says which is {field}"
+    first = field.partition(",")[0]
+    hint = f"the table has {_listed(names)}; say which is {field}: {_given(first, 'NAME')}"
     return UsageError.of("missing-column", message, where=where, hint=hint)
+
+
+def _given(field: str, name: str) -> str:
+    return f"--in columns={field}:{name}, in Python columns={{{field!r}: {name!r}}}"
 
 
 def _listed(names: Sequence[str]) -> str:

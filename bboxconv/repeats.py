@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -18,39 +17,36 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import schema
+from bboxconv.duplicates import SEPARATOR, hashes, repeated
 from bboxconv.errors import FIRST_PLACES, Findings
 from bboxconv.schema import Category, Header
 from bboxconv.shelf import Shelf
 from bboxconv.spool import Slip, Spool, leave
 
-SEPARATOR = "\0"
-_ZERO = np.zeros(1, np.uint64)
-_FACTORS = np.frombuffer(Random(1).randbytes(8 * 4096), np.uint64)
-AT_ONCE = 500_000
-"""Numbers that are compared at once: 4 MB of them."""
-
 
 def leave_identities(batch: pa.RecordBatch, shelf: Shelf, *, ids: bool) -> tuple[Slip, Slip]:
     """Leave what to compare of the images of a batch and, where `ids` says so, of its objects."""
-    keys = pc.binary_join_element_wise(batch.column("split").fill_null(""), batch.column("file_name"), SEPARATOR)
+    splits = batch.column("split").fill_null("")
+    keys = pc.binary_join_element_wise(splits, batch.column("file_name"), SEPARATOR)
+    codes = hashes(splits).to_numpy()
     own = batch.column("id") if ids else pa.nulls(len(batch), pa.int64())
-    images = pa.RecordBatch.from_arrays([own, _hashes(keys), keys], ["id", "hash", "key"])
-    column = schema.flat(batch).column("id") if ids else pa.nulls(0, pa.int64())
-    objects = pa.RecordBatch.from_arrays([column.drop_null()], ["id"])
-    left, own_left = leave([images, objects], shelf)
+    images = pa.RecordBatch.from_arrays([own, _in_split(own, codes), hashes(keys), keys], ["id", "own", "hash", "key"])
+    column = pa.nulls(0, pa.int64())
+    if ids:
+        objects = schema.flat(batch)
+        column, codes = objects.column("id"), np.repeat(codes, np.diff(objects.offsets))
+    else:
+        codes = codes[:0]
+    there = column.is_valid()
+    found = [column.filter(there), _in_split(column, codes).filter(there)]
+    objects_left = pa.RecordBatch.from_arrays(found, ["id", "own"])
+    left, own_left = leave([images, objects_left], shelf)
     return left, own_left
 
 
-def _hashes(texts: pa.StringArray) -> pa.Int64Array:
-    """A number for each text, the same for equal ones: each byte times the number of its place, added up."""
-    whole = pa.concat_arrays([texts])
-    _, places, data = whole.buffers()
-    offsets = np.frombuffer(places, np.int32)[: len(whole) + 1] if len(whole) else np.zeros(1, np.int32)
-    raw = np.frombuffer(data, np.uint8)[: offsets[-1]] if data is not None else np.zeros(0, np.uint8)
-    inside = np.arange(len(raw)) - np.repeat(offsets[:-1], np.diff(offsets))
-    sums = np.concatenate((_ZERO, np.cumsum((raw + np.uint64(1)) * _FACTORS[inside % len(_FACTORS)], dtype=np.uint64)))
-    numbers = (sums[offsets[1:]] - sums[offsets[:-1]]).view(np.int64)
-    return pa.array(numbers, mask=~whole.is_valid().to_numpy(zero_copy_only=False))
+def _in_split(ids: pa.Int64Array, codes: NDArray[np.int64]) -> pa.Int64Array:
+    """A number for each id and split, of which `codes` has one; without a split, the id."""
+    return pc.bit_wise_xor(ids, pa.array(codes, pa.int64()))
 
 
 @dataclass(slots=True)
@@ -70,22 +66,33 @@ class Seen:
 
 
 def tell_repeats(sources: Sequence[Seen], findings: Findings) -> None:
-    """Report what occurs more than once: ids within a source, names over all of them. All are kept."""
+    """Report what occurs more than once: ids within a source and split, names over all sources. All are kept."""
     for source in sources:
         for slips, code, what in (
             (source.images, "duplicate-image-id", "an image id"),
             (source.objects, "duplicate-annotation-id", "an annotation id"),
         ):
-            found = repeated(slips, "id")
+            found = repeated(slips, "own")
             message = f"{what} occurs more than once; all are read"
-            for number in found[:FIRST_PLACES].tolist():
+            shown = _least_ids(slips, found)
+            for number in shown:
                 findings.add(code, message, severity="warning", where=source.shown, detail=f"id {number}")
-            if len(found) > FIRST_PLACES:
-                findings.add(code, message, severity="warning", count=len(found) - FIRST_PLACES)
+            if len(found) > len(shown):
+                findings.add(code, message, severity="warning", count=len(found) - len(shown))
     left = [(source.shown, slip) for source in sources for slip in source.images]
     again = repeated([slip for _, slip in left], "hash")
     if len(again):
         _tell_names(left, again, findings)
+
+
+def _least_ids(slips: Sequence[Slip], again: NDArray[np.int64]) -> list[int]:
+    """The least of the ids that are repeated, as many as are shown."""
+    least = np.zeros(0, np.int64)
+    for slip in slips if len(again) else ():
+        batch = slip.load()
+        ids = batch.column("id").filter(pc.is_in(batch.column("own"), pa.array(again))).to_numpy()
+        least = np.unique(np.concatenate((least, ids)))[:FIRST_PLACES]
+    return [int(number) for number in least]
 
 
 def _tell_names(slips: Sequence[tuple[str, Slip]], again: NDArray[np.int64], findings: Findings) -> None:
@@ -120,16 +127,3 @@ def distinct_categories(header: Header, shown: str, findings: Findings) -> Heade
         if one.id is not None:
             ids.add(one.id)
     return replace(header, categories=tuple(categories))
-
-
-def repeated(slips: Sequence[Slip], name: str) -> NDArray[np.int64]:
-    """The numbers of a column that occur more than once, in order."""
-    rounds = -(-sum(slip.rows for slip in slips) // AT_ONCE)
-    found: list[NDArray[np.int64]] = []
-    for turn in range(rounds):
-        columns = (slip.load().column(name).drop_null().to_numpy() for slip in slips)
-        # copies, so that names do not stay with them
-        together = np.concatenate([ids[ids % rounds == turn] for ids in columns])
-        together.sort()
-        found.append(np.unique(together[1:][together[1:] == together[:-1]]))
-    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)

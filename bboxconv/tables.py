@@ -58,7 +58,8 @@ def from_pandas(
     all have one, or in code-point order.
 
     Images are in order of first sight. A row whose box is null, and its class, id and polygons too, is an image without
-    boxes. What `Dataset.to_pandas` gives comes back equal; images without boxes have no row there.
+    boxes. What `Dataset.to_pandas` gives comes back equal; images without boxes have no row there. Levels of the index
+    that have a name are columns too.
 
     Raises UsageError where columns are missing or ambiguous, with the candidates, and DataError for rows that cannot
     be read.
@@ -68,6 +69,7 @@ def from_pandas(
     if not isinstance(frame, pd.DataFrame):
         raise UsageError.of("no-table", f"a pandas DataFrame is needed, not {type(frame).__name__}")
     named = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    named = _with_index(named)
     form = _box(box)
     found = columns_of(list(named.columns), columns, None if form is None else form.kind, where=FRAME)
     declared = list(classes or ())
@@ -77,12 +79,32 @@ def from_pandas(
     if form is None:
         form = _said(frame.attrs, named, found.box, found.kind)
     try:
-        table = pa.Table.from_pandas(named, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        # a name for each column, as Arrow refuses equal ones: those that are no field may be
+        table = pa.Table.from_pandas(named.set_axis(_unlike(named.columns), axis=1), preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         detail = "; ".join(str(part) for part in error.args)
-        raise UsageError.of("no-table", "a column holds values of several types", where=FRAME, detail=detail) from error
+        message = "a column holds values of several types, or of one that Arrow does not have"
+        hint = "make each column of one type, such as frame[name].astype(str) or astype(float)"
+        raise UsageError.of("no-table", message, where=FRAME, detail=detail, hint=hint) from error
     reading = Reading(found)
     return _of_rows(table.to_batches(BATCH), reading, form, tuple(classes or ()), declared, FRAME)
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the levels of its index that have a name, as `set_index` leaves them, as columns in front."""
+    levels = [n for n, name in enumerate(frame.index.names) if name is not None and str(name) not in frame.columns]
+    return frame.reset_index(level=levels).rename(columns=str) if levels else frame
+
+
+def _unlike(names: Iterable[str]) -> list[str]:
+    """The names, of which equal ones have a number behind."""
+    made: dict[str, None] = {}
+    for name in names:
+        new, number = name, 1
+        while new in made:
+            new, number = f"{name}.{number}", number + 1
+        made[new] = None
+    return list(made)
 
 
 def _said(
@@ -133,7 +155,8 @@ def from_arrow(
     """
     if not hasattr(table, "__arrow_c_stream__"):
         message = f"a data set, or a table with __arrow_c_stream__, is needed, not {type(table).__name__}"
-        raise UsageError.of("no-table", message, hint="bboxconv.read gives a data set, bboxconv.from_pandas too")
+        hint = "bboxconv.read gives a data set, bboxconv.from_pandas too; a LazyFrame is one after collect()"
+        raise UsageError.of("no-table", message, hint=hint)
     reader = pa.RecordBatchReader.from_stream(table)
     form = _box(box)
     if _has_images(reader.schema):

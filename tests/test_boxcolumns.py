@@ -55,15 +55,15 @@ def test_usual_names(names: str, kind: str | None, box: str, fields: dict[str, s
     ("names", "message", "hint"),
     [
         ("path,image,x1,y1,x2,y2", "several columns could be file_name: 'path'; 'image'",
-         "columns says which, such as file_name=path"),
+         "say which: --in columns=file_name:path, in Python columns={'file_name': 'path'}"),
         ("filename,class,label,x1,y1,x2,y2", "several columns could be category: 'class'; 'label'",
-         "columns says which, such as category=class"),
+         "say which: --in columns=category:class, in Python columns={'category': 'class'}"),
         ("filename,x,y,w,h,cx,cy", "several columns could be the box: 'x, y, w, h'; 'cx, cy, w, h'",
-         "columns says which, or the kind of the box does"),
+         "say which with columns, or with the box format: --in box=NAME, in Python box=NAME"),
         ("filename,x1,y1,x2,y2,bbox", "several columns could be the box: 'x1, y1, x2, y2'; 'bbox'",
-         "columns says which, or the kind of the box does"),
+         "say which with columns, or with the box format: --in box=NAME, in Python box=NAME"),
         ("filename,x1,xmin,y1,x2,y2", "several columns could be x1: 'x1'; 'xmin'",
-         "columns says which, such as x1=x1"),
+         "say which: --in columns=x1:x1, in Python columns={'x1': 'x1'}"),
     ],
 )  # fmt: skip
 def test_doubt_is_an_error(names: str, message: str, hint: str) -> None:

@@ -14,7 +14,7 @@ from helpers import batch, coco, dataset
 from test_rejects import CAT, OBJECT, VOC, box, image, set_aside
 
 import bboxconv
-from bboxconv import flow, pipeline, repeats
+from bboxconv import duplicates, flow, pipeline, repeats
 from bboxconv.errors import Findings
 from bboxconv.repeats import Seen, leave_identities, tell_repeats
 from bboxconv.report import Report
@@ -129,6 +129,21 @@ def test_names_are_compared_within_a_split_and_over_sources(tmp_path: Path) -> N
     assert found(checked) == found(together)
 
 
+def test_ids_are_compared_within_a_split(tmp_path: Path) -> None:
+    """The ids of each COCO file of a data set begin anew: in what was made of two splits they are no repeat, and in one
+    split they are."""
+    one = coco(tmp_path / "1.json", [image(1), image(2)], [box(7), box(8, 2)], CAT)
+    two = coco(tmp_path / "2.json", [image(1, file_name="x.jpg")], [box(7)], CAT)
+    bboxconv.convert([f"train={one}", f"val={two}"], tmp_path / "apart.jsonl")
+    assert found(bboxconv.convert(tmp_path / "apart.jsonl", tmp_path / "a.parquet")) == {}
+    bboxconv.convert([f"train={one}", f"train={two}"], tmp_path / "one.jsonl")
+    path = tmp_path / "one.jsonl"
+    assert found(bboxconv.convert(path, tmp_path / "b.parquet")) == {
+        "duplicate-image-id": ("warning", 1, (f"{path}: id 1",)),
+        "duplicate-annotation-id": ("warning", 1, (f"{path}: id 7",)),
+    }
+
+
 def test_many_ids_are_compared_in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """The result does not depend on how many are compared at once, nor names on what their numbers happen to be."""
     names = [f"{n * n % 1000}.jpg" for n in range(500)]
@@ -138,7 +153,7 @@ def test_many_ids_are_compared_in_rounds(monkeypatch: pytest.MonkeyPatch) -> Non
         seen.take([leave_identities(batch(given[start : start + 70]), Shelf(), ids=True)])
     results = []
     for at_once in (1_000_000, 7):
-        monkeypatch.setattr(repeats, "AT_ONCE", at_once)
+        monkeypatch.setattr(duplicates, "AT_ONCE", at_once)
         findings = Findings()
         tell_repeats([seen], findings)
         results.append(list(findings))
@@ -148,7 +163,7 @@ def test_many_ids_are_compared_in_rounds(monkeypatch: pytest.MonkeyPatch) -> Non
         ("duplicate-image-id", sum(ids.count(i) > 1 for i in set(ids))),
         ("duplicate-file-name", len(names) - len(set(names))),
     ]
-    monkeypatch.setattr(repeats, "_hashes", lambda texts: pa.array([0] * len(texts)))
+    monkeypatch.setattr(repeats, "hashes", lambda texts: pa.array([0] * len(texts)))
     alike, findings = Seen("a", Spool(0)), Findings()
     alike.take([leave_identities(batch(given[:20]), Shelf(), ids=True)])
     tell_repeats([alike], findings)

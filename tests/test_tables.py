@@ -179,6 +179,42 @@ class TestFrames:
         with pytest.raises(UsageError, match="'left'; 'xmin'"):
             bboxconv.from_pandas(FRAME.assign(xmin=1))
 
+    @pytest.mark.parametrize(
+        "cells",
+        [
+            [Path("x"), Path("y"), Path("x"), None],
+            [2**70, 1, 2, 3],
+            [1j, 2j, 3j, 4j],
+            pd.arrays.SparseArray([1.0, 2.0, 3.0, 4.0]),
+        ],
+        ids=["paths", "beyond 64 bits", "complex", "sparse"],
+    )
+    def test_columns_that_arrow_does_not_have(self, cells: object) -> None:
+        """A column of values that Arrow cannot hold is refused with the way to change it."""
+        with pytest.raises(UsageError, match=r"no-table(.|\n)*hint: make each column of one type"):
+            bboxconv.from_pandas(FRAME.assign(note=cells))
+
+    def test_a_box_that_is_a_struct_is_a_fault(self) -> None:
+        """A dict is no list of four numbers, and its row is named."""
+        frame = pd.DataFrame({"image": ["a", "b"], "bbox": [None, {"x": 1, "y": 2, "w": 3, "h": 4}]})
+        with pytest.raises(DataError, match=r"bad-number(.|\n)*data frame: row 1: \{'x': 1"):
+            bboxconv.from_pandas(frame)
+
+    def test_other_columns_may_have_one_name(self) -> None:
+        """Columns of one name that are no field are all carried; such as are one are refused as in doubt."""
+        frame = FRAME.rename(columns={"count": "note"})
+        objects: Any = rows_of(bboxconv.from_pandas(frame))[0]["objects"]
+        assert [row["extra"] for row in objects] == ['{"note":"x","note.1":1}', '{"note":"007","note.1":3}']
+        with pytest.raises(UsageError, match="'label'; 'label'"):
+            bboxconv.from_pandas(FRAME.rename(columns={"note": "label"}))
+
+    def test_a_named_index_is_columns(self) -> None:
+        """What `set_index` has moved to the index is read as the columns that it was."""
+        wanted = boxes_of(bboxconv.from_pandas(FRAME))
+        assert boxes_of(bboxconv.from_pandas(FRAME.set_index("Image Path"))) == wanted
+        assert boxes_of(bboxconv.from_pandas(FRAME.set_index(["label", "Image Path"]))) == wanted
+        assert boxes_of(bboxconv.from_pandas(FRAME.set_index("label", drop=False))) == wanted
+
     def test_an_empty_frame(self) -> None:
         """A frame without rows is a data set without images."""
         assert rows_of(bboxconv.from_pandas(FRAME.iloc[:0])) == []

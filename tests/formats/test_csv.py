@@ -255,7 +255,8 @@ def test_names_for_class_numbers(tmp_path: Path) -> None:
         ("a,1,2,3,1e999\n", [("bad-number", ("a.csv:2: 1e999",))]),
         ("a,1,2,3,0x1\n", [("bad-number", ("a.csv:2: 0x1",))]),
         ("a,1,2,3,=1+1\n", [("bad-number", ("a.csv:2: =1+1",))]),
-        ('a,1,2,3,"1,5"\n', [("bad-number", ("a.csv:2: 1,5",))]),
+        ('a,1,2,3,"1,500"\n', [("bad-number", ("a.csv:2: 1,500",))]),
+        ('a,1,2,3,"1,5,0"\n', [("bad-number", ("a.csv:2: 1,5,0",))]),
         ("a,1,2,3,1\x00\n", [("bad-number", ("a.csv:2: 1\\x00",))]),
         ("a,1,2,,4\n", [("missing-field", ("a.csv:2",))]),
         (",1,2,3,4\n", [("missing-field", ("a.csv:2",))]),
@@ -280,10 +281,49 @@ def test_sound_rows_are_read_beside_faults(tmp_path: Path) -> None:
     assert '"line": 5' in (tmp_path / "r.jsonl").read_text()
 
 
-def test_decimal_commas_in_quotes_are_asked_for(tmp_path: Path) -> None:
-    """In a file with commas between cells, a comma in a number is a decimal one if the user says so."""
-    (image,) = read(tmp_path, 'file,x1,y1,x2,y2\na,"1,5",2,3,4\n', decimal="comma")
-    assert image["objects"][0]["bbox"] == [1.5, 2, 3, 4]
+def test_decimal_commas_in_quotes(tmp_path: Path) -> None:
+    """Where commas separate, a comma in a quoted number is the decimal one, and a note says so; what may be thousands
+    is refused with the option that takes it, and `decimal=point` refuses all."""
+    head = "file,class,x1,y1,x2,y2\n"
+    path = tmp_path / "a.csv"
+    path.write_text(head + 'a,x,0.5,"1,250","30,5","1000,25"\n')
+    found = bboxconv.read(path)
+    assert rows(found)[0]["objects"][0]["bbox"] == [0.5, 1.25, 30.5, 1000.25]
+    assert [(one.code, one.severity) for one in bboxconv.convert(path, tmp_path / "b.jsonl").findings] == [
+        ("decimal-comma", "note")
+    ]
+    (image,) = read(tmp_path, 'file,class,x1,y1,x2,y2,score\na,x,1,2,3,4,"0,75"\n')
+    assert image["objects"][0]["score"] == 0.75
+    with pytest.raises(DataError, match="--in decimal=comma"):
+        read(tmp_path, head + 'a,x,1,2,"3,5",4\n', decimal="point")
+    with pytest.raises(DataError, match="--in decimal=comma"):
+        read(tmp_path, head + 'a,x,1,2,"1,250",4\n')
+    (image,) = read(tmp_path, head + 'a,x,1,2,"1,250",4\n', decimal="comma")
+    assert image["objects"][0]["bbox"] == [1, 2, 1.25, 4]
+
+
+@pytest.mark.parametrize(("layout", "wanted"), [("tfod", ["image a.jpg"]), ("plain", []), ("full", [])])
+def test_images_that_nothing_tells_apart(layout: str, wanted: list[str], tmp_path: Path) -> None:
+    """Images of one name in two splits become one to a reader of TFOD, which has no split: a warning names them, from
+    however many batches and processes they come."""
+    path = tmp_path / "a.csv"
+    body = "".join(f"{name},9,9,{split},dog,1,2,3,4\n" for name, split in [("a.jpg", "train"), ("b.jpg", "train")])
+    path.write_text(f"file_name,width,height,split,class,x1,y1,x2,y2\n{body}a.jpg,9,9,val,cat,1,2,3,4\n")
+    for size in (1, 4096):
+        out = tmp_path / f"{size}.csv"
+        report = bboxconv.convert(path, out, out={"layout": layout}, batch_size=size)
+        found = [place for one in report.findings if one.code == "same-image" for place in one.where]
+        assert (found, report.images, report.boxes) == (wanted, 3, 3)
+
+
+def test_the_largest_ids(tmp_path: Path) -> None:
+    """Ids up to the ends of 64 bits are numbers; beyond, and written otherwise, they stay in `extra`."""
+    ids = ["9223372036854775807", "-9223372036854775808", "1234567890123456789"]
+    others = ["9223372036854775808", "-9223372036854775809", "0000000000000000001"]
+    body = "".join(f"a,{number},1,2,3,4\n" for number in ids + others)
+    (image,) = read(tmp_path, f"file,box_id,x1,y1,x2,y2\n{body}")
+    found = [(row.get("id"), row.get("extra")) for row in image["objects"]]
+    assert found == [(int(number), None) for number in ids] + [(None, f'{{"id":"{number}"}}') for number in others]
 
 
 def test_a_header_in_between(tmp_path: Path) -> None:

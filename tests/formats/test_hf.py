@@ -235,6 +235,29 @@ class TestWriting:
         with pytest.raises(DataError, match="bad-split-name"):
             write(dataset([{"file_name": "a.jpg", "split": split}]), tmp_path / "o")
 
+    def test_a_faulty_line_changes_no_other(self, tmp_path: Path) -> None:
+        """Beside a line of other types, images with an empty list are background as they were, and those without one
+        are images that nobody looked at."""
+        lines = [
+            '{"file_name":"a.jpg","objects":[{"bbox":[1,2,3,4],"category":0}]}',
+            '{"file_name":"b.jpg","objects":[]}',
+            '{"file_name":"c.jpg","objects":null}',
+            '{"file_name":"d.jpg"}',
+        ]
+        path = tmp_path / "metadata.jsonl"
+        path.write_text("\n".join(lines))
+        sound = [row["objects"] is None for row in rows(path)]
+        assert sound == [False, False, True, True]
+        path.write_text("\n".join([*lines, '{"file_name":"e.jpg","objects":[{"bbox":["1",2,3,4],"category":0}]}']))
+        out = tmp_path / "o.jsonl"
+        bboxconv.convert(path, out, on_error="skip", rejects=tmp_path / "r.jsonl", unannotated="keep")
+        assert [row["objects"] is None for row in rows(out)] == sound
+
+    def test_the_folder_of_a_split_has_the_classes_of_all(self, tmp_path: Path) -> None:
+        """Where a folder of images alone is read, the card above it names the classes."""
+        write(two_splits(), tmp_path / "o", layout="imagefolder")
+        assert boxes(tmp_path / "o" / "validation") == [(None, "c.jpg", [("traffic | light", [0, 0, 9, 8])])]
+
     def test_images_without_split_are_in_train(self, tmp_path: Path) -> None:
         """They are counted as filled, and where others have a split a warning says so."""
         report = write(dataset([{"file_name": "a.jpg"}, {"file_name": "b.jpg", "split": "test"}]), tmp_path / "o")

@@ -7,7 +7,8 @@ Box convention: as the names of the columns say; TFOD is xyxy in pixels, with VO
 - Columns are found by their usual names in any order (see `boxcolumns`); others are carried in `extra`. `--in
   columns=x1:left,category:kind` says what they are. Six columns without a header are keras-retinanet's
   `path,x1,y1,x2,y2,class`; where `columns` is given, they are called column1, column2 ...
-- Separators are commas, semicolons, tabs and bars. Beside all but the comma, the decimal point may be a comma.
+- Separators are commas, semicolons, tabs and bars. Beside all but the comma, the decimal point may be a comma; beside
+  the comma it may be one in quotes, `"1,5"`, which a note says. `"1,024"` alone may be a thousand and is a fault.
 - A row whose box is empty, and its class, id and polygons too, is an image without boxes: `a.jpg,,,,,`. A box without
   one of its numbers is a fault.
 - Rows of an image need not stand together; images are in order of first sight, the same file name, id, split, video
@@ -64,12 +65,14 @@ from bboxconv.schema import Dataset, Header
 from bboxconv.splits import SPLIT_NAMES
 
 if TYPE_CHECKING:
-    from bboxconv.shelf import Left
+    from bboxconv.formats.csv.writing import Piece
 
 LAYOUT = Option("layout", "plain", "columns: the usual, TensorFlow's, or all there are", ("plain", "tfod", "full"))
 COLUMNS = Option("columns", "", "what columns are, such as x1:left,category:kind", form="FIELD:COLUMN,...")
 HEADER = Option("header", "auto", "whether the first row names the columns", ("auto", "yes", "no"))
-DECIMAL = Option("decimal", "auto", "decimal sign; auto: a comma too, where none separates", ("auto", "point", "comma"))
+DECIMAL = Option(
+    "decimal", "auto", "decimal sign; auto: a comma too, where none separates, or in quotes", ("auto", "point", "comma")
+)
 BOX = Option(
     "box",
     "auto",
@@ -151,7 +154,7 @@ def target(header: Header, options: Options) -> Target:
     )
 
 
-def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[tuple[Left, ...]]:
+def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[Piece]:
     """The rows of a batch."""
     from bboxconv.formats.csv.writing import RowEncoder
 
@@ -159,11 +162,11 @@ def encoder(header: Header, out: Path, context: WriteContext) -> Encoder[tuple[L
     return RowEncoder(header, layout, digits, _separator(context))
 
 
-def assemble(header: Header, pieces: Iterable[tuple[Left, ...]], out: Path, context: WriteContext) -> Written:
+def assemble(header: Header, pieces: Iterable[Piece], out: Path, context: WriteContext) -> Written:
     """Write the names of the columns, and the rows as they come."""
     from bboxconv.formats.csv.writing import write_rows
 
-    write_rows(header, option(context.options, LAYOUT), pieces, out, _separator(context))
+    write_rows(header, option(context.options, LAYOUT), pieces, out, _separator(context), context.findings)
     return Written()
 
 

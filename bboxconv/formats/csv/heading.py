@@ -18,6 +18,9 @@ SEPARATORS = ",;\t|"
 RETINANET = ("path", "x1", "y1", "x2", "y2", "class")
 TFOD = frozenset({"filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"})
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][+-]?[0-9]+)?\s*")
+_COMMA = re.compile(r"\s*[+-]?[0-9]*,[0-9]+\s*")
+_THOUSANDS = re.compile(r"\s*[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+\s*")
+_QUOTED_COMMA = re.compile(rb'"\s*[+-]?[0-9]*,[0-9]+\s*"')
 _EXCEL = re.compile(rb"sep=(.)\r?", re.IGNORECASE)
 
 
@@ -101,6 +104,21 @@ def evidence(head: bytes, *, sure: bool) -> Match | None:
     if {*heading.names} == TFOD:
         return Match(0.95, "the header of TFOD csv")
     return Match(0.9 if sure else 0.8, f"a header with an image and a box: {','.join(heading.names)[:60]}")
+
+
+def has_decimal_commas(rows: bytes, separator: str, found: Columns) -> bool:
+    """Whether a number of a box or a score in these rows has a decimal comma, as in `"1,5"`. `"1,024"` is none: it may
+    be a thousand and more."""
+    if not _QUOTED_COMMA.search(rows) or len(found.box) != 4:
+        return False
+    places = [*found.box, *(found.places[name] for name in ("score", "area") if name in found.places)]
+    text = rows.decode(errors="replace").splitlines()
+    with suppress(csv.Error):
+        for cells in csv.reader(text, delimiter=separator):
+            numbers = [cells[place] for place in places if place < len(cells)]
+            if any(_COMMA.fullmatch(cell) and not _THOUSANDS.fullmatch(cell) for cell in numbers):
+                return True
+    return False
 
 
 def columns(heading: Heading, given: str, kind: Kind | None, shown: str) -> Columns:

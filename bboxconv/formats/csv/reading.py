@@ -17,7 +17,7 @@ from bboxconv.boxtables import Reading
 from bboxconv.codec import ReadContext, Source, option
 from bboxconv.errors import DataError, Findings, Record, UsageError, cut, printable, shortened
 from bboxconv.formats.csv import BOX, COLUMNS, DECIMAL, HEADER, INFO
-from bboxconv.formats.csv.heading import Heading, columns, heading_of
+from bboxconv.formats.csv.heading import Heading, columns, has_decimal_commas, heading_of
 from bboxconv.readers import lines
 from bboxconv.schema import Dataset
 from bboxconv.shelf import Shelf
@@ -25,6 +25,7 @@ from bboxconv.spool import Spool
 
 _MANY = 32 << 20  # bytes of a file from which on more than one process pays
 _LONGEST = 64 << 20  # bytes in which a quote must close
+_SAMPLE = 1 << 20  # bytes of a file in which a decimal comma is looked for
 _QUOTE = b'"'
 AGAIN = "the header stands here again: left out"
 
@@ -71,6 +72,11 @@ def read_csv(source: Source, context: ReadContext) -> Dataset:
     found = columns(heading, given, None if box is None else box.kind, source.shown)
     decimal = option(context.options, DECIMAL)
     comma = decimal == "comma" or (decimal == "auto" and heading.separator != ",")
+    if decimal == "auto" and not comma and has_decimal_commas(_sample(source, context), heading.separator, found):
+        comma = True
+        message = "numbers in quotes have a comma, which is taken for the decimal point"
+        hint = "--in decimal=point refuses them"
+        context.findings.add("decimal-comma", message, severity="note", where=source.shown, hint=hint)
     reading = Reading(found, text=True, comma=comma, trim=heading.spaced)
     if "category" not in found.places and "category_id" not in found.places:
         message = "no column says the class of a box"
@@ -91,7 +97,7 @@ def read_csv(source: Source, context: ReadContext) -> Dataset:
             yield Task(block, heading, reading, shelf, odd)
 
     for number, block in enumerate(context.workers.run(read_block, tasks())):
-        _tell(block, befores[number], source.shown, context.findings)
+        _tell(block, befores[number], source.shown, context.findings, comma=comma)
         groups.take(block.left)
     return groups.dataset(INFO.name, box, split=source.split)
 
@@ -103,6 +109,12 @@ def _start(source: Source, context: ReadContext) -> bytes:
         raise DataError.of("no-annotations", "the file has no line", where=source.shown)
     with io.open_input(source.path, context.max_expansion, source.shown) as file:
         return file.read(stop) + file.readline(io.HEAD)
+
+
+def _sample(source: Source, context: ReadContext) -> bytes:
+    """The first lines of a file, as many as fit."""
+    with io.open_input(source.path, context.max_expansion, source.shown) as file:
+        return file.read(_SAMPLE)
 
 
 def _end_of(start: bytes, number: int) -> int:
@@ -281,10 +293,13 @@ def _places(data: bytes) -> NDArray[np.int64]:
     return np.array(found, np.int64).reshape(-1, 3)
 
 
-def _tell(block: Block, before: int, shown: str, findings: Findings) -> None:
+def _tell(block: Block, before: int, shown: str, findings: Findings, *, comma: bool) -> None:
     """Report the faults of a block that `before` lines stand before."""
     for fault in block.faults:
         record = Record(shown, before + fault.line, "", fault.raw)
-        findings.add(fault.code, fault.message, record=record, detail=fault.detail, boxes=1)
+        hint = ""
+        if fault.code == "bad-number" and "," in fault.detail and not comma:
+            hint = "--in decimal=comma takes a comma for the decimal point"
+        findings.add(fault.code, fault.message, record=record, detail=fault.detail, hint=hint, boxes=1)
     for line in block.again:
         findings.add("header-again", AGAIN, severity="warning", where=f"{shown}:{before + line}")

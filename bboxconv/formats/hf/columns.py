@@ -72,8 +72,9 @@ def find_columns(kind: pa.Schema) -> Columns | None:
 
 
 def images_alone(kind: pa.Schema) -> Columns:
-    """The columns of images that nobody looked at."""
-    return _columns(kind, "", ())
+    """The columns of images without boxes: nobody looked at them, unless one of the usual names has an empty list."""
+    empty = [name for name in OBJECTS if name in kind.names and is_list(kind.field(name).type)]
+    return _columns(kind, _one(OBJECTS, [n for n in empty if pa.types.is_null(kind.field(n).type.value_type)]), ())
 
 
 def _columns(kind: pa.Schema, objects: str, inner: Sequence[str]) -> Columns:
@@ -139,8 +140,10 @@ class Lists:
 def lists_of(batch: pa.RecordBatch, found: Columns) -> Lists:
     """The objects of each image; an image is not sound where its lists are of different lengths."""
     if not found.bbox:
-        everything, none = np.ones(len(batch), np.bool_), np.zeros(len(batch), np.bool_)
-        return Lists(everything, np.zeros(len(batch) + 1, np.int64), none, {})
+        everything, looked = np.ones(len(batch), np.bool_), np.zeros(len(batch), np.bool_)
+        if found.objects:
+            looked = batch.column(found.objects).is_valid().to_numpy(zero_copy_only=False)
+        return Lists(everything, np.zeros(len(batch) + 1, np.int64), looked, {})
     if found.objects:
         column = batch.column(found.objects)
         if is_list(column.type):

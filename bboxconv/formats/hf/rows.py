@@ -72,6 +72,7 @@ class RowEncoder:
                     "bad-split-name",
                     "a split has another name than letters, digits, _ and dots between them: its images are left out",
                     where=f"split {printable(name)!r}",
+                    hint="rename it in the source, or name the split of a whole source: train_1=PATH",
                     count=len(part),
                     images=len(part),
                     boxes=int(schema.flat(part).offsets[-1]),

@@ -65,7 +65,7 @@ def boxes_in(path: Path) -> Match | None:
 
 
 def find_files(path: Path, shown: str = "") -> Tree:
-    """The files of a folder, or the one file, with what the card beside it says.
+    """The files of a folder, or the one file, with what the card beside it says, or that of the folder above.
 
     Raises DataError where the card of a folder is no YAML.
     """
@@ -73,7 +73,10 @@ def find_files(path: Path, shown: str = "") -> Tree:
         folder = path.absolute().parent
         cards = [card for place in (folder, folder.parent) if (card := _card_near(place))]
         return Tree((DataFile(path, _kind(path), None),), configured(cards[0])[0] if cards else None)
-    features, patterns = configured(read_card(path, shown or str(path)))
+    card = read_card(path, shown or str(path))
+    features, patterns = configured(card)
+    if not card:  # the folder of a split, of which the card of all says the classes
+        features, _ = configured(_card_near(path.absolute().parent))
     return _tree(path, features, patterns, list(_below(path)))
 
 

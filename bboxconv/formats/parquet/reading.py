@@ -162,7 +162,10 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
         footer = pq.read_metadata(path)
     document = (footer.metadata or {}).get(KEY.encode())
     if document is None:
-        hint = "only Parquet files that bboxconv wrote are read"
+        hint = (
+            "of other programs' Parquet, data sets of Hugging Face are read (--from hf), and tables with a row for "
+            "each box in Python: bboxconv.write(pyarrow.parquet.read_table(FILE), DST)"
+        )
         raise DataError.of("not-bboxconv-parquet", f"the Parquet footer has no key {KEY!r}", where=where, hint=hint)
     try:
         members = jsontext.members(document)
