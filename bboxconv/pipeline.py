@@ -99,7 +99,8 @@ def run(
                 agreement.refuse(agreements[0], findings)
             if request.rejects and request.listing:
                 rejects.write(request.rejects)
-            crew.close()  # putting many files in place needs the memory that they held
+            if workers is None:
+                crew.close()  # putting many files in place needs the memory that they held
 
         written, files, size = _write(request, writer, claim, fill, settle)
     account.filled.update(written.filled)
