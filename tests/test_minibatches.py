@@ -614,11 +614,17 @@ def test_what_no_batch_can_hold(tmp_path: Path) -> None:
 
 
 def test_parquet_of_another_tool(tmp_path: Path) -> None:
-    """A Parquet file that bboxconv did not write is refused by name, with what is read."""
+    """A Parquet file that bboxconv did not write is refused by name, with what is read and a way that works."""
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"x": [1]}), path)
-    with pytest.raises(bboxconv.DataError, match=r"not-bboxconv-parquet(.|\n)*a\.parquet(.|\n)*hint: "):
+    rows = {"file_name": ["a.jpg"], "label": ["cat"], "xmin": [1.0], "ymin": [2.0], "xmax": [3.0], "ymax": [5.0]}
+    pq.write_table(pa.table(rows), path)
+    with pytest.raises(
+        bboxconv.DataError,
+        match=r"not-bboxconv-parquet(.|\n)*a\.parquet(.|\n)*hint: .*from_pandas\(pandas.read_parquet",
+    ):
         bboxconv.minibatches(path)
+    (batch,) = bboxconv.minibatches(bboxconv.from_pandas(pq.read_table(path).to_pandas()), box="xywh")
+    assert batch.boxes.tolist() == [[1, 2, 2, 3]]
 
 
 def test_nothing(tmp_path: Path) -> None:
@@ -675,6 +681,22 @@ def test_splits(tmp_path: Path, source: str, empty: str) -> None:
     assert bboxconv.minibatches(path, split=["val", "train"]).images == 30
     with pytest.raises(bboxconv.UsageError, match=r"there is no split 'trian'\n.*did you mean 'train'"):
         bboxconv.minibatches(path, split=["val", "trian"], empty=empty)
+
+
+@pytest.mark.parametrize("empty", ["keep", "drop"])
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_standard_input(tmp_path: Path, format: str, empty: str) -> None:
+    """What comes on standard input is there for every epoch, with its split."""
+    path = parquet(tmp_path / "a.parquet", images(40)).with_suffix(f".{format}")
+    script = f"""
+import bboxconv
+batches = bboxconv.minibatches("val=-", 8, from_="{format}", split="val", shuffle=True, empty="{empty}")
+print([sum(map(len, batches)) for _ in range(2)], batches.images)
+"""
+    with path.open("rb") as given:
+        done = subprocess.run([sys.executable, "-c", script], stdin=given, capture_output=True, text=True)
+    count = bboxconv.minibatches(path, empty=empty).images  # type: ignore[arg-type]
+    assert done.stdout == f"[{count}, {count}] {count}\n", done.stderr
 
 
 def test_held_images_that_are_gone(tmp_path: Path) -> None:

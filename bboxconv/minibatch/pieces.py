@@ -22,7 +22,7 @@ from bboxconv.minibatch.prepare import FEW, FIELDS, Preparation
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header, Part
 from bboxconv.shelf import Left, Shelf, Unnamed
-from bboxconv.sources import Opened, at_hand, open_sources, unknown_split
+from bboxconv.sources import Opened, at_hand, named, open_sources, unknown_split
 from bboxconv.workers import Workers, available
 
 
@@ -148,8 +148,9 @@ def pieces_of(request: Request, dataset: Dataset | None, goal: BoxFormat, keepin
 
 
 def _few(request: Request, opened: Opened, stack: ExitStack, workers: Workers) -> Opened | None:
-    """The same sources, of which no more is read than how many images there are; None where that is not wanted."""
-    if not any(dataset.at_will for dataset in opened.datasets):
+    """The same sources, of which no more is read than how many images there are; None where that is not wanted, or
+    cannot be, as standard input is there once."""
+    if any(named(text)[1] == "-" for text in request.sources) or not any(d.at_will for d in opened.datasets):
         return None
     return open_sources(request, Findings(), stack, workers, carried=lambda source: FEW, wanted=FEW)
 

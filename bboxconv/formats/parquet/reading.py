@@ -184,7 +184,10 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
         footer = pq.read_metadata(path)
     document = (footer.metadata or {}).get(KEY.encode())
     if document is None:
-        hint = "only Parquet files that bboxconv wrote are read"
+        hint = (
+            "Parquet is read that bboxconv wrote, and that of Hugging Face data sets with a column `objects`; "
+            "bboxconv.from_pandas(pandas.read_parquet(FILE)) reads other tables of boxes"
+        )
         raise DataError.of("not-bboxconv-parquet", f"the Parquet footer has no key {KEY!r}", where=where, hint=hint)
     try:
         members = jsontext.members(document)
