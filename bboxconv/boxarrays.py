@@ -193,11 +193,10 @@ def _sizes(xp: ModuleType, given: object, array: Array, wanted: str) -> Array:
 
     NaN is an unknown size and passes, unless `finite` is wanted.
     """
-    own = is_array(given)
-    if own and not _namespace(given).isdtype(given.dtype, ("real floating", "integral")):
+    if is_array(given) and not _namespace(given).isdtype(given.dtype, ("real floating", "integral")):
         raise ValueError(f"image_size must be numbers, not {given.dtype}")
     try:
-        sizes = _like(xp, given if own or isinstance(given, _OF_PYTHON) else np.asarray(given), array)
+        sizes = _like(xp, given if is_array(given) or isinstance(given, _OF_PYTHON) else np.asarray(given), array)
     except (TypeError, ValueError) as error:
         raise ValueError(f"image_size must be (w, h) on the last axis, not {given!r}") from error
     shape, lead = tuple(sizes.shape), tuple(array.shape[:-1])

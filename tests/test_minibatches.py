@@ -544,6 +544,9 @@ def test_a_state_of_something_else(tmp_path: Path) -> None:
         ({"batch_size": True}, "batch_size must be a whole number from 1 on, not True"),
         ({"shuffle": "no"}, "shuffle must be True or False, not 'no'"),
         ({"drop_last": 1}, "drop_last must be True or False, not 1"),
+        ({"image_size": "640x480"}, "image_size must be (width, height), not '640x480'"),
+        ({"image_size": 640}, "image_size must be (width, height), not 640"),
+        ({"image_size": (0, 480)}, "image_size must be a whole number from 1 on, not 0"),
         ({"box": None}, "box must be the name of a box format, not None"),
         ({"box": "cxcywhm"}, "there is no box format 'cxcywhm'"),
         ({"from_": "coco", "src": "dataset"}, "from_ is for paths"),
@@ -558,7 +561,7 @@ def test_calls_that_are_wrong(tmp_path: Path, given: dict[str, object], said: st
     assert refused.value.diagnostics[0].code in ("bad-argument", "unknown-box-format")
 
 
-@pytest.mark.parametrize("src", [None, 5, [], [5], b"a.parquet"])
+@pytest.mark.parametrize("src", [None, 5, [], [5], b"a.parquet", {"train": "a.parquet"}, pa.table({"xmin": [1]})])
 def test_sources_that_are_none(src: object) -> None:
     """What is neither a path nor a data set is a UsageError."""
     with pytest.raises(bboxconv.UsageError, match=r"bad-argument.*src"):
@@ -697,6 +700,15 @@ print([sum(map(len, batches)) for _ in range(2)], batches.images)
         done = subprocess.run([sys.executable, "-c", script], stdin=given, capture_output=True, text=True)
     count = bboxconv.minibatches(path, empty=empty).images  # type: ignore[arg-type]
     assert done.stdout == f"[{count}, {count}] {count}\n", done.stderr
+
+
+def test_another_folder_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is that of the folder in which it was given."""
+    parquet(tmp_path / "a.parquet", images(20))
+    monkeypatch.chdir(tmp_path)
+    batches = bboxconv.minibatches("a.parquet", 8)
+    monkeypatch.chdir("/")
+    assert len(names(batches)) == 20
 
 
 def test_held_images_that_are_gone(tmp_path: Path) -> None:

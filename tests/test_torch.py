@@ -170,6 +170,13 @@ def test_an_error_in_a_worker(tmp_path: Path) -> None:
         list(loader(path, 2)[0])
 
 
+def test_torchdata_needs_no_import_of_its_own() -> None:
+    """`import bboxconv` is enough for `bboxconv.torchdata`, as its documentation writes it."""
+    script = "import bboxconv; print(bboxconv.torchdata.iterable_dataset.__name__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "iterable_dataset\n", done.stderr
+
+
 def test_torch_is_loaded_for_who_uses_it() -> None:
     """The library, and the module for torch, are imported without torch; where that is missing the error names the
     extra."""

@@ -118,6 +118,10 @@ def minibatches(
         _one_of(name, value, get_args(Keep))
     _one_of("unannotated", unannotated, ("skip", "keep"))
     _one_of("on_invalid", on_invalid, ("keep", "clip", "drop", "fail"))
+    if image_size is not None:
+        if isinstance(image_size, str) or not isinstance(image_size, Sequence) or len(image_size) != 2:
+            raise UsageError.of("bad-argument", f"image_size must be (width, height), not {image_size!r}")
+        image_size = whole("image_size", image_size[0], 1), whole("image_size", image_size[1], 1)
     dataset = src if isinstance(src, Dataset) else None
     pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
     request = Request(
@@ -163,6 +167,13 @@ def minibatches(
 def _texts(src: str | PathLike[str] | Sequence[str | PathLike[str]] | Dataset) -> tuple[str, ...]:
     if isinstance(src, Dataset):
         return ()
+    if isinstance(src, Mapping) or hasattr(src, "__arrow_c_stream__"):
+        hint = (
+            '["train=PATH", "val=PATH"] are paths with splits' if isinstance(src, Mapping) else "bboxconv.from_pandas"
+        )
+        raise UsageError.of(
+            "bad-argument", f"src must be a path, several, or a data set, not a {type(src).__name__}", hint=hint
+        )
     try:
         found = (fspath(src),) if isinstance(src, str | PathLike) else tuple(fspath(one) for one in src)
     except TypeError as error:

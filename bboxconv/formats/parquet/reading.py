@@ -52,7 +52,7 @@ def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> D
             where = _shown(path, source)
             # What is read whole is read at once.
             mark = "" if context.wanted == EVERYTHING else _footer(str(path), *_stamp(path, where))[1]
-            same = (str(path), where, header, source.split, context.batch_size, context.wanted, mark)
+            same = (str(path.absolute()), where, header, source.split, context.batch_size, context.wanted, mark)
             if layout != "images":
                 yield from (_Rows(*same, *own) for own in _runs(path, where))
                 continue
