@@ -616,6 +616,20 @@ def test_what_no_batch_can_hold(tmp_path: Path) -> None:
         bboxconv.minibatches(helpers.dataset(rows))
 
 
+@pytest.mark.parametrize("column", ["image", "annotated", "object"])
+def test_rows_that_do_not_say_what_they_are(tmp_path: Path, column: str) -> None:
+    """A null where a row says of which image it is, or what it is, is a DataError that names file and column."""
+    path = parquet(tmp_path / "a.parquet", images(20), layout="boxes")
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    values = [*table.column(column).to_pylist()[:-1], None]
+    pq.write_table(table.set_column(place, table.field(place), [pa.array(values, table.field(place).type)]), path)
+    with pytest.raises(bboxconv.DataError, match=rf"bad-parquet.*\n.*a\.parquet: column '{column}' has nulls"):
+        list(bboxconv.minibatches(path))
+    with pytest.raises(bboxconv.DataError, match=f"column '{column}' has nulls"):
+        list(bboxconv.read(path))
+
+
 def test_parquet_of_another_tool(tmp_path: Path) -> None:
     """A Parquet file that bboxconv did not write is refused by name, with what is read and a way that works."""
     path = tmp_path / "a.parquet"
