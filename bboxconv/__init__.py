@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bboxconv import torchdata as torchdata
     from bboxconv.api import convert, read, verify, write
     from bboxconv.boxes import (
         BoxFormat,
@@ -73,6 +74,8 @@ def __getattr__(name: str) -> object:
     for module, names in _WHERE.items():
         if name in names:
             return getattr(import_module(f"bboxconv.{module}"), name)
+    if name == "torchdata":
+        return import_module("bboxconv.torchdata")
     raise AttributeError(f"module 'bboxconv' has no attribute {name!r}")
 
 

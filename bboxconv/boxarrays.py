@@ -118,6 +118,9 @@ def area(boxes: object, fmt: BoxFormat) -> Array:
 
 def iou(boxes1: object, boxes2: object, fmt: BoxFormat) -> Array:
     """`boxes.box_iou`, where one of the two is an array of another library: the other one becomes an array like it."""
+    if is_array(boxes1) and is_array(boxes2) and _namespace(boxes1) is not _namespace(boxes2):
+        owners = " and ".join(type(boxes).__module__.partition(".")[0] for boxes in (boxes1, boxes2))
+        raise ValueError(f"the boxes must be arrays of one library, not of {owners}")
     xp, like = _numbers(boxes1 if is_array(boxes1) else boxes2)
     first, second = (_numbers(boxes if is_array(boxes) else _like(xp, boxes, like))[1] for boxes in (boxes1, boxes2))
     first, second = _wide(xp, first), _wide(xp, second)
@@ -176,11 +179,12 @@ def _like(xp: ModuleType, values: object, array: Array) -> Array:
     """Numbers as an array of the type and on the device of another."""
     if not _is_tensor(array) and is_jax_array(array):  # which takes constants to the device of what they meet
         found: Array = xp.asarray(values, dtype=array.dtype)
-    elif is_array(values):
+    elif is_array(values) and _namespace(values) is _namespace(array):
         found = _as_type(xp, values, array.dtype)
         found = found if _device(found) == _device(array) else to_device(found, _device(array))
     else:
-        found = xp.asarray(values, dtype=array.dtype, device=_device(array))
+        plain = np.array(values) if is_array(values) else values  # a copy: torch minds what cannot be written to
+        found = xp.asarray(plain, dtype=array.dtype, device=_device(array))
     return found
 
 
@@ -189,7 +193,12 @@ def _sizes(xp: ModuleType, given: object, array: Array, wanted: str) -> Array:
 
     NaN is an unknown size and passes, unless `finite` is wanted.
     """
-    sizes = _like(xp, given if is_array(given) or isinstance(given, _OF_PYTHON) else np.asarray(given), array)
+    if is_array(given) and not _namespace(given).isdtype(given.dtype, ("real floating", "integral")):
+        raise ValueError(f"image_size must be numbers, not {given.dtype}")
+    try:
+        sizes = _like(xp, given if is_array(given) or isinstance(given, _OF_PYTHON) else np.asarray(given), array)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"image_size must be (w, h) on the last axis, not {given!r}") from error
     shape, lead = tuple(sizes.shape), tuple(array.shape[:-1])
     if not shape or shape[-1] != 2:
         raise ValueError(f"image_size must be (w, h) on the last axis, not {sizes.dtype} of shape {shape}")

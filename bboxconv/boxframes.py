@@ -73,6 +73,8 @@ def pairs(first: object, second: object, fmt: BoxFormat, compare: Callable[[obje
 def _numbers(frame: pd.DataFrame, order: list[int]) -> Floats:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype  # noqa: PLC0415 - as in mapped
 
+    if not len(frame):  # no boxes, of which pandas does not know that they are numbers
+        return frame.iloc[:, order].to_numpy(dtype=np.float64)
     for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
         if not is_numeric_dtype(dtype) or is_bool_dtype(dtype):
             raise ValueError(f"boxes must be numbers, not {dtype} as in the column {name!r}")

@@ -24,7 +24,10 @@ _PAIRS = 65_536  # pairs of boxes compared at a time: 512 KiB for each of the ar
 
 def numbers(given: object, last: int, what: str) -> Floats:
     """What was given as an array of floats with `last` numbers on its last axis; ValueError where it is none."""
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError as error:  # rows of different lengths, which numpy tells of in words of its own
+        raise ValueError(f"{what} must have {last} numbers on the last axis, in every row") from error
     if array.shape == (0,):  # the empty list
         array = array.reshape(0, last)
     if array.ndim == 0 or array.shape[-1] != last:

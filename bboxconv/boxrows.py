@@ -111,7 +111,11 @@ def _spread(column: pa.Array, images: pa.Array, texts_once: bool) -> pa.Array:
 
 
 def first_rows(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The row at which each image begins. Raises ValueError where the rows of an image do not stand together."""
+    """The row at which each image begins. Raises ValueError where the rows of an image do not stand together, and where
+    a column that says what a row is has nulls."""
+    for name in ("image", "annotated", "object"):
+        if name in rows.column_names and rows.column(name).null_count:
+            raise ValueError(f"column {name!r} has nulls")
     number = rows.column("image").to_numpy()
     steps = np.diff(number)
     if (steps < 0).any():

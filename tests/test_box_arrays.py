@@ -463,6 +463,59 @@ def test_frames_with_nulls_and_without_numbers() -> None:
         convert_boxes(wide, "xywh", "xyxy")
 
 
+def test_frames_without_rows() -> None:
+    """A frame of no boxes, whose columns pandas takes for objects, gives one of no boxes."""
+    empty = pd.DataFrame(columns=["x1", "y1", "x2", "y2"])
+    found = convert_boxes(empty, "xyxy", "cxcywhn", (640, 480))
+    assert (list(found.columns), len(found), set(found.dtypes)) == (["cx", "cy", "w", "h"], 0, {np.dtype(np.float64)})
+    assert len(box_area(empty)) == 0
+    assert box_iou(empty, [[0, 0, 1, 1]]).shape == (0, 1)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("size", ["640x480", ((1, 2), (3,)), {"w": 1, "h": 2}])
+def test_sizes_that_are_none(library: Library, size: Any) -> None:
+    """What is no size is a ValueError in every library."""
+    for change in (
+        lambda boxes: convert_boxes(boxes, "xywh", "xywhn", size),
+        lambda boxes: clip_boxes(boxes, "xywh", size),
+    ):
+        with pytest.raises(ValueError, match="image_size must be"):
+            change(library.array([[1.0, 2, 3, 4]]))
+
+
+def test_sizes_of_a_wrong_type(library: Library) -> None:
+    """Bools are no sizes."""
+    with pytest.raises(ValueError, match=r"image_size must be numbers, not .*bool"):
+        convert_boxes(library.array([[1.0, 2, 3, 4]]), "xywh", "xywhn", library.array([True, True]))
+
+
+def test_arrays_of_two_libraries(torch: Any, jax: Any) -> None:
+    """Sizes may be of another library than boxes, and become such; boxes of two libraries are refused by name."""
+    tensor, array = torch.tensor([[10.0, 20, 30, 40]]), jax.numpy.asarray([[10.0, 20, 30, 40]])
+    size = [100.0, 50.0]
+    expected = [[0.1, 0.4, 0.3, 0.8]]
+    for boxes, sizes in ((tensor, jax.numpy.asarray(size)), (array, torch.tensor(size))):
+        found = convert_boxes(boxes, "xywh", "xywhn", sizes)
+        assert type(found) is type(boxes)
+        np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-6)
+    for one, other in ((tensor, array), (array, tensor)):
+        with pytest.raises(ValueError, match=r"arrays of one library, not of (torch and jax|jax\w* and torch)"):
+            box_iou(one, other)
+
+
+@pytest.mark.parametrize("names", list(product(["xyxy", "xywh", "cxcywhn", "xyxy+1"], repeat=2)), ids="-".join)
+def test_gradients_are_those_of_the_function(torch: Any, names: tuple[str, str]) -> None:
+    """The gradients of conversion, clipping, area and IoU are those that small steps show."""
+    boxes = torch.tensor(corners(3) / 400 + 1, dtype=torch.float64, requires_grad=True)
+    other = (boxes.detach()[:2] + 0.01).requires_grad_(True)
+    sizes = torch.tensor([[640.0, 480], [30, 20], [2, 1]], dtype=torch.float64)
+    check = torch.autograd.gradcheck
+    assert check(lambda given: convert_boxes(given, *names, sizes), (boxes,))
+    assert check(lambda given: clip_boxes(given, names[0], sizes), (boxes,))
+    assert check(lambda given: box_area(given, names[0]), (boxes,))
+    assert check(lambda one, two: box_iou(one, two, names[0]), (boxes, other))
+
+
 def test_clipped_boxes_are_inside(library: Library) -> None:
     """No box that was cut is outside, in any format and float."""
     boxes = corners(50) * 3 - 200

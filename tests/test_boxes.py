@@ -164,6 +164,7 @@ def test_nan_passes_silently() -> None:
     [
         (5, None, "boxes must have 4 numbers on the last axis, not the shape ()"),
         ([[1, 2, 3]], None, "boxes must have 4 numbers on the last axis, not the shape (1, 3)"),
+        ([[1, 2, 3, 4], [1, 2, 3]], None, "boxes must have 4 numbers on the last axis, in every row"),
         ([["a", "b", "c", "d"]], None, "boxes must be numbers, not <U1"),
         ([[1, 2, 3, 4]], None, "converting xywh to cxcywhn needs the image sizes: give image_size"),
         ([[1, 2, 3, 4]], (0, 10), "image sizes must be positive"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bboxconv
+from bboxconv.errors import Findings
 from bboxconv.minibatch.batches import MiniBatches
 from bboxconv.minibatch.order import LANES, Order, shuffled
 
@@ -538,6 +541,13 @@ def test_a_state_of_something_else(tmp_path: Path) -> None:
         ({"pad_to": 3}, "pad_to is for layout='padded'"),
         ({"pad_to": 0, "layout": "padded"}, "pad_to must be"),
         ({"crowd": "yes"}, "crowd must be one of keep, drop"),
+        ({"batch_size": True}, "batch_size must be a whole number from 1 on, not True"),
+        ({"shuffle": "no"}, "shuffle must be True or False, not 'no'"),
+        ({"drop_last": 1}, "drop_last must be True or False, not 1"),
+        ({"image_size": "640x480"}, "image_size must be (width, height), not '640x480'"),
+        ({"image_size": 640}, "image_size must be (width, height), not 640"),
+        ({"image_size": (0, 480)}, "image_size must be a whole number from 1 on, not 0"),
+        ({"box": None}, "box must be the name of a box format, not None"),
         ({"box": "cxcywhm"}, "there is no box format 'cxcywhm'"),
         ({"from_": "coco", "src": "dataset"}, "from_ is for paths"),
     ],
@@ -549,6 +559,13 @@ def test_calls_that_are_wrong(tmp_path: Path, given: dict[str, object], said: st
         bboxconv.minibatches(src, **given)  # type: ignore[arg-type]
     assert said in str(refused.value)
     assert refused.value.diagnostics[0].code in ("bad-argument", "unknown-box-format")
+
+
+@pytest.mark.parametrize("src", [None, 5, [], [5], b"a.parquet", {"train": "a.parquet"}, pa.table({"xmin": [1]})])
+def test_sources_that_are_none(src: object) -> None:
+    """What is neither a path nor a data set is a UsageError."""
+    with pytest.raises(bboxconv.UsageError, match=r"bad-argument.*src"):
+        bboxconv.minibatches(src)  # type: ignore[arg-type]
 
 
 def test_an_image_without_size(tmp_path: Path) -> None:
@@ -599,12 +616,32 @@ def test_what_no_batch_can_hold(tmp_path: Path) -> None:
         bboxconv.minibatches(helpers.dataset(rows))
 
 
+@pytest.mark.parametrize("column", ["image", "annotated", "object"])
+def test_rows_that_do_not_say_what_they_are(tmp_path: Path, column: str) -> None:
+    """A null where a row says of which image it is, or what it is, is a DataError that names file and column."""
+    path = parquet(tmp_path / "a.parquet", images(20), layout="boxes")
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    values = [*table.column(column).to_pylist()[:-1], None]
+    pq.write_table(table.set_column(place, table.field(place), [pa.array(values, table.field(place).type)]), path)
+    with pytest.raises(bboxconv.DataError, match=rf"bad-parquet.*\n.*a\.parquet: column '{column}' has nulls"):
+        list(bboxconv.minibatches(path))
+    with pytest.raises(bboxconv.DataError, match=f"column '{column}' has nulls"):
+        list(bboxconv.read(path))
+
+
 def test_parquet_of_another_tool(tmp_path: Path) -> None:
-    """A Parquet file that bboxconv did not write is refused by name, with what is read."""
+    """A Parquet file that bboxconv did not write is refused by name, with what is read and a way that works."""
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"x": [1]}), path)
-    with pytest.raises(bboxconv.DataError, match=r"not-bboxconv-parquet(.|\n)*a\.parquet(.|\n)*hint: "):
+    rows = {"file_name": ["a.jpg"], "label": ["cat"], "xmin": [1.0], "ymin": [2.0], "xmax": [3.0], "ymax": [5.0]}
+    pq.write_table(pa.table(rows), path)
+    with pytest.raises(
+        bboxconv.DataError,
+        match=r"not-bboxconv-parquet(.|\n)*a\.parquet(.|\n)*hint: .*from_pandas\(pandas.read_parquet",
+    ):
         bboxconv.minibatches(path)
+    (batch,) = bboxconv.minibatches(bboxconv.from_pandas(pq.read_table(path).to_pandas()), box="xywh")
+    assert batch.boxes.tolist() == [[1, 2, 2, 3]]
 
 
 def test_nothing(tmp_path: Path) -> None:
@@ -614,3 +651,147 @@ def test_nothing(tmp_path: Path) -> None:
         for shuffle in (False, True):
             batches = bboxconv.minibatches(src, shuffle=shuffle)
             assert (len(batches), list(batches)) == (0, [])
+
+
+@pytest.mark.parametrize("layout", ["images", "boxes"])
+@pytest.mark.parametrize("group", [5, 40])
+def test_a_file_that_was_replaced(tmp_path: Path, layout: str, group: int) -> None:
+    """A Parquet file that is another one by now is a DataError that names it, whatever its row groups; one that was
+    copied over itself is the same."""
+    path = parquet(tmp_path / "a.parquet", images(60), layout=layout)
+    batches = bboxconv.minibatches(path, 8)
+    before = names(batches)
+    shutil.copy(path, tmp_path / "same.parquet")
+    (tmp_path / "same.parquet").replace(path)
+    assert names(batches) == before
+    under_way = iter(batches)
+    next(under_way)
+    parquet(tmp_path / "b.parquet", images(60), group, layout).replace(path)
+    for iterator in (under_way, iter(batches)):
+        with pytest.raises(bboxconv.DataError, match=r"source-changed(.|\n)*a\.parquet(.|\n)*hint: "):
+            list(iterator)
+
+
+def test_parts_that_give_other_images_than_were_counted() -> None:
+    """A data set of a program, which can be read at will and has other images the second time, is a DataError."""
+    sizes = iter([4, 3])
+
+    class Numbered:
+        images = 4
+
+        def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
+            return helpers.dataset(images(next(sizes))).stream()
+
+    given = helpers.dataset(images(4))
+    changing = bboxconv.Dataset(given.header, given.stream, parts=lambda: iter([Numbered()]), at_will=True)
+    with pytest.raises(bboxconv.DataError, match="there are 3 images where 4 were counted"):
+        list(bboxconv.minibatches(changing))
+
+
+@pytest.mark.parametrize("empty", ["keep", "drop"])
+@pytest.mark.parametrize("source", ["parquet", "jsonl"])
+def test_splits(tmp_path: Path, source: str, empty: str) -> None:
+    """A split may be given alone; one that the data do not have is a UsageError, and no epoch of nothing."""
+    rows = [{**row, "split": "train" if number % 3 else "val"} for number, row in enumerate(images(30))]
+    path = parquet(tmp_path / "a.parquet", rows).with_suffix(f".{source}")
+    assert bboxconv.minibatches(path, split="val").images == 10
+    assert bboxconv.minibatches(path, split=["val", "train"]).images == 30
+    with pytest.raises(bboxconv.UsageError, match=r"there is no split 'trian'\n.*did you mean 'train'"):
+        bboxconv.minibatches(path, split=["val", "trian"], empty=empty)
+
+
+@pytest.mark.parametrize("empty", ["keep", "drop"])
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_standard_input(tmp_path: Path, format: str, empty: str) -> None:
+    """What comes on standard input is there for every epoch, with its split."""
+    path = parquet(tmp_path / "a.parquet", images(40)).with_suffix(f".{format}")
+    script = f"""
+import bboxconv
+batches = bboxconv.minibatches("val=-", 8, from_="{format}", split="val", shuffle=True, empty="{empty}")
+print([sum(map(len, batches)) for _ in range(2)], batches.images)
+"""
+    with path.open("rb") as given:
+        done = subprocess.run([sys.executable, "-c", script], stdin=given, capture_output=True, text=True)
+    count = bboxconv.minibatches(path, empty=empty).images  # type: ignore[arg-type]
+    assert done.stdout == f"[{count}, {count}] {count}\n", done.stderr
+
+
+def test_another_folder_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is that of the folder in which it was given."""
+    parquet(tmp_path / "a.parquet", images(20))
+    monkeypatch.chdir(tmp_path)
+    batches = bboxconv.minibatches("a.parquet", 8)
+    monkeypatch.chdir("/")
+    assert len(names(batches)) == 20
+
+
+def test_held_images_that_are_gone(tmp_path: Path) -> None:
+    """Of mini-batches that hold their images, a copy outlives them not: it is a DataError, also where others hold
+    theirs at the same place by then."""
+    _lines(tmp_path / "a.jsonl", helpers.dataset(images(30)))
+    batches = bboxconv.minibatches(tmp_path / "a.jsonl", 8)
+    copy = pickle.loads(pickle.dumps(batches))
+    assert names(copy) == names(batches)
+    del batches
+    gc.collect()
+    others = None
+    for _ in range(2):
+        with pytest.raises(bboxconv.DataError, match=r"held-images-gone(.|\n)*Parquet"):
+            names(copy)
+        others = others or bboxconv.minibatches(tmp_path / "a.jsonl", 8)
+    assert len(names(others)) == 30
+
+
+def test_an_iterator_keeps_its_epoch(tmp_path: Path) -> None:
+    """An iterator gives the epoch that was chosen when it was made, and does not change the state of a later one."""
+    batches = bboxconv.minibatches(parquet(tmp_path / "a.parquet", images(60)), 8, shuffle=True)
+    expected = names(batches)
+    begun, late = iter(batches), iter(batches)
+    next(begun)
+    batches.set_epoch(1)
+    next(begun)
+    assert batches.state_dict()["batch"] == 0
+    found = list(late)
+    assert {batch.epoch for batch in found} == {0}
+    assert [name for batch in found for name in batch.file_names] == expected
+
+
+def test_numbers_of_numpy(tmp_path: Path) -> None:
+    """Whole numbers of numpy are whole numbers."""
+    path = parquet(tmp_path / "a.parquet", images(30))
+    batches = bboxconv.minibatches(path, np.int64(8), shuffle=True, seed=np.int32(3))  # type: ignore[arg-type]
+    batches.set_epoch(np.int64(2))  # type: ignore[arg-type]
+    same = bboxconv.minibatches(path, 8, shuffle=True, seed=3)
+    same.set_epoch(2)
+    assert names(batches) == names(same)
+    assert batches.state_dict() == same.state_dict()
+    assert type(batches.state_dict()["epoch"]) is int
+
+
+@pytest.mark.parametrize("epoch", [-1, 1.5, "1", None, True])
+def test_epochs_that_are_none(epoch: object) -> None:
+    """An epoch is a whole number from 0 on."""
+    with pytest.raises(bboxconv.UsageError, match="epoch must be a whole number from 0 on"):
+        bboxconv.minibatches(helpers.dataset(images(3))).set_epoch(epoch)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change", [None, {"order": None}, {"batch": -1}, {"stride": 0}, {"epoch": "1"}, {"version": 2}, {"batch": True}]
+)
+def test_states_that_are_none(change: dict[str, object] | None) -> None:
+    """What is no state is a UsageError, before anything is changed."""
+    batches = bboxconv.minibatches(helpers.dataset(images(3)))
+    state = {name: value for name, value in {**batches.state_dict(), **(change or {})}.items() if value is not None}
+    with pytest.raises(bboxconv.UsageError, match="this is no state that `state_dict` gave"):
+        batches.load_state_dict(state if change else None)  # type: ignore[arg-type]
+    assert len(list(batches)) == 1
+
+
+def test_large_ids_in_jax(tmp_path: Path) -> None:
+    """Ids that JAX has no bits for are those of the source all the same, and float64 is refused where it has none."""
+    pytest.importorskip("jax")
+    rows = [{**row, "id": 2**40 + number} for number, row in enumerate(images(3))]
+    (batch,) = bboxconv.minibatches(helpers.dataset(rows), arrays="jax")
+    assert np.asarray(batch.image_ids).tolist() == [2**40, 2**40 + 1, 2**40 + 2]
+    with pytest.raises(bboxconv.UsageError, match=r"float64(.|\n)*jax_enable_x64"):
+        bboxconv.minibatches(helpers.dataset(rows), arrays="jax", dtype="float64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,45 @@ def test_the_same_batches_for_any_number_of_workers(tmp_path: Path, workers: int
         assert sorted(str(name) for batch in found for name in batch.file_names) == sorted(
             f"{n}.jpg" for n in range(150)
         )
+
+
+def test_a_list_of_targets_takes_few_files() -> None:
+    """Workers send the targets of many images, also of none with boxes, within a limit of 150 open files."""
+    script = """
+import resource, sys, torch, bboxconv, bboxconv.torchdata, helpers
+from test_minibatches import images
+resource.setrlimit(resource.RLIMIT_NOFILE, (150, 150))
+rows = [{**row, "objects": row["objects"] if n < 400 else []} for n, row in enumerate(images(500))]
+batches = bboxconv.minibatches(helpers.dataset(rows), 100, layout="list", crowd="keep")
+loaded = torch.utils.data.DataLoader(bboxconv.torchdata.iterable_dataset(batches), batch_size=None, num_workers=2)
+def plain(targets):
+    return [{name: value.tolist() for name, value in target.items()} for target in targets]
+for one, other in zip(loaded, batches, strict=True):
+    assert plain(one.targets) == plain(other.targets) and one.file_names == other.file_names, one.number
+    assert {value.dtype for target in one.targets for value in target.values()} == {torch.float32, torch.int64}
+print("the same")
+"""
+    here = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=here, timeout=120)
+    assert done.stdout == "the same\n", done.stderr
+
+
+def test_targets_that_were_changed_are_sent_as_they_are() -> None:
+    """A copy of a list of targets has what someone put into them."""
+    batch = next(iter(bboxconv.minibatches(helpers.dataset(images(9)), layout="list", arrays="torch")))
+    batch.targets[3]["area"] = torch.ones(3)
+    assert torch.equal(copy.deepcopy(batch).targets[3]["area"], torch.ones(3))
+    batch.targets[:] = []
+    assert copy.copy(batch).targets == []
+
+
+@pytest.mark.parametrize("layout", ["flat", "list", "padded"])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_batches_of_batches_are_refused(layout: str, batch_size: int) -> None:
+    """A DataLoader without batch_size=None is told what it lacks."""
+    dataset = bboxconv.torchdata.iterable_dataset(bboxconv.minibatches(helpers.dataset(images(9)), 2, layout=layout))  # type: ignore[arg-type]
+    with pytest.raises(bboxconv.UsageError, match=r"batches already(.|\n)*batch_size=None"):
+        next(iter(DataLoader(dataset, batch_size=batch_size)))
 
 
 def test_workers_that_persist(tmp_path: Path) -> None:
@@ -128,6 +168,13 @@ def test_an_error_in_a_worker(tmp_path: Path) -> None:
     path = parquet(tmp_path / "a.parquet", rows)
     with pytest.raises(bboxconv.DataError, match=r"missing-image-size(.|\n)*a\.parquet: image lost\.jpg(.|\n)*hint: "):
         list(loader(path, 2)[0])
+
+
+def test_torchdata_needs_no_import_of_its_own() -> None:
+    """`import bboxconv` is enough for `bboxconv.torchdata`, as its documentation writes it."""
+    script = "import bboxconv; print(bboxconv.torchdata.iterable_dataset.__name__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "iterable_dataset\n", done.stderr
 
 
 def test_torch_is_loaded_for_who_uses_it() -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, get_args
 
 from bboxconv.boxes import BoxFormat
-from bboxconv.errors import Diagnostic, UsageError
+from bboxconv.errors import UsageError
 from bboxconv.minibatch.batch import Arrays, Layout, maker
 from bboxconv.minibatch.batches import MiniBatches
-from bboxconv.minibatch.order import LANES, Order
+from bboxconv.minibatch.order import LANES, Order, whole
 from bboxconv.minibatch.pieces import Keeping, pieces_of
 from bboxconv.request import Request
 from bboxconv.schema import Dataset
@@ -46,7 +47,7 @@ def minibatches(
     on_invalid: Literal["keep", "clip", "drop", "fail"] = "keep",
     from_: str | None = None,
     in_: Mapping[str, str] | None = None,
-    split: Sequence[str] = (),
+    split: str | Sequence[str] = (),
     classes: str | PathLike[str] | None = None,
     class_map: Sequence[str] | Mapping[str, str] = (),
     include_class: Sequence[str] = (),
@@ -101,12 +102,26 @@ def minibatches(
     in the middle of an epoch.
     """
     goal = _format(box)
-    order = Order((), batch_size, shuffle, seed, window, drop_last, rank, world_size)
+    order = Order(
+        (),
+        whole("batch_size", batch_size, 1),
+        shuffle,
+        whole("seed", seed, 0),
+        whole("window", window, 1),
+        drop_last,
+        whole("rank", rank, 0),
+        whole("world_size", world_size, 1),
+    )
+    pad_to = None if pad_to is None else whole("pad_to", pad_to, 1)
     _check(order, layout, arrays, dtype, pad_to)
     for name, value in (("crowd", crowd), ("difficult", difficult), ("empty", empty)):
         _one_of(name, value, get_args(Keep))
     _one_of("unannotated", unannotated, ("skip", "keep"))
     _one_of("on_invalid", on_invalid, ("keep", "clip", "drop", "fail"))
+    if image_size is not None:
+        if isinstance(image_size, str) or not isinstance(image_size, Sequence) or len(image_size) != 2:
+            raise UsageError.of("bad-argument", f"image_size must be (width, height), not {image_size!r}")
+        image_size = whole("image_size", image_size[0], 1), whole("image_size", image_size[1], 1)
     dataset = src if isinstance(src, Dataset) else None
     pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
     request = Request(
@@ -119,7 +134,7 @@ def minibatches(
         exclude_class=tuple(exclude_class),
         default_class=default_class,
         unannotated=unannotated,
-        split=tuple(split),
+        split=(split,) if isinstance(split, str) else tuple(split),
         images=None if images is None else Path(images),
         image_sizes=None if image_sizes is None else fspath(image_sizes),
         image_size=image_size,
@@ -144,9 +159,7 @@ def minibatches(
     except BaseException:
         stack.close()
         raise
-    counted = Order(
-        tuple(piece.images for piece in pieces.pieces), batch_size, shuffle, seed, window, drop_last, rank, world_size
-    )
+    counted = replace(order, counts=tuple(piece.images for piece in pieces.pieces))
     weakref.finalize(pieces, stack.close)  # what standard input was copied to stays as long as it can be read
     return MiniBatches(pieces, counted, layout, pad_to, arrays)
 
@@ -154,7 +167,20 @@ def minibatches(
 def _texts(src: str | PathLike[str] | Sequence[str | PathLike[str]] | Dataset) -> tuple[str, ...]:
     if isinstance(src, Dataset):
         return ()
-    return (fspath(src),) if isinstance(src, str | PathLike) else tuple(fspath(one) for one in src)
+    if isinstance(src, Mapping) or hasattr(src, "__arrow_c_stream__"):
+        hint = (
+            '["train=PATH", "val=PATH"] are paths with splits' if isinstance(src, Mapping) else "bboxconv.from_pandas"
+        )
+        raise UsageError.of(
+            "bad-argument", f"src must be a path, several, or a data set, not a {type(src).__name__}", hint=hint
+        )
+    try:
+        found = (fspath(src),) if isinstance(src, str | PathLike) else tuple(fspath(one) for one in src)
+    except TypeError as error:
+        raise UsageError.of("bad-argument", f"src must be a path, several, or a data set, not {src!r}") from error
+    if not found:
+        raise UsageError.of("bad-argument", "src has no path")
+    return found
 
 
 def _format(box: str | BoxFormat) -> BoxFormat:
@@ -162,6 +188,8 @@ def _format(box: str | BoxFormat) -> BoxFormat:
         return box
     try:
         return BoxFormat.parse(box)
+    except AttributeError as error:
+        raise UsageError.of("bad-argument", f"box must be the name of a box format, not {box!r}") from error
     except ValueError as error:
         known = ("xyxy", "xywh", "cxcywh", "xyxyn", "xywhn", "cxcywhn")
         hint = did_you_mean(box, known) or f"known: {', '.join(known)}"
@@ -170,28 +198,20 @@ def _format(box: str | BoxFormat) -> BoxFormat:
 
 def _check(order: Order, layout: str, arrays: str, dtype: str, pad_to: int | None) -> None:
     """Raises UsageError for values that cannot be."""
-    wrong = []
-    for name, value, least in (
-        ("batch_size", order.batch_size, 1),
-        ("window", order.window, 1),
-        ("world_size", order.world_size, 1),
-        ("seed", order.seed, 0),
-        ("rank", order.rank, 0),
-        ("pad_to", 1 if pad_to is None else pad_to, 1),
-    ):
-        if not isinstance(value, int) or value < least:
-            wrong.append(f"{name} must be a whole number from {least} on, not {value!r}")
-    if not wrong and order.rank >= order.world_size:
-        wrong.append(
-            f"rank must be less than world_size, which is {order.world_size}, not {order.rank}: ranks count from 0"
-        )
-    if wrong:
-        raise UsageError([Diagnostic("bad-argument", message) for message in wrong])
+    if order.rank >= order.world_size:
+        message = f"rank must be less than world_size, which is {order.world_size}, not {order.rank}"
+        raise UsageError.of("bad-argument", message, hint="ranks count from 0")
+    for name in ("shuffle", "drop_last"):
+        if not isinstance(getattr(order, name), bool):
+            raise UsageError.of("bad-argument", f"{name} must be True or False, not {getattr(order, name)!r}")
     _one_of("layout", layout, get_args(Layout))
     _one_of("arrays", arrays, get_args(Arrays))
     _one_of("dtype", dtype, ("float32", "float64"))
     if pad_to is not None and layout != "padded":
         raise UsageError.of("bad-argument", f"pad_to is for layout='padded', not for {layout!r}")
+    if arrays == "jax" and dtype == "float64" and _narrow():
+        hint = 'jax.config.update("jax_enable_x64", True)'
+        raise UsageError.of("bad-argument", "JAX has no float64 unless it is told so before", hint=hint)
     try:
         maker(arrays)  # type: ignore[arg-type]  # checked above
     except ImportError as error:
@@ -199,6 +219,15 @@ def _check(order: Order, layout: str, arrays: str, dtype: str, pad_to: int | Non
         raise UsageError.of(
             "missing-library", f"arrays={arrays!r} needs {arrays}, which is not installed", hint=hint
         ) from error
+
+
+def _narrow() -> bool:
+    """Whether JAX, where there is one, makes float32 of float64."""
+    try:
+        import jax  # noqa: PLC0415 - for those who ask for it
+    except ImportError:
+        return False
+    return not jax.config.read("jax_enable_x64")
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bboxconv.errors import DataError
 from bboxconv.minibatch.columns import Columns
+
+if TYPE_CHECKING:
+    import torch
 
 A = TypeVar("A")
 Layout = Literal["flat", "list", "padded"]
@@ -31,7 +35,8 @@ class FlatBatch(Generic[A]):
     image_sizes: A
     """(B, 2) int64: width and height in pixels; 0 where unknown."""
     image_ids: A
-    """(B,) int64: ids of the source; -1 where it has none, or one that is no 64-bit integer."""
+    """(B,) int64: ids of the source; -1 where it has none, or one that is no 64-bit integer. In JAX, which has 32 bits
+    unless jax_enable_x64 is set, an array of numpy where they do not fit."""
     file_names: tuple[str | None, ...]
     """B file names as the source wrote them."""
     epoch: int
@@ -53,6 +58,24 @@ class ListBatch(Generic[A]):
     file_names: tuple[str | None, ...]
     epoch: int
     number: int
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Tensors are sent as one for each field, and cut into those of the images again: for each that is sent, torch
+        opens a file in both processes, of which a process may have a thousand."""
+        rest = self.image_sizes, self.image_ids, self.file_names, self.epoch, self.number
+        library = sys.modules.get("torch")
+        tensors = library is not None and all(
+            type(v) is library.Tensor for target in self.targets for v in target.values()
+        )
+        if library is None or not tensors or any(target.keys() != {"boxes", "labels"} for target in self.targets):
+            return ListBatch, (self.targets, *rest)
+        names = ("boxes", "labels")
+        try:
+            whole = [library.cat([target[name] for target in self.targets]) for name in names]
+        except (RuntimeError, TypeError, ValueError):  # what someone made of them does not fit together, or is nothing
+            return ListBatch, (self.targets, *rest)
+        lengths = [len(target["boxes"]) for target in self.targets]  # type: ignore[arg-type]  # tensors
+        return _list_batch, (*whole, lengths, rest)
 
     def __len__(self) -> int:
         return len(self.file_names)
@@ -80,6 +103,16 @@ class PaddedBatch(Generic[A]):
 
 Batch: TypeAlias = FlatBatch[A] | ListBatch[A] | PaddedBatch[A]
 Make: TypeAlias = Callable[[Numbers], A]
+
+
+def _list_batch(
+    boxes: torch.Tensor,
+    labels: torch.Tensor,
+    lengths: list[int],
+    rest: tuple[torch.Tensor, torch.Tensor, tuple[str | None, ...], int, int],
+) -> ListBatch[torch.Tensor]:
+    pairs = zip(boxes.split(lengths), labels.split(lengths), strict=True)
+    return ListBatch([{"boxes": own, "labels": classes} for own, classes in pairs], *rest)
 
 
 def batch_of(columns: Columns, layout: Layout, pad_to: int | None, make: Make[A], epoch: int, number: int) -> Batch[A]:
@@ -127,7 +160,11 @@ def maker(arrays: Arrays) -> Make[object]:
     elif arrays == "jax":
         import jax.numpy  # noqa: PLC0415 - for those who ask for it
 
-        make = jax.numpy.asarray
+        def make(array: Numbers) -> object:
+            """JAX has numbers of 32 bits unless told otherwise, and wraps what does not fit."""
+            made = jax.numpy.asarray(array)
+            narrowed = made.dtype != array.dtype and array.dtype == np.int64
+            return array if narrowed and (array != array.astype(np.int32)).any() else made
     else:
         make = _itself
     return make

@@ -9,7 +9,7 @@ from math import gcd
 from bboxconv.errors import UsageError
 from bboxconv.minibatch.batch import Arrays, Batch, Layout, batch_of, maker
 from bboxconv.minibatch.columns import Columns, joined
-from bboxconv.minibatch.order import Order, Window
+from bboxconv.minibatch.order import Order, Window, whole
 from bboxconv.minibatch.pieces import Pieces
 from bboxconv.schema import Category, Header
 
@@ -54,8 +54,11 @@ class MiniBatches:
 
     def share(self, worker: int, workers: int) -> Iterator[Batch[object]]:
         """The batches of one of several processes that take them by turns, which all began where this one does: where
-        `load_state_dict` put them back, else with the first. Raises as `every`, and UsageError where the state was
-        that of one process of another number of them."""
+        `load_state_dict` put them back, else with the first.
+
+        Raises UsageError where the state was that of one process of another number of them, and the iterator DataError
+        where an image lacks what its batch needs, or a source has changed or cannot be read.
+        """
         (first, stride), self._start = self._start, (0, 1)
         if stride not in (1, workers):
             hint = f"load it in each of {stride} workers, or save `state_after(batch)`, which any number of them takes"
@@ -65,24 +68,27 @@ class MiniBatches:
         if stride == 1:
             first += worker
         self._next = (first, workers)
-        return self.every(first, workers)
+        return self._every(self.epoch, first, workers)
 
-    def every(self, first: int, stride: int) -> Iterator[Batch[object]]:
-        """The batches `first`, `first + stride` and so on of this epoch; no more is read than they need. With
-        `first + w` and a stride of W, W processes have each batch once.
-
-        Raises DataError where an image lacks what its batch needs, or a source has changed and cannot be read.
-        """
-        order, epoch, make = self.order, self.epoch, maker(self.arrays)
+    def _every(self, epoch: int, first: int, stride: int) -> Iterator[Batch[object]]:
+        """The batches `first`, `first + stride` and so on of an epoch; no more is read than they need. With `first + w`
+        and a stride of W, W processes have each batch once."""
+        order, make = self.order, maker(self.arrays)
         numbers, lanes = range(first, len(order), stride), order.lanes
         # A piece that is cut between two lanes is read once where both are needed here.
         cut: dict[int, Columns] | None = {} if gcd(stride, lanes) == 1 else None
         ways = [self._lane(epoch, lane, _of_lane(numbers, lanes, lane), cut) for lane in range(lanes)]
         for number in numbers:
             batch = batch_of(next(ways[number % lanes]), self.layout, self.pad_to, make, epoch, number)
-            self._next = (number + stride, stride)
+            self._now(epoch, number + stride, stride)
             yield batch
-        self._next = (0, 1)
+        self._now(epoch, 0, 1)
+
+    def _now(self, epoch: int, following: int, stride: int) -> None:
+        """The iteration of an epoch has come so far. One that goes on after `set_epoch` chose another is not the one
+        whose state is asked for."""
+        if epoch == self.epoch:
+            self._next = (following, stride)
 
     def _lane(self, epoch: int, lane: int, numbers: Iterable[int], cut: dict[int, Columns] | None) -> Iterator[Columns]:
         """The images of these batches, which are all of one lane, in order. `cut` holds pieces of which another lane
@@ -121,8 +127,7 @@ class MiniBatches:
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration gives: with shuffling each has an order of its own. A new epoch
         begins with its first batch; the one that `load_state_dict` put back goes on where it was."""
-        if epoch < 0:
-            raise UsageError.of("bad-argument", f"epoch must be 0 or more, not {epoch}")
+        epoch = whole("epoch", epoch, 0)
         if epoch != self.epoch:
             self.epoch, self._start, self._next = epoch, (0, 1), (0, 1)
 
@@ -144,11 +149,11 @@ class MiniBatches:
 
         Raises UsageError where it was taken with other data or other options, so that it is another batch.
         """
-        numbers = [state.get(name) for name in ("version", "epoch", "batch", "stride")]
-        if not all(isinstance(number, int) for number in numbers) or numbers[0] != 1:
-            raise UsageError.of(
-                "bad-argument", "this is no state that `state_dict` gave", hint=f"it has {sorted(state)}"
-            )
+        names = ("version", "epoch", "batch", "stride")
+        numbers = [state.get(name) for name in names] if isinstance(state, Mapping) else []
+        right = [type(number) is int and number >= least for number, least in zip(numbers, (1, 0, 0, 1), strict=False)]
+        if len(right) < len(names) or not all(right) or numbers[0] != 1 or "order" not in state:
+            raise UsageError.of("bad-argument", f"this is no state that `state_dict` gave: {state!r}")
         if state["order"] != self.order.mark:
             hint = (
                 "source, batch_size, shuffle, seed, window, drop_last, world_size and what is left out must be the same"

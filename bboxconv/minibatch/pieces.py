@@ -6,6 +6,7 @@ held in a file without a name from which pieces are loaded.
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from bboxconv.minibatch.prepare import FEW, FIELDS, Preparation
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header, Part
 from bboxconv.shelf import Left, Shelf, Unnamed
-from bboxconv.sources import Opened, at_hand, open_sources
+from bboxconv.sources import Opened, at_hand, named, open_sources, unknown_split
 from bboxconv.workers import Workers, available
 
 
@@ -57,8 +58,14 @@ class _Fresh:
     images: int
 
     def load(self) -> Columns:
-        """Read and prepare them."""
-        return joined(_prepared(self.part, self.prepare))
+        """Read and prepare them. Raises DataError where they are not those that were counted."""
+        findings = Findings()
+        found = [self.prepare(batch, findings) for batch in self.part(findings)]
+        _refuse(findings)
+        if sum(map(len, found)) != self.images:
+            message = f"there are {sum(map(len, found))} images where {self.images} were counted"
+            raise DataError.of("source-changed", message, where=self.prepare.step.shown)
+        return joined(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +74,20 @@ class _Held:
 
     left: Left
     images: int
+    mark: bytes
+    """What the bytes begin with: the place of a file that is gone may be that of another one."""
 
     def load(self) -> Columns:
         """Take them from where they were left."""
-        found: Columns = pickle.loads(self.left.read())
+        try:
+            data: bytes | memoryview = self.left.read()
+        except OSError:
+            data = b""
+        if data[: len(self.mark)] != self.mark:
+            message = "the images are held by a process, or by mini-batches of it, that are gone"
+            hint = "keep them while copies of them are used, or convert the data to Parquet, of which nothing is held"
+            raise DataError.of("held-images-gone", message, hint=hint)
+        found: Columns = pickle.loads(memoryview(data)[len(self.mark) :])
         return found
 
 
@@ -98,8 +115,9 @@ def pieces_of(request: Request, dataset: Dataset | None, goal: BoxFormat, keepin
         )
         _refuse(findings)
         few = _few(request, opened, stack, workers) if keeping.empty and dataset is None else None
-        shelf = Unnamed.open(shared=True).shelf
+        shelf, mark = Unnamed.open(shared=True).shelf, os.urandom(16)
         found: list[Piece] = []
+        splits: set[str | None] = set()
         target = Target(goal, fields)
         for number, (step, numbered) in enumerate(planned(Flow(request, opened, findings, workers), target)):
             prepare = Preparation(
@@ -113,40 +131,42 @@ def pieces_of(request: Request, dataset: Dataset | None, goal: BoxFormat, keepin
             parts = (part for part, _ in numbered)
             if opened.datasets[number].at_will:
                 narrow = None if few is None else few.datasets[number].parts
-                found += _fresh(parts, None if narrow is None else iter(narrow()), prepare)
+                found += _fresh(parts, None if narrow is None else iter(narrow()), prepare, splits)
             else:
-                tasks = (_Task(part, prepare, shelf) for part in parts)
-                for pieces, seen in workers.run(_hold, tasks):
+                tasks = (_Task(part, prepare, shelf, mark) for part in parts)
+                for pieces, met, seen in workers.run(_hold, tasks):
                     findings.merge(seen)
+                    splits |= met
                     found += pieces
         _refuse(findings)
+        unknown = [split for split in request.split if splits and split not in splits]
+        if unknown:
+            raise unknown_split(unknown[0], sorted(split for split in splits if split is not None))
         return Pieces(opened.header, tuple(found))
     finally:
         workers.close()
 
 
 def _few(request: Request, opened: Opened, stack: ExitStack, workers: Workers) -> Opened | None:
-    """The same sources, of which no more is read than how many images there are; None where that is not wanted."""
-    if not any(dataset.at_will for dataset in opened.datasets):
+    """The same sources, of which no more is read than how many images there are; None where that is not wanted, or
+    cannot be, as standard input is there once."""
+    if any(named(text)[1] == "-" for text in request.sources) or not any(d.at_will for d in opened.datasets):
         return None
     return open_sources(request, Findings(), stack, workers, carried=lambda source: FEW, wanted=FEW)
 
 
-def _fresh(parts: Iterator[Part], narrow: Iterator[Part] | None, prepare: Preparation) -> Iterator[_Fresh]:
-    """The parts with the number of their images. `narrow`: the same parts, with what `chosen` looks at alone."""
+def _fresh(
+    parts: Iterator[Part], narrow: Iterator[Part] | None, prepare: Preparation, splits: set[str | None]
+) -> Iterator[_Fresh]:
+    """The parts with the number of their images. `narrow`: the same parts, with what `chosen` looks at alone. `splits`
+    takes those that are met."""
     for part in parts:
-        if narrow is None:
-            count = sum(map(len, _prepared(part, prepare)))
-        else:
-            count = sum(len(prepare.chosen(batch)) for batch in next(narrow)(Findings()))
+        findings, count = Findings(), 0
+        for batch in (part if narrow is None else next(narrow))(findings):
+            splits |= prepare.splits(batch)
+            count += len(prepare(batch, findings) if narrow is None else prepare.chosen(batch))
+        _refuse(findings)
         yield _Fresh(part, prepare, count)
-
-
-def _prepared(part: Part, prepare: Preparation) -> list[Columns]:
-    findings = Findings()
-    found = [prepare(batch, findings) for batch in part(findings)]
-    _refuse(findings)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +176,20 @@ class _Task:
     part: Part
     prepare: Preparation
     shelf: Shelf
+    mark: bytes
 
 
-def _hold(task: _Task) -> tuple[Sequence[_Held], Sequence[Diagnostic]]:
-    """Read and prepare a part, in whatever process, and leave it."""
+def _hold(task: _Task) -> tuple[Sequence[_Held], set[str | None], Sequence[Diagnostic]]:
+    """Read and prepare a part, in whatever process, and leave it; the splits that were met."""
     findings = Findings()
     held = []
+    splits: set[str | None] = set()
     for batch in task.part(findings):
+        splits |= task.prepare.splits(batch)
         columns = task.prepare(batch, findings)
-        text = pickle.dumps(columns, pickle.HIGHEST_PROTOCOL)
-        held.append(_Held(task.shelf.leave([text])[0], len(columns)))
-    return held, tuple(findings)
+        text = task.mark + pickle.dumps(columns, pickle.HIGHEST_PROTOCOL)
+        held.append(_Held(task.shelf.leave([text])[0], len(columns), task.mark))
+    return held, splits, tuple(findings)
 
 
 def _refuse(findings: Findings) -> None:

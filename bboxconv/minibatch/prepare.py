@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import classes, schema, stages
@@ -39,6 +40,10 @@ class Preparation:
     empty: bool
     """Whether crowd boxes, difficult boxes and images without boxes stay."""
     dtype: str
+
+    def splits(self, batch: pa.RecordBatch) -> set[str | None]:
+        """The splits of a batch, where some were asked for."""
+        return set(pc.unique(batch.column("split")).to_pylist()) if self.step.request.split else set()
 
     def chosen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The images of the splits that were asked for, without those that nobody looked at."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data._utils.collate import default_collate_fn_map
 
-from bboxconv.minibatch.batch import Batch
+from bboxconv.errors import UsageError
+from bboxconv.minibatch.batch import Batch, FlatBatch, ListBatch, PaddedBatch
 from bboxconv.minibatch.batches import MiniBatches
 
 
@@ -48,3 +51,17 @@ class TorchMiniBatches(IterableDataset):
         Raises as `MiniBatches.load_state_dict`."""
         self.batches.load_state_dict(state)
         self._epoch.fill_(self.batches.epoch)
+
+
+def _collated(batch: Sequence[object], *, collate_fn_map: object = None) -> NoReturn:
+    """In the place of what torch says where a DataLoader is to make batches of batches."""
+    raise UsageError.of(
+        "bad-argument",
+        "these are batches already, of which DataLoader is to make batches",
+        hint="DataLoader(dataset, batch_size=None)",
+    )
+
+
+# Where torch looks for what others than its own types need:
+# https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.default_collate
+default_collate_fn_map.update(dict.fromkeys((FlatBatch, ListBatch, PaddedBatch), _collated))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from bboxconv.boxrows import OUT_OF_ORDER, first_rows, image_rows, row_schema, s
 from bboxconv.codec import EVERYTHING, ReadContext, Source
 from bboxconv.errors import DataError, Findings
 from bboxconv.formats.parquet import KEY
+from bboxconv.formats.parquet.footer import TAIL
 from bboxconv.jsonproof import check_json
 from bboxconv.parts import of_parts
 from bboxconv.readers.parquetfiles import BUFFER, SMALL, readable
@@ -48,7 +50,9 @@ def read_files(files: Sequence[Path], source: Source, context: ReadContext) -> D
     def parts() -> Iterator[Part]:
         for path, (_, layout, _) in zip(files, headers, strict=True):
             where = _shown(path, source)
-            same = (str(path), where, header, source.split, context.batch_size, context.wanted)
+            # What is read whole is read at once.
+            mark = "" if context.wanted == EVERYTHING else _footer(str(path), *_stamp(path, where))[1]
+            same = (str(path.absolute()), where, header, source.split, context.batch_size, context.wanted, mark)
             if layout != "images":
                 yield from (_Rows(*same, *own) for own in _runs(path, where))
                 continue
@@ -74,6 +78,8 @@ class _Rows:
     split: str | None
     size: int
     wanted: frozenset[str]
+    mark: str
+    """That of the footer, by which a file that was replaced in the meantime is known; empty where that is not asked."""
     images: int
     groups: tuple[int, int]
     """The first and the last row group that has rows of them."""
@@ -82,10 +88,26 @@ class _Rows:
 
     def __call__(self, findings: Findings) -> Iterator[pa.RecordBatch]:
         """Its images. Raises DataError where they cannot be read."""
-        with readable(self.where), _opened(self.path, few=self.wanted != EVERYTHING) as file:
+        with readable(self.where), self._opened() as file:
             for batch in self.read(file):
                 _check(batch, self.header)
                 yield from schema.pieces(schema.with_split(batch, self.split), self.size)
+
+    def _opened(self) -> pq.ParquetFile:
+        """The file, to read some of it. Of few columns that is done again and again: what is mapped is not copied, and
+        the footer, which of a large file takes longer than a part, is not read anew.
+
+        Raises DataError where the file is another one by now.
+        """
+        if self.wanted == EVERYTHING:
+            return pq.ParquetFile(self.path, pre_buffer=False, buffer_size=BUFFER)
+        footer, mark = _footer(self.path, *_stamp(Path(self.path), self.where))
+        if mark != self.mark:
+            hint = "open the file anew after it was written"
+            raise DataError.of(
+                "source-changed", "the file has changed since it was opened", where=self.where, hint=hint
+            )
+        return pq.ParquetFile(self.path, metadata=footer, pre_buffer=False, memory_map=True)
 
     def read(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         """The images of an open file."""
@@ -108,21 +130,21 @@ class _Group(_Rows):
         return _read_images(file, self.groups[0], self.size, self.wanted)
 
 
-def _opened(path: str, *, few: bool) -> pq.ParquetFile:
-    """A file of which parts are read. `few`: those of few columns, again and again: what is mapped is not copied, and
-    the footer, which of a large file takes longer than a part, is not read anew."""
-    if not few:
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
-    status = Path(path).stat()
-    return pq.ParquetFile(
-        path, metadata=_footer(path, status.st_mtime_ns, status.st_size), pre_buffer=False, memory_map=True
-    )
+def _stamp(path: Path, where: str) -> tuple[int, int]:
+    """When a file was changed last, and its size."""
+    with readable(where):
+        status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=4)
-def _footer(path: str, changed: int, size: int) -> pq.FileMetaData:
-    """The footer of a file as it was when it was changed last."""
-    return pq.read_metadata(path)
+def _footer(path: str, changed: int, size: int) -> tuple[pq.FileMetaData, str]:
+    """The footer of a file as it was when it was changed last, and a text by which it is told from others."""
+    with Path(path).open("rb") as file:
+        file.seek(max(size - TAIL, 0))
+        file.seek(max(size - TAIL - int.from_bytes(file.read(4), "little"), 0))
+        mark = sha256(file.read()).hexdigest()[:16]
+    return pq.read_metadata(path), mark
 
 
 def _runs(path: Path, where: str) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
