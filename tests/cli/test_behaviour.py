@@ -271,7 +271,7 @@ WRONG = {
         ["convert", "a.json", "b.parqet"],
         "error[unknown-target]: the destination does not say its format\n  b.parqet\n"
         "  hint: did you mean '.parquet'? --to FORMAT says it, or a name such as boxes.parquet or yolo/"
-        " (extensions: .hf .json .jsonl .ndjson .parquet .pq .xml .yaml .yml)\n",
+        " (extensions: .csv .hf .json .jsonl .ndjson .parquet .pq .tsv .xml .yaml .yml)\n",
     ),
     "two formats": (
         ["convert", "a.json", "coco-yolo/"],
@@ -607,7 +607,7 @@ def test_21_formats(anywhere: Shell) -> None:
     done = anywhere("formats")
     assert (done.err, done.code) == ("", 0)
     assert all(len(line) <= 80 for line in done.out.splitlines())
-    assert [line.split()[0] for line in done.out.splitlines() if line[:1].isalpha()][1:7] == [
+    assert [line.split()[0] for line in done.out.splitlines() if line[:1].isalpha()][1:8] == [
         "coco",
         "csv",
         "hf",

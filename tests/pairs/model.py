@@ -370,7 +370,13 @@ def _gone(prefix: str, row: Row, target: Format) -> set[str]:
 def _carried_extra(prefix: str, row: Row, target: Format) -> Row | None:
     if f"{prefix}.extra" not in target.carries or row["extra"] is None:
         return None
-    gone = _gone(prefix, row, target)
+    columns = IMAGE if prefix == "image" else OBJECT
+    filled = {  # nulls of columns that have a value by now
+        key
+        for key, value in row["extra"].items()
+        if value is None and f"{prefix}.extra.{key}" in target.reserved and key in columns and row[key] is not None
+    }
+    gone = _gone(prefix, row, target) | filled
     return {key: value for key, value in row["extra"].items() if key not in gone} or None
 
 

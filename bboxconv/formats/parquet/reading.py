@@ -186,7 +186,7 @@ def _header(path: Path, where: str) -> tuple[Header, str, int]:
     if document is None:
         hint = (
             "of other programs' Parquet, data sets of Hugging Face are read (--from hf), and tables with a row for "
-            "each box in Python: bboxconv.write(pyarrow.parquet.read_table(FILE), DST)"
+            "each box in Python: bboxconv.from_pandas(pandas.read_parquet(FILE)), which bboxconv.write takes"
         )
         raise DataError.of("not-bboxconv-parquet", f"the Parquet footer has no key {KEY!r}", where=where, hint=hint)
     try:
