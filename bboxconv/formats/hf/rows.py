@@ -63,23 +63,11 @@ class RowEncoder:
         numbers = np.array([encoding.number(row) for row in range(len(batch))], np.int64)
         if self.files:
             batch, numbers = _safe(batch, numbers, encoding.findings)
+        batch, numbers = _nameable(batch, numbers, encoding.findings)
         found = []
         for split, chosen in schema.by_split(batch):
             name = HUB_SPLITS.get(split, split) or ""
             part = schema.keep_images(batch, chosen)
-            if not _SPLIT.fullmatch(name):
-                encoding.findings.add(
-                    "bad-split-name",
-                    "a split has another name than letters, digits, _ and dots between them: its images are left out",
-                    where=f"split {printable(name)!r}",
-                    hint="rename it in the source, or name the split of a whole source: train_1=PATH",
-                    count=len(part),
-                    images=len(part),
-                    boxes=int(schema.flat(part).offsets[-1]),
-                    late=True,
-                    numbers=tuple(numbers[chosen].tolist()),
-                )
-                continue
             rows, areas = rows_of(part, self.classes)
             rows = rows.append_column(NUMBER, pa.array(numbers[chosen]))
             largest = _largest(part.column("id")), _largest(schema.flat(part).column("id"))
@@ -87,6 +75,32 @@ class RowEncoder:
             slip = leave([rows], encoding.shelf)[0]
             found.append(SplitRows(name, slip, _present(rows), largest, (areas, count)))
         return tuple(found)
+
+
+def _nameable(
+    batch: pa.RecordBatch, numbers: NDArray[np.int64], findings: Findings
+) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+    """The images of splits that the hub can name; a fault for each other."""
+    splits = batch.column("split")
+    odd = [split for split in pc.unique(splits).to_pylist() if not _SPLIT.fullmatch(HUB_SPLITS.get(split, split) or "")]
+    if not odd:
+        return batch, numbers
+    bad = pc.is_in(splits, pa.array(odd, pa.string())).to_numpy(zero_copy_only=False)
+    names, ids = batch.column("file_name"), batch.column("id")
+    counts = np.diff(schema.flat(batch).offsets)
+    for row in np.flatnonzero(bad).tolist():
+        findings.add(
+            "bad-split-name",
+            "the split of an image has another name than letters, digits, _ and dots between them: it is left out",
+            where=printable(names[row].as_py() or f"image {ids[row].as_py()}"),
+            detail=f"split {printable(splits[row].as_py())!r}",
+            hint="rename it in the source, or name the split of a whole source: train_1=PATH",
+            images=1,
+            boxes=int(counts[row]),
+            late=True,
+            numbers=(int(numbers[row]),),
+        )
+    return schema.keep_images(batch, ~bad), numbers[~bad]
 
 
 def _safe(
