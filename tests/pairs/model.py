@@ -371,11 +371,8 @@ def _carried_extra(prefix: str, row: Row, target: Format) -> Row | None:
     if f"{prefix}.extra" not in target.carries or row["extra"] is None:
         return None
     columns = IMAGE if prefix == "image" else OBJECT
-    filled = {  # nulls of columns that have a value by now
-        key
-        for key, value in row["extra"].items()
-        if value is None and f"{prefix}.extra.{key}" in target.reserved and key in columns and row[key] is not None
-    }
+    nulls = {key for key, value in row["extra"].items() if value is None and key in columns and key != "bbox"}
+    filled = {key for key in nulls if f"{prefix}.extra.{key}" in target.reserved and row[key] is not None}
     gone = _gone(prefix, row, target) | filled
     return {key: value for key, value in row["extra"].items() if key not in gone} or None
 
@@ -457,8 +454,10 @@ def read_coco(data: Data) -> Data:
 
 def _placed(row: Row) -> Row:
     drawn = row["segmentation"]
-    if row["bbox"] is not None or drawn is None or isinstance(drawn, dict):
+    if drawn is None or isinstance(drawn, dict):
         return row
+    if row["bbox"] is not None:  # beside a null that stands it is that of the polygon still
+        return {**row, "shape": "polygon"} if (row["extra"] or {}).get("bbox", ...) is None else row
     parts = drawn.values if isinstance(drawn, Points) else drawn
     xs, ys = [Fraction(x) for part in parts for x in part[::2]], [Fraction(y) for part in parts for y in part[1::2]]
     if not xs:
