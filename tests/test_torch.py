@@ -59,7 +59,9 @@ def test_the_same_batches_for_any_number_of_workers(tmp_path: Path, workers: int
 def test_a_list_of_targets_takes_few_files() -> None:
     """Workers send the targets of many images, also of none with boxes, within a limit of 150 open files."""
     script = """
-import resource, sys, torch, bboxconv, bboxconv.torchdata, helpers
+import resource, sys
+sys.path.insert(0, ".")
+import torch, bboxconv, bboxconv.torchdata, helpers
 from test_minibatches import images
 resource.setrlimit(resource.RLIMIT_NOFILE, (150, 150))
 rows = [{**row, "objects": row["objects"] if n < 400 else []} for n, row in enumerate(images(500))]
