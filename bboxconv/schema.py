@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Shape = Literal["box", "rbox", "quad", "polygon", "mask", "ellipse", "circle", "line", "points", "cuboid", "tag"]
 SHAPES: tuple[str, ...] = get_args(Shape)
 """What `shape` may say; every batch uses this one dictionary, so that batches never need a common one found."""
+
+_MANY = 1 << 15
 
 SHAPE = pa.dictionary(pa.int8(), pa.string())
 BBOX = pa.list_(pa.float64(), 4)
@@ -191,6 +194,13 @@ class Objects:
         return replace(self, rows=with_columns(self.rows, columns))
 
 
+def given(column: pa.Array) -> NDArray[np.bool_]:
+    """Which values (N,) are not null. Most columns have all of theirs or none, which takes no look at each."""
+    if column.null_count in (0, len(column)):
+        return np.full(len(column), not column.null_count)
+    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
+
+
 def flat(batch: pa.RecordBatch) -> Objects:
     """The objects of a batch, whatever slices or nulls it holds."""
     lists = batch.column("objects")
@@ -200,7 +210,7 @@ def flat(batch: pa.RecordBatch) -> Objects:
     np.cumsum(lengths, out=offsets[1:])
     if len(rows) and rows.offset:  # a StructArray's own offset is not applied to its children by every kernel
         rows = pa.concat_arrays([rows])
-    return Objects(offsets, lists.is_valid().to_numpy(zero_copy_only=False), rows)
+    return Objects(offsets, given(lists), rows)
 
 
 def boxes_of(rows: pa.StructArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -208,7 +218,7 @@ def boxes_of(rows: pa.StructArray) -> tuple[NDArray[np.float64], NDArray[np.bool
     (N,).
     """
     boxes = rows.field("bbox")
-    valid = boxes.is_valid().to_numpy(zero_copy_only=False)
+    valid = given(boxes)
     values = boxes.values.slice(boxes.offset * 4, len(boxes) * 4).to_numpy(zero_copy_only=False).reshape(-1, 4)
     if not valid.all():
         values = np.where(valid[:, None], values, np.nan)
@@ -229,6 +239,18 @@ def shape_array(codes: NDArray[np.int8], valid: NDArray[np.bool_]) -> pa.Diction
 
 def null_column(name: str, length: int) -> pa.Array:
     """An object column without a value."""
+    if length > _MANY:
+        return _nulls(name, length)
+    return _nulls_at_hand(name).slice(0, length)
+
+
+@lru_cache(maxsize=len(OBJECT_FIELDS))
+def _nulls_at_hand(name: str) -> pa.Array:
+    """As many as most batches have: to make them for each batch would take as long as some columns of numbers."""
+    return _nulls(name, _MANY)
+
+
+def _nulls(name: str, length: int) -> pa.Array:
     kind = OBJECT.field(name).type
     if kind == SHAPE:
         return shape_array(np.zeros(length, np.int8), np.zeros(length, np.bool_))

@@ -165,12 +165,19 @@ def leave_out(
 
 def flagged(name: str) -> Callable[[Objects], Rows]:
     """The objects whose flag of that name is set."""
-    return lambda objects: np.asarray(objects.column(name).fill_null(False).to_numpy(zero_copy_only=False))
+
+    def mask(objects: Objects) -> Rows:
+        column = objects.column(name)
+        if column.null_count == len(column):
+            return np.zeros(len(column), np.bool_)
+        return np.asarray(column.fill_null(False).to_numpy(zero_copy_only=False))
+
+    return mask
 
 
 def lacking(name: str) -> Callable[[Objects], Rows]:
     """The objects that have no value in that field."""
-    return lambda objects: np.array(objects.column(name).is_null().to_numpy(zero_copy_only=False))
+    return lambda objects: ~schema.given(objects.column(name))
 
 
 def placeless(objects: Objects) -> Rows:
@@ -383,7 +390,7 @@ def missing(batch: pa.RecordBatch, names: Sequence[str], *, with_objects: bool) 
     """The numbers of the images that lack one of the columns; with_objects: of those that have objects."""
     found = np.zeros(len(batch), np.bool_)
     for name in names:
-        found |= batch.column(name).is_null().to_numpy(zero_copy_only=False)
+        found |= ~schema.given(batch.column(name))
     if with_objects:
         found &= np.diff(schema.flat(batch).offsets) > 0
     return np.flatnonzero(found)

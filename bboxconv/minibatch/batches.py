@@ -99,7 +99,8 @@ class MiniBatches:
         for number in numbers:
             start = begin + number // lanes * order.batch_size
             stop = min(start + order.batch_size, end)
-            held = [(window, columns) for window, columns in held if window.stop > start]
+            while held and held[0][0].stop <= start:
+                del held[0]
             while not held or held[-1][0].stop < stop:
                 window = next(windows)
                 if window.stop > start:

@@ -14,7 +14,7 @@ from bboxconv import classes, schema, stages
 from bboxconv.account import Account
 from bboxconv.boxes import convert_boxes
 from bboxconv.errors import Findings
-from bboxconv.minibatch.columns import Columns, offsets_of
+from bboxconv.minibatch.columns import Columns, images_of, offsets_of
 from bboxconv.schema import Objects
 from bboxconv.step import Step
 
@@ -75,7 +75,7 @@ class Preparation:
         lengths = np.bincount(image, minlength=len(batch))
         names = batch.column("file_name").to_numpy(zero_copy_only=False)
         ids = batch.column("id").fill_null(-1).to_numpy()
-        found = Columns(names, ids, sizes, offsets_of(lengths), boxes, labels)
+        found = Columns(names, ids, sizes, offsets_of(lengths), images_of(lengths), boxes, labels)
         return found if self.empty else found.taken(np.flatnonzero(lengths))
 
     def _left_out(self, objects: Objects) -> NDArray[np.bool_]:
@@ -129,7 +129,8 @@ class Preparation:
         with np.errstate(over="ignore"):
             found = convert_boxes(values, box, goal, sizes if box.needs_size(goal) else None)
             found = found.astype(self.dtype, copy=False)
-        for row in rows[~np.isfinite(found).all(axis=1)].tolist():
+        finite = np.isfinite(found)
+        for row in [] if finite.all() else rows[~finite.all(axis=1)].tolist():  # the first is thirty times as fast
             record = stages.place(batch, objects, row, self.step.shown)
             findings.add("bad-number", f"a box is no finite numbers in {goal.name}", record=record)
         return found
