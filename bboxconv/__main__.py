@@ -78,7 +78,7 @@ def run(argv: Sequence[str]) -> ExitCode:
     import typer
 
     from bboxconv.cli import usage
-    from bboxconv.cli.checks import app
+    from bboxconv.cli.sets import app
     from bboxconv.cli.outcome import settle
 
     shell = os.environ.get("_BBOXCONV_COMPLETE")
