@@ -1,0 +1,12 @@
+"""Colors of classes: distinct for every reader, with the common kinds of color blindness too."""
+
+from __future__ import annotations
+
+
+def color(index: int) -> str:
+    """The color `#rrggbb` of a class, by its index in the header; beyond those of the palette they recur."""
+    return COLORS[index % len(COLORS)]
+
+
+COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#999999")
+"""Those of Okabe and Ito, "Color Universal Design" (2008), with a grey in place of black."""
