@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import pyarrow.parquet as pq
@@ -34,6 +34,7 @@ _OFFSETS: Rule = {  # FileMetaData
         5: True,  # file_offset
     }
 }
+_NO_RULES: Mapping[int, Rule] = {}
 _BOOL_TRUE, _BOOL_FALSE, _BYTE, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 6, 7, 8, 9, 10, 11, 12
 
 
@@ -46,46 +47,48 @@ def cut(file: memoryview) -> tuple[memoryview, bytes]:
 
 def moved(footer: bytes, by: int) -> pq.FileMetaData:
     """The footer of a file whose columns stand `by` bytes further on."""
-    copy = _Copy(footer, by, bytearray(), 0)
+    copy = _Copy(footer, by)
     copy.struct(_OFFSETS)
-    out = bytes(copy.out)
+    out = bytes(copy.out) + footer[copy.done :]
     return pq.read_metadata(io.BytesIO(MAGIC + out + len(out).to_bytes(4, "little") + MAGIC))
 
 
 @dataclass(slots=True)
 class _Copy:
-    """A copy of a struct in the making: what is read stands from `at` on."""
+    """A copy of a struct in the making: what is read stands from `at` on, and is copied up to `done`."""
 
     data: bytes
     by: int
-    out: bytearray
-    at: int
+    at: int = 0
+    done: int = 0
+    out: bytearray = field(default_factory=bytearray)
 
     def struct(self, rule: Rule) -> None:
-        number = 0
-        while True:
-            head = self.raw(1)[0]
-            if not head:
-                return
+        number, rules = 0, rule if isinstance(rule, Mapping) else _NO_RULES
+        while head := self.byte():
             number = number + (head >> 4) if head >> 4 else _signed(self.varint())
-            self.value(head & 15, rule.get(number, False) if isinstance(rule, Mapping) else False)
+            self.value(head & 15, rules.get(number, False))
 
     def value(self, kind: int, rule: Rule) -> None:
         if kind == _I64 and rule is True:
-            value = _signed(self.varint(copy=False))
+            start = self.at
+            value = _signed(self.varint())
+            self.out += self.data[self.done : start]
             self.out += _varint(_unsigned(value + self.by if value else 0))
+            self.done = self.at
         elif kind in (_BOOL_TRUE, _BOOL_FALSE):  # the value is in the kind
             return
         elif kind == _BYTE:
-            self.raw(1)
+            self.at += 1
         elif kind < _DOUBLE:
             self.varint()
         elif kind == _DOUBLE:
-            self.raw(8)
+            self.at += 8
         elif kind == _BINARY:
-            self.raw(self.varint())
+            length = self.varint()
+            self.at += length
         elif kind in (_LIST, _SET):
-            head = self.raw(1)[0]
+            head = self.byte()
             for _ in range(head >> 4 if head >> 4 != 15 else self.varint()):
                 self.item(head & 15, rule)
         elif kind == _STRUCT:
@@ -95,35 +98,29 @@ class _Copy:
 
     def item(self, kind: int, rule: Rule) -> None:
         if kind in (_BOOL_TRUE, _BOOL_FALSE):  # in a list each has a byte
-            self.raw(1)
+            self.at += 1
         else:
             self.value(kind, rule)
 
     def pairs(self) -> None:
         count = self.varint()
-        kinds = self.raw(1)[0] if count else 0
+        kinds = self.byte() if count else 0
         for _ in range(count):
             self.item(kinds >> 4, False)
             self.item(kinds & 15, False)
 
-    def raw(self, count: int) -> bytes:
-        found = self.data[self.at : self.at + count]
-        self.out += found
-        self.at += count
-        return found
+    def byte(self) -> int:
+        self.at += 1
+        return self.data[self.at - 1]
 
-    def varint(self, *, copy: bool = True) -> int:
-        start, value, shift = self.at, 0, 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
+    def varint(self) -> int:
+        value = shift = 0
+        while (byte := self.data[self.at]) > 127:
             value |= (byte & 127) << shift
             shift += 7
-            if byte < 128:
-                break
-        if copy:
-            self.out += self.data[start : self.at]
-        return value
+            self.at += 1
+        self.at += 1
+        return value | byte << shift
 
 
 def _signed(number: int) -> int:
