@@ -78,8 +78,8 @@ def run(argv: Sequence[str]) -> ExitCode:
     import typer
 
     from bboxconv.cli import usage
-    from bboxconv.cli.sets import app
     from bboxconv.cli.outcome import settle
+    from bboxconv.cli.sets import app
 
     shell = os.environ.get("_BBOXCONV_COMPLETE")
     command = typer.main.get_command(app if shell else _needed(app, argv))

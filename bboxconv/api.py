@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from bboxconv import pipeline
 from bboxconv.account import Account
+from bboxconv.arguments import ON_ERROR, ON_INVALID, UNANNOTATED, one_of, sides, whole, words
 from bboxconv.boxes import BoxFormat
 from bboxconv.errors import DataError, Findings, UsageError
 from bboxconv.flow import Flow, stream
@@ -50,12 +51,12 @@ def convert(
     box: str | None = None,
     classes: str | PathLike[str] | None = None,
     class_map: Sequence[str] | Mapping[str, str] = (),
-    include_class: Sequence[str] = (),
-    exclude_class: Sequence[str] = (),
+    include_class: str | Sequence[str] = (),
+    exclude_class: str | Sequence[str] = (),
     default_class: str | None = None,
     drop_empty: bool = False,
     unannotated: Literal["skip", "keep"] = "skip",
-    split: Sequence[str] = (),
+    split: str | Sequence[str] = (),
     images: str | PathLike[str] | None = None,
     image_sizes: str | PathLike[str] | None = None,
     image_size: tuple[int, int] | None = None,
@@ -107,12 +108,12 @@ def verify(
     box: str | None = None,
     classes: str | PathLike[str] | None = None,
     class_map: Sequence[str] | Mapping[str, str] = (),
-    include_class: Sequence[str] = (),
-    exclude_class: Sequence[str] = (),
+    include_class: str | Sequence[str] = (),
+    exclude_class: str | Sequence[str] = (),
     default_class: str | None = None,
     drop_empty: bool = False,
     unannotated: Literal["skip", "keep"] = "skip",
-    split: Sequence[str] = (),
+    split: str | Sequence[str] = (),
     images: str | PathLike[str] | None = None,
     image_sizes: str | PathLike[str] | None = None,
     image_size: tuple[int, int] | None = None,
@@ -149,12 +150,12 @@ def _request(
     box: str | None,
     classes: str | PathLike[str] | None,
     class_map: Sequence[str] | Mapping[str, str],
-    include_class: Sequence[str],
-    exclude_class: Sequence[str],
+    include_class: str | Sequence[str],
+    exclude_class: str | Sequence[str],
     default_class: str | None,
     drop_empty: bool,
     unannotated: Literal["skip", "keep"],
-    split: Sequence[str],
+    split: str | Sequence[str],
     images: str | PathLike[str] | None,
     image_sizes: str | PathLike[str] | None,
     image_size: tuple[int, int] | None,
@@ -166,8 +167,11 @@ def _request(
     max_errors: int | None,
     on_invalid: Literal["keep", "clip", "drop", "fail"],
 ) -> Request:
-    """All that changes what an output says."""
-    pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
+    """All that changes what an output says. Raises UsageError for a value that an option does not take."""
+    one_of("unannotated", unannotated, UNANNOTATED)
+    one_of("on_error", on_error, ON_ERROR)
+    one_of("on_invalid", on_invalid, ON_INVALID)
+    pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else words(class_map)
     return Request(
         sources=_texts(src),
         dst=fspath(dst),
@@ -178,21 +182,21 @@ def _request(
         box=box,
         classes=_path(classes),
         class_map=tuple(pairs),
-        include_class=tuple(include_class),
-        exclude_class=tuple(exclude_class),
+        include_class=words(include_class),
+        exclude_class=words(exclude_class),
         default_class=default_class,
         drop_empty=drop_empty,
         unannotated=unannotated,
-        split=tuple(split),
+        split=words(split),
         images=_path(images),
         image_sizes=None if image_sizes is None else fspath(image_sizes),
-        image_size=image_size,
-        batch_size=batch_size,
-        jobs=jobs,
-        memory=memory,
+        image_size=sides(image_size),
+        batch_size=whole("batch_size", batch_size, 1),
+        jobs=whole("jobs", jobs, 0),
+        memory=whole("memory", memory, 1),
         max_expansion=max_expansion,
         on_error=on_error,
-        max_errors=max_errors,
+        max_errors=None if max_errors is None else whole("max_errors", max_errors, 1),
         on_invalid=on_invalid,
     )
 
@@ -222,11 +226,11 @@ def read(
         in_=dict(in_ or {}),
         classes=_path(classes),
         images=_path(images),
-        batch_size=batch_size,
-        jobs=jobs,
+        batch_size=whole("batch_size", batch_size, 1),
+        jobs=whole("jobs", jobs, 0),
         max_expansion=max_expansion,
     )
-    findings, stack, workers = Findings(), ExitStack(), Workers(jobs or available())
+    findings, stack, workers = Findings(), ExitStack(), Workers(request.jobs or available())
     try:
         opened = open_sources(request, findings, stack, workers)
         _refuse(findings)

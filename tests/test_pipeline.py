@@ -459,3 +459,29 @@ def test_reading_a_faulty_data_set_raises(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         bboxconv.read(bad).to_table()
     assert codes(caught.value) == ["orphan-annotation"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"jobs": -1}, "jobs must be a whole number from 0 on, not -1"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1 on, not 0"),
+        ({"memory": 0.5}, "memory must be a whole number from 1 on, not 0.5"),
+        ({"max_errors": 0}, "max_errors must be a whole number from 1 on, not 0"),
+        ({"image_size": "640x480"}, "image_size must be (width, height), not '640x480'"),
+        ({"on_error": "skipp"}, "on_error must be one of fail, skip, not 'skipp'\n  hint: did you mean 'skip'?"),
+    ],
+)
+def test_the_library_refuses_values_that_the_flags_refuse(
+    tmp_path: Path, simple: Path, given: dict[str, Any], message: str
+) -> None:
+    """A value that an option does not take is an error that says what it takes, before anything is read."""
+    with pytest.raises(UsageError) as refused:
+        bboxconv.convert(simple, tmp_path / "out.jsonl", **given)
+    assert str(refused.value) == f"error[bad-argument]: {message}"
+
+
+def test_one_split_or_class_need_be_in_no_list(tmp_path: Path, simple: Path) -> None:
+    """A single name where several may stand is that name, and not its letters."""
+    report = bboxconv.convert(f"train={simple}", tmp_path / "out.jsonl", split="train", include_class="cat")
+    assert (report.images, report.boxes) == (2, 1)

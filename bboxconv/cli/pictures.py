@@ -1,5 +1,4 @@
 """The commands that draw: boxes on images, and a page to look at in a browser."""
-# ruff: noqa: PLC0415 - as in commands.py
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from bboxconv.arguments import ON_ERROR, ON_INVALID, UNANNOTATED
 from bboxconv.errors import BboxconvError, UsageError
 from bboxconv.request import Request
 from bboxconv.suggest import did_you_mean
@@ -199,10 +200,10 @@ def converting(
         exclude_class=tuple(exclude_class or ()),
         default_class=default_class,
         drop_empty=drop_empty,
-        unannotated=choice("--unannotated", unannotated, ("skip", "keep")),
-        on_error=choice("--on-error", on_error, ("fail", "skip")),
+        unannotated=choice("--unannotated", unannotated, UNANNOTATED),
+        on_error=choice("--on-error", on_error, ON_ERROR),
         max_errors=None if max_errors is None else whole("--max-errors", max_errors, 1),
-        on_invalid=choice("--on-invalid", on_invalid, ("keep", "clip", "drop", "fail")),
+        on_invalid=choice("--on-invalid", on_invalid, ON_INVALID),
     )
 
 

@@ -10,11 +10,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, get_args
 
+from bboxconv.arguments import ON_INVALID, UNANNOTATED, one_of, sides, whole, words
 from bboxconv.boxes import BoxFormat
 from bboxconv.errors import UsageError
 from bboxconv.minibatch.batch import Arrays, Layout, maker
 from bboxconv.minibatch.batches import MiniBatches
-from bboxconv.minibatch.order import LANES, Order, whole
+from bboxconv.minibatch.order import LANES, Order
 from bboxconv.minibatch.pieces import Keeping, pieces_of
 from bboxconv.request import Request
 from bboxconv.schema import Dataset
@@ -115,30 +116,27 @@ def minibatches(
     pad_to = None if pad_to is None else whole("pad_to", pad_to, 1)
     _check(order, layout, arrays, dtype, pad_to)
     for name, value in (("crowd", crowd), ("difficult", difficult), ("empty", empty)):
-        _one_of(name, value, get_args(Keep))
-    _one_of("unannotated", unannotated, ("skip", "keep"))
-    _one_of("on_invalid", on_invalid, ("keep", "clip", "drop", "fail"))
-    if image_size is not None:
-        if isinstance(image_size, str) or not isinstance(image_size, Sequence) or len(image_size) != 2:
-            raise UsageError.of("bad-argument", f"image_size must be (width, height), not {image_size!r}")
-        image_size = whole("image_size", image_size[0], 1), whole("image_size", image_size[1], 1)
+        one_of(name, value, get_args(Keep))
+    one_of("unannotated", unannotated, UNANNOTATED)
+    one_of("on_invalid", on_invalid, ON_INVALID)
+    image_size = sides(image_size)
     dataset = src if isinstance(src, Dataset) else None
-    pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else list(class_map)
+    pairs = [f"{old}={new}" for old, new in class_map.items()] if isinstance(class_map, Mapping) else words(class_map)
     request = Request(
         _texts(src),
         from_=from_,
         in_=dict(in_ or {}),
         classes=None if classes is None else Path(classes),
         class_map=tuple(pairs),
-        include_class=tuple(include_class),
-        exclude_class=tuple(exclude_class),
+        include_class=words(include_class),
+        exclude_class=words(exclude_class),
         default_class=default_class,
         unannotated=unannotated,
-        split=(split,) if isinstance(split, str) else tuple(split),
+        split=words(split),
         images=None if images is None else Path(images),
         image_sizes=None if image_sizes is None else fspath(image_sizes),
         image_size=image_size,
-        jobs=jobs,
+        jobs=whole("jobs", jobs, 0),
         max_expansion=max_expansion,
         on_invalid=on_invalid,
     )
@@ -204,9 +202,9 @@ def _check(order: Order, layout: str, arrays: str, dtype: str, pad_to: int | Non
     for name in ("shuffle", "drop_last"):
         if not isinstance(getattr(order, name), bool):
             raise UsageError.of("bad-argument", f"{name} must be True or False, not {getattr(order, name)!r}")
-    _one_of("layout", layout, get_args(Layout))
-    _one_of("arrays", arrays, get_args(Arrays))
-    _one_of("dtype", dtype, ("float32", "float64"))
+    one_of("layout", layout, get_args(Layout))
+    one_of("arrays", arrays, get_args(Arrays))
+    one_of("dtype", dtype, ("float32", "float64"))
     if pad_to is not None and layout != "padded":
         raise UsageError.of("bad-argument", f"pad_to is for layout='padded', not for {layout!r}")
     if arrays == "jax" and dtype == "float64" and _narrow():
@@ -228,12 +226,6 @@ def _narrow() -> bool:
     except ImportError:
         return False
     return not jax.config.read("jax_enable_x64")
-
-
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        hint = did_you_mean(str(value), known)
-        raise UsageError.of("bad-argument", f"{name} must be one of {', '.join(known)}, not {value!r}", hint=hint)
 
 
 def _for_paths(**given: object) -> None:

@@ -123,8 +123,8 @@ def batch_of(columns: Columns, layout: Layout, pad_to: int | None, make: Make[A]
     names = tuple(columns.names.tolist())
     rest = make(columns.sizes.copy()), make(columns.ids.copy()), names, epoch, number
     if layout == "flat":
-        boxes, labels, image = columns.boxes.copy(), columns.labels.copy(), columns.image.copy()
-        return FlatBatch(make(boxes), make(labels), make(image), *rest)
+        own = (columns.boxes.copy(), columns.labels.copy(), columns.image.copy())
+        return FlatBatch(make(own[0]), make(own[1]), make(own[2]), *rest)
     if layout == "list":
         ends = columns.offsets[1:-1]
         pairs = zip(np.split(columns.boxes.copy(), ends), np.split(columns.labels.copy(), ends), strict=True)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import gcd
 
+from bboxconv.arguments import whole
 from bboxconv.errors import UsageError
 from bboxconv.minibatch.batch import Arrays, Batch, Layout, batch_of, maker
 from bboxconv.minibatch.columns import Columns, joined
-from bboxconv.minibatch.order import Order, Window, whole
+from bboxconv.minibatch.order import Order, Window
 from bboxconv.minibatch.pieces import Pieces
 from bboxconv.schema import Category, Header
 

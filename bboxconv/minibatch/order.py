@@ -12,12 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bboxconv.errors import UsageError
 
 LANES = 6
 """How many lanes take turns: of two, three or six processes each has lanes of its own; of four or eight, half of
@@ -148,17 +145,6 @@ def _between(counts: Sequence[int], order: NDArray[np.int64], start: int, stop: 
         if counts[piece]:
             run = Run(piece, max(start - begin, 0), min(stop, end) - begin)
             yield begin + run.start, run
-
-
-def whole(name: str, value: object, least: int) -> int:
-    """A number that was given, of Python or numpy; UsageError where it is no whole number from `least` on."""
-    try:
-        number = None if isinstance(value, bool) else index(value)  # type: ignore[arg-type]  # TypeError says it
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise UsageError.of("bad-argument", f"{name} must be a whole number from {least} on, not {value!r}")
-    return number
 
 
 def shuffled(count: int, *seed: int) -> NDArray[np.int64]:
