@@ -192,3 +192,20 @@ def test_torch_is_loaded_for_who_uses_it() -> None:
     sample = Path(__file__).parents[1] / "examples" / "sample" / "coco" / "instances_train.json"
     said = subprocess.run([sys.executable, "-c", code, str(sample)], capture_output=True, text=True, check=True).stdout
     assert said.count("missing-library") == said.count("bboxconv[torch]") == 2
+
+
+@pytest.mark.parametrize("layout", ["flat", "list", "padded"])
+def test_a_batch_moves_to_a_device(tmp_path: Path, layout: str) -> None:
+    """`to` moves every tensor of a batch, and leaves what is no tensor; a batch of numpy says that it cannot."""
+    path = parquet(tmp_path / "a.parquet", images(6))
+    (batch,) = bboxconv.minibatches(path, 6, layout=layout, arrays="torch")
+    moved = batch.to("meta")
+    assert type(moved) is type(batch)
+    assert (moved.file_names, moved.epoch, moved.number) == (batch.file_names, 0, 0)
+    tensors = [t for target in moved.targets for t in target.values()] if layout == "list" else [moved.boxes]
+    assert {t.device.type for t in (*tensors, moved.image_sizes, moved.image_ids)} == {"meta"}
+    assert batch.image_ids.device.type == "cpu"
+    (plain,) = bboxconv.minibatches(path, 6, layout=layout)
+    assert plain.pin_memory().image_ids is plain.image_ids
+    with pytest.raises(TypeError, match=r'arrays="torch"'):
+        plain.to("meta")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 A = TypeVar("A")
+B = TypeVar("B")
 Layout = Literal["flat", "list", "padded"]
 Arrays = Literal["numpy", "torch", "jax"]
 Numbers: TypeAlias = NDArray[np.floating] | NDArray[np.int64] | NDArray[np.bool_]
@@ -45,6 +46,17 @@ class FlatBatch(Generic[A]):
 
     def __len__(self) -> int:
         return len(self.file_names)
+
+    def to(self, device: object, *, non_blocking: bool = False) -> Self:
+        """The same batch with its tensors on a device, as `torch.Tensor.to` takes it. Raises TypeError where it has
+        none."""
+        if not hasattr(self.image_sizes, "pin_memory"):
+            raise TypeError('a batch of torch alone can be moved: minibatches(..., arrays="torch") gives it')
+        return _each(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """The same batch with its tensors in pinned memory: a DataLoader with `pin_memory=True` asks for it."""
+        return _each(self, lambda tensor: tensor.pin_memory())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +92,17 @@ class ListBatch(Generic[A]):
     def __len__(self) -> int:
         return len(self.file_names)
 
+    def to(self, device: object, *, non_blocking: bool = False) -> Self:
+        """The same batch with its tensors on a device, as `torch.Tensor.to` takes it. Raises TypeError where it has
+        none."""
+        if not hasattr(self.image_sizes, "pin_memory"):
+            raise TypeError('a batch of torch alone can be moved: minibatches(..., arrays="torch") gives it')
+        return _each(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """The same batch with its tensors in pinned memory: a DataLoader with `pin_memory=True` asks for it."""
+        return _each(self, lambda tensor: tensor.pin_memory())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PaddedBatch(Generic[A]):
@@ -99,6 +122,28 @@ class PaddedBatch(Generic[A]):
 
     def __len__(self) -> int:
         return len(self.file_names)
+
+    def to(self, device: object, *, non_blocking: bool = False) -> Self:
+        """The same batch with its tensors on a device, as `torch.Tensor.to` takes it. Raises TypeError where it has
+        none."""
+        if not hasattr(self.image_sizes, "pin_memory"):
+            raise TypeError('a batch of torch alone can be moved: minibatches(..., arrays="torch") gives it')
+        return _each(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """The same batch with its tensors in pinned memory: a DataLoader with `pin_memory=True` asks for it."""
+        return _each(self, lambda tensor: tensor.pin_memory())
+
+
+def _each(batch: B, change: Callable[[torch.Tensor], torch.Tensor]) -> B:
+    """A batch with every tensor changed; arrays of other libraries stay as they are."""
+
+    def changed(value: object) -> object:
+        if isinstance(value, list):
+            return [{name: changed(tensor) for name, tensor in target.items()} for target in value]
+        return change(value) if hasattr(value, "pin_memory") else value  # tensors have it
+
+    return type(batch)(*(changed(getattr(batch, one.name)) for one in fields(batch)))  # type: ignore[arg-type]
 
 
 Batch: TypeAlias = FlatBatch[A] | ListBatch[A] | PaddedBatch[A]
