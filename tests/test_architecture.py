@@ -199,7 +199,8 @@ def test_only_the_ui_has_rich(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(TERMINAL - {"cli.formatlist", "cli.render", "cli.ui", "cli.boxtable", "cli.statstable"})
+    "name",
+    sorted(TERMINAL - {"cli.formatlist", "cli.render", "cli.ui", "cli.boxtable", "cli.statstable", "cli.histograms"}),
 )
 def test_the_command_line_starts_light(name: str) -> None:
     """What the command line imports at module level, by whatever way, has none of numpy, pyarrow, pandas and rich."""

@@ -13,7 +13,7 @@ import pytest
 
 import bboxconv
 from bboxconv import inspection, pipeline
-from bboxconv.cli import statstable
+from bboxconv.cli import histograms, statstable
 from bboxconv.errors import UsageError
 from bboxconv.formats.coco import reading
 from bboxconv.request import Request
@@ -307,7 +307,7 @@ def test_an_empty_data_set(tmp_path: Path) -> None:
     source = helpers.coco(tmp_path / "a.json", [], [], [{"id": 1, "name": "cat"}])
     found = bboxconv.stats(source, by="class", from_="coco")
     assert (found.all.images, found.all.boxes, found.classes[0].boxes) == (0, 0, 0)
-    shown = statstable.statistics(found, False, 80, lambda style, text: text, statstable.BLOCKS)
+    shown = statstable.statistics(found, False, 80, lambda style, text: text, histograms.BLOCKS)
     assert "without boxes: cat" in shown
 
 
@@ -330,8 +330,8 @@ def test_only_the_needed_is_asked_for() -> None:
 )
 def test_bars(value: int, drawn: str) -> None:
     """A bar is as long as its value, to an eighth of a character, and is there wherever there is anything."""
-    assert statstable.bar(value, 100, 10, statstable.BLOCKS) == drawn
-    assert statstable.bar(value, 100, 10, statstable.PLAIN) == "#" * (5 if value == 55 else len(drawn))
+    assert histograms.bar(value, 100, 10, histograms.BLOCKS) == drawn
+    assert histograms.bar(value, 100, 10, histograms.PLAIN) == "#" * (5 if value == 55 else len(drawn))
 
 
 def test_shares() -> None:
@@ -343,9 +343,9 @@ def test_shares() -> None:
 
 def test_characters_for_the_stream() -> None:
     """Where an encoding has no blocks, bars are of ASCII."""
-    assert statstable.marks_for("utf-8") is statstable.BLOCKS
-    assert statstable.marks_for("ascii") is statstable.marks_for("") is statstable.PLAIN
-    assert "".join((statstable.PLAIN.parts, statstable.PLAIN.shades, statstable.PLAIN.levels)).isascii()
+    assert histograms.marks_for("utf-8") is histograms.BLOCKS
+    assert histograms.marks_for("ascii") is histograms.marks_for("") is histograms.PLAIN
+    assert "".join((histograms.PLAIN.parts, histograms.PLAIN.shades, histograms.PLAIN.levels)).isascii()
 
 
 def test_long_lists_and_narrow_terminals(tmp_path: Path) -> None:
@@ -361,10 +361,10 @@ def test_long_lists_and_narrow_terminals(tmp_path: Path) -> None:
     for by in ("", "class", "split"):
         found = bboxconv.stats(tmp_path / "a.jsonl", by=by)  # type: ignore[arg-type]
         for width in (80, 60, 45):
-            lines = statstable.statistics(found, False, width, lambda style, text: text, statstable.BLOCKS)
+            lines = statstable.statistics(found, False, width, lambda style, text: text, histograms.BLOCKS)
             head = next(number for number, line in enumerate(lines) if line.startswith("from") is False)
             assert max(map(len, lines[head:])) <= width, (by, width)
             assert "... and 25 more with 25 boxes, -v lists all" in lines
             assert not any("\x1b" in line for line in lines)
-        every = statstable.statistics(found, True, 80, lambda style, text: text, statstable.BLOCKS)
+        every = statstable.statistics(found, True, 80, lambda style, text: text, histograms.BLOCKS)
         assert sum(line.startswith("class ") for line in every) == 51

@@ -1,56 +1,25 @@
-"""The figures of a data set as lines of text: splits side by side, the balance of classes, histograms in characters.
+"""The figures of a data set as lines of text: splits side by side, the balance of classes, and histograms.
 
-Pure functions from data to lines, as in render.py. Two histograms stand beside each other where the terminal is wide
-enough.
+Pure functions from data to lines, as in render.py.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise, zip_longest
-from math import isfinite
+from collections.abc import Sequence
 
 from bboxconv.cli import render
+from bboxconv.cli.histograms import Marks, bar, histograms, line_of
 from bboxconv.cli.render import Paint
 from bboxconv.errors import printable
-from bboxconv.statistics import ClassCount, Group, Histogram, Statistics
+from bboxconv.statistics import ClassCount, Group, Statistics
 
 SHOWN_CLASSES = 20
-SHOWN_SIZES = 5
 SHOWN_NAMES = 10
 LONGEST_NAME = 24
 """Characters of a class name that are shown, unless all is asked for."""
 LEAST_BAR = 8
 WIDEST_BAR = 30
-PANEL = 38
-"""Columns of a histogram that has another beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What bars and shades are made of."""
-
-    parts: str
-    """Of a bar, from the shortest to a whole character."""
-    shades: str
-    """From nothing to the most."""
-    levels: str
-    """From nothing to the most, on a line."""
-
-
-BLOCKS = Marks("▏▎▍▌▋▊▉█", " ░▒▓█", " ▁▂▃▄▅▆▇█")
-PLAIN = Marks("#", " .:*#", " _.-=+*%#")
-
-
-def marks_for(encoding: str) -> Marks:
-    """Blocks where an encoding has them."""
-    try:
-        "".join((BLOCKS.parts, BLOCKS.shades, BLOCKS.levels)).encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return PLAIN
-    return BLOCKS
 
 
 def statistics(found: Statistics, verbose: bool, width: int, paint: Paint, marks: Marks) -> list[str]:
@@ -66,20 +35,8 @@ def statistics(found: Statistics, verbose: bool, width: int, paint: Paint, marks
         lines += ["", *table(found, verbose, width, paint, marks)]
     for group in found.splits if found.by == "split" and found.splits else (found.all,):
         lines += ["", paint("label", f"split {printable(group.name)}")] if group is not found.all else []
-        lines += ["", *_histograms(group, verbose, width, paint, marks)]
+        lines += ["", *histograms(group, verbose, width, paint, marks)]
     return lines
-
-
-def bar(value: int, most: int, room: int, marks: Marks) -> str:
-    """A bar as long, of `room` characters, as the value is of the most; not less than the shortest if there is any."""
-    steps = len(marks.parts)
-    whole, part = divmod(max(round(value * room * steps / most), 1) if value else 0, steps)
-    return marks.parts[-1] * whole + (marks.parts[part - 1] if part else "")
-
-
-def level(value: int, most: int, of: str) -> str:
-    """The character for a value: the first for nothing alone, the last for the most."""
-    return of[-(-value * (len(of) - 1) // most)] if value else of[0]
 
 
 def share(number: int, total: int) -> str:
@@ -93,38 +50,41 @@ def share(number: int, total: int) -> str:
 
 
 def _overview(found: Statistics, width: int, paint: Paint) -> list[str]:
+    """A column for all and for each split, of what occurs at all."""
     groups = (found.all, *found.splits)
-    flags = [name for name, number in found.all.flags.items() if number]
-    sizes = [name for name in ("small", "medium", "large") if found.all.boxes]
-    sizes += ["unknown"] if found.all.sizes.get("unknown") else []
-    rows = [["images", *(cell for group in groups for cell in (f"{group.images:,}", ""))]]
-    for label, of in (("without boxes", "empty_images"), ("not annotated", "unannotated_images")):
-        if getattr(found.all, of):
-            rows.append([f"  {label}", *_cells([(getattr(group, of), group.images) for group in groups])])
-    rows.append(["boxes", *(cell for group in groups for cell in (f"{group.boxes:,}", ""))])
+    images, boxes = [group.images for group in groups], [group.boxes for group in groups]
+    empty, unseen = [group.empty_images for group in groups], [group.unannotated_images for group in groups]
+    used = [_used(found, number) for number in range(len(groups))]
+    rows = [_row("images", images)]
+    rows += [_row("  without boxes", empty, images)] if empty[0] else []
+    rows += [_row("  not annotated", unseen, images)] if unseen[0] else []
+    rows.append(_row("boxes", boxes))
     rows.append(["  per image", *(cell for group in groups for cell in (_mean(group), ""))])
-    rows += [[f"  {_size_name(name)}", *_cells([(g.sizes.get(name, 0), g.boxes) for g in groups])] for name in sizes]
-    rows += [[f"  {name}", *_cells([(g.flags.get(name, 0), g.boxes) for g in groups])] for name in flags]
+    for name, label in _SIZES.items():
+        if found.all.boxes and (name != "unknown" or found.all.sizes[name]):
+            rows.append(_row(f"  {label}", [group.sizes[name] for group in groups], boxes))
+    for name, number in found.all.flags.items():
+        rows += [_row(f"  {name}", [group.flags[name] for group in groups], boxes)] if number else []
     if found.classless_boxes:
-        rows.append(["  without a class", f"{found.classless_boxes:,}", share(found.classless_boxes, found.all.boxes)])
-    rows.append(["classes", *(cell for n in range(len(groups)) for cell in (f"{_used(found, n):,}", ""))])
-    if len(found.classes) > _used(found, 0):
-        unused = [len(found.classes) - _used(found, number) for number in range(len(groups))]
-        rows.append(["  without boxes", *_cells([(number, 0) for number in unused])])
+        more = [""] * (2 * len(found.splits))
+        rows.append([*_row("  without a class", [found.classless_boxes], boxes), *more])
+    rows.append(_row("classes", used))
+    unused = [len(found.classes) - number for number in used]
+    rows += [_row("  without boxes", unused)] if unused[0] else []
+    if not found.splits:
+        return _side_by_side(rows, width)
     names = ["all", *(group.name or "(none)" for group in found.splits)]
-    heads = ["", *(cell for name in names for cell in (name, ""))] if found.splits else []
-    columns = 2 * len(groups) + 1
-    rows = [[*row, *[""] * (columns - len(row))] for row in rows]
-    first, *others = _side_by_side(([heads] if heads else []) + rows, width)
-    return [paint("label", first) if heads else first, *others]
+    first, *others = _side_by_side([["", *(cell for name in names for cell in (name, ""))], *rows], width)
+    return [paint("label", first), *others]
 
 
-def _size_name(name: str) -> str:
-    return {"small": "small, to 32x32", "medium": "medium, to 96x96", "unknown": "of unknown size"}.get(name, name)
+_SIZES = {"small": "small, to 32x32", "medium": "medium, to 96x96", "large": "large", "unknown": "of unknown size"}
 
 
-def _cells(pairs: Sequence[tuple[int, int]]) -> list[str]:
-    return [cell for number, total in pairs for cell in (f"{number:,}", share(number, total))]
+def _row(label: str, numbers: Sequence[int], totals: Sequence[int] = ()) -> list[str]:
+    """A number for each group and, of totals, what part it is."""
+    parts = map(share, numbers, totals) if totals else [""] * len(numbers)
+    return [label, *(cell for number, part in zip(numbers, parts, strict=True) for cell in (f"{number:,}", part))]
 
 
 def _mean(group: Group) -> str:
@@ -232,12 +192,6 @@ def _unused(found: Statistics, width: int) -> list[str]:
     return textwrap.wrap(f"without boxes: {', '.join(names[:SHOWN_NAMES])}{more}", max(width, 20))
 
 
-def line_of(histogram: Histogram, marks: Marks) -> str:
-    """A histogram as one character for each bin."""
-    most = max(histogram.counts, default=0)
-    return "".join(level(count, most, marks.levels) for count in histogram.counts)
-
-
 def _longest(width: int, verbose: bool) -> int | None:
     """Characters of a class name that are shown; None: all."""
     return None if verbose else max(8, min(LONGEST_NAME, width - 24))
@@ -246,102 +200,3 @@ def _longest(width: int, verbose: bool) -> int | None:
 def _short(name: str, longest: int | None) -> str:
     shown = printable(name)
     return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 3]}..."
-
-
-# -- histograms
-
-
-def _histograms(group: Group, verbose: bool, width: int, paint: Paint, marks: Marks) -> list[str]:
-    room = PANEL if width >= 2 * PANEL + 2 else min(width, 60)
-    sizes = {name: count for name, count in group.image_sizes.items() if name != "unknown"}
-    shown = dict(list(sizes.items())[: len(sizes) if verbose else SHOWN_SIZES])
-    if len(sizes) > len(shown):
-        shown["others"] = shown.get("others", 0) + sum(sizes.values()) - sum(shown.values())
-    per_image = dict(zip(_whole_names(group.boxes_per_image.edges), group.boxes_per_image.counts, strict=True))
-    areas = dict(zip(_area_names(group.relative_areas.edges), group.relative_areas.counts, strict=True))
-    ratios = dict(zip(_ratio_names(group.aspect_ratios), group.aspect_ratios.counts, strict=True))
-    panels = [
-        _panel("boxes per image", per_image, group.images, "not annotated", room, paint, marks),
-        _panel("box area, of the image", areas, group.boxes, "not known", room, paint, marks),
-        _panel("aspect ratio, width:height", ratios, group.boxes, "not known", room, paint, marks),
-        _positions(group, room, paint, marks),
-        _panel("image sizes", shown, group.images, "not known", room, paint, marks),
-    ]
-    if room != PANEL:
-        return [line for number, panel in enumerate(panels) for line in ([""] if number else []) + panel]
-    lines: list[str] = []
-    pairs = ((panels[0], panels[1]), (panels[2], [*panels[3]]), (panels[4], []))
-    for number, (left, right) in enumerate(pairs):
-        lines += [""] if number else []
-        for one, other in zip_longest(left, right, fillvalue=""):
-            lines.append(f"{_padded(one, PANEL + 2)}{other}".rstrip())
-    return lines
-
-
-def _padded(text: str, columns: int) -> str:
-    """Text that may have colour, with blanks up to so many columns."""
-    plain, at = 0, 0
-    while at < len(text):
-        if text[at] == "\x1b":
-            at = text.index("m", at) + 1
-            continue
-        plain, at = plain + 1, at + 1
-    return text + " " * (columns - plain)
-
-
-def _panel(
-    title: str, counts: Mapping[str, int], total: int, rest: str, room: int, paint: Paint, marks: Marks
-) -> list[str]:
-    """A histogram: names, bars, counts; last how many of all are in none of its bins."""
-    lines = [paint("label", title)]
-    missing = total - sum(counts.values())
-    numbers = [f"{count:,}" for count in counts.values()]
-    label = max(map(len, [*counts, rest if missing else ""]), default=0)
-    column = max(map(len, [*numbers, f"{missing:,}"]), default=0)
-    most = max(counts.values(), default=0)
-    length = room - label - column - 4
-    for (name, count), number in zip(counts.items(), numbers, strict=True):
-        drawn = bar(count, most, length, marks) if length > 0 else ""
-        lines.append(f"  {name:>{label}} {number:>{column}} {drawn}".rstrip())
-    if missing > 0:
-        lines.append(f"  {rest:>{label}} {missing:>{column},}")
-    return lines
-
-
-def _positions(group: Group, room: int, paint: Paint, marks: Marks) -> list[str]:
-    """Where the centers of boxes lie in the image, in shades."""
-    most = max((count for row in group.positions for count in row), default=0)
-    lines = [paint("label", "centers of boxes in the image")]
-    lines += ["  |" + "".join(2 * level(count, most, marks.shades) for count in row) + "|" for row in group.positions]
-    if most:
-        lines.append(f"  {marks.shades[-1]} up to {render.count(most, 'box')} in a cell")
-    missing = group.boxes - sum(map(sum, group.positions))
-    return [*lines, f"  {missing:,} outside or not known"] if missing else lines
-
-
-def _whole_names(edges: Sequence[float]) -> list[str]:
-    names = []
-    for low, high in pairwise(edges):
-        if not isfinite(high):
-            names.append(f"{low:.0f} or more")
-        else:
-            names.append(f"{low:.0f}" if high - low == 1 else f"{low:.0f} to {high - 1:.0f}")
-    return names
-
-
-def _area_names(edges: Sequence[float]) -> list[str]:
-    return [
-        f"{100 * low:g} to {100 * high:g}%" if isfinite(high) else f"{100 * low:g}% or more"
-        for low, high in pairwise(edges)
-    ]
-
-
-def _ratio_names(histogram: Histogram) -> list[str]:
-    """The middle of each bin, on the scale of its edges: 1:2, 1:1, 1.4:1."""
-    inner = histogram.edges[1:-1]
-    if not inner:
-        return []
-    step = inner[1] / inner[0]
-    middles = [inner[0] / step**0.5, *(edge * step**0.5 for edge in inner)]
-    names = [f"{middle:.2g}:1" if middle >= 0.999 else f"1:{1 / middle:.2g}" for middle in middles]
-    return [f"to {names[0]}", *names[1:-1], f"from {names[-1]}"]

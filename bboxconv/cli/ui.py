@@ -123,9 +123,9 @@ def show_inspection(seen: Inspection, look: Look) -> None:
 
 def show_statistics(found: Statistics, look: Look) -> None:
     """The figures of a data set, on stdout, and the odd things seen, on stderr."""
-    from bboxconv.cli import statstable  # noqa: PLC0415 - of this command alone
+    from bboxconv.cli import histograms, statstable  # noqa: PLC0415 - of this command alone
 
-    paint, marks = painter(sys.stdout, look.color), statstable.marks_for(sys.stdout.encoding or "")
+    paint, marks = painter(sys.stdout, look.color), histograms.marks_for(sys.stdout.encoding or "")
     lines = [] if look.json else statstable.statistics(found, look.verbose, width(sys.stdout), paint, marks)
     _show_seen(lines, found.findings, found.as_dict(), look)
 
