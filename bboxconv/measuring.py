@@ -165,7 +165,7 @@ def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 def _cells(boxes: NDArray[np.float64]) -> Integers:
     """The cell of the grid in which the center (N,) of each box lies; -1 outside the image."""
     centers = boxes[:, :2]
-    inside = ((centers >= 0) & (centers <= 1)).all(axis=1)
+    inside: NDArray[np.bool_] = np.all((centers >= 0) & (centers <= 1), axis=1)
     cells = np.minimum((np.where(inside[:, None], centers, 0) * GRID).astype(np.int64), GRID - 1)
     return np.where(inside, cells[:, 1] * GRID + cells[:, 0], -1)
 

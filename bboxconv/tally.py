@@ -45,7 +45,10 @@ class Sums:
 
     def all(self) -> Integers:
         """The sum (width,) of all splits."""
-        return np.sum([np.zeros(self.width, np.int64), *self.rows.values()], axis=0, dtype=np.int64)
+        total = np.zeros(self.width, np.int64)
+        for row in self.rows.values():
+            total += row
+        return total
 
     def named(self) -> list[str | None]:
         """The splits in their usual order; none where nothing is in a split."""
@@ -79,7 +82,7 @@ def splits_of(batch: pa.RecordBatch) -> tuple[tuple[str | None, ...], Integers]:
 def classes_of(objects: Objects, categories: int) -> Integers:
     """The class (N,) of each object; the number of categories where it has none of them."""
     column = objects.column("category")
-    found = column.fill_null(categories).to_numpy(zero_copy_only=False).astype(np.int64)
+    found: Integers = column.fill_null(categories).to_numpy(zero_copy_only=False).astype(np.int64)
     found[(found < 0) | (found > categories)] = categories
     return found
 

@@ -113,12 +113,12 @@ def test_the_sample_is_what_pandas_counts() -> None:
             c["name"]: counts.get(c["id"], 0) for c in categories
         }
     assert [split.name for split in found.splits] == ["train", "val"]
-    for _, table in enumerate(both[1][:2]):  # ids are of a split
-        table[["id" if "id" in table else "image_id"]] += 10_000
+    for table, name in zip(both[1], ("id", "image_id"), strict=False):  # ids are of a split
+        table[name] += 10_000
     images, boxes = (pd.concat([split[n] for split in both], ignore_index=True) for n in (0, 1))
     assert_counts(found.all, images, boxes)
     assert_image_sizes(found.all, images)
-    assert_classes(found, boxes, both[0][2])
+    assert_classes(found, boxes, sorted(both[0][2], key=lambda one: one["id"]))  # as the lists of two sources differ
 
 
 @pytest.mark.parametrize("source", REAL)
@@ -157,7 +157,7 @@ def test_real_voc_is_what_duckdb_counts(real: Path, tmp_path: Path, source: str)
         f"SELECT count(DISTINCT file_name), count(x1), count(*) FILTER ({w} * {h} < 1024),"
         f" count(*) FILTER ({w} * {h} >= 1024 AND {w} * {h} < 9216),"
         f" count(*) FILTER ({w} > 0 AND {h} > 0 AND {w} / {h} >= 1.189207115002721) FROM {table}"
-    ).fetchone()
+    ).fetchall()[0]
     assert (found.all.images, found.all.boxes) == (images, boxes)
     assert (found.all.sizes["small"], found.all.sizes["medium"]) == (small, medium)
     assert sum(found.all.aspect_ratios.counts[7:]) == wide
@@ -324,14 +324,12 @@ def test_only_the_needed_is_asked_for() -> None:
     assert not FIELDS & {"object.segmentation", "object.keypoints", "object.extra", "image.extra", "object.score"}
 
 
-@pytest.mark.parametrize(
-    ("value", "drawn"),
-    [(0, ""), (1, "▏"), (50, "█████"), (55, "█████▌"), (100, "██████████")],
-)
-def test_bars(value: int, drawn: str) -> None:
+def test_bars() -> None:
     """A bar is as long as its value, to an eighth of a character, and is there wherever there is anything."""
-    assert histograms.bar(value, 100, 10, histograms.BLOCKS) == drawn
-    assert histograms.bar(value, 100, 10, histograms.PLAIN) == "#" * (5 if value == 55 else len(drawn))
+    drawn = {0: "", 1: "▏", 50: "█████", 55: "█████▌", 100: "██████████"}
+    plain = {0: "", 1: "#", 50: "#####", 55: "######", 100: "##########"}
+    for marks, bars in ((histograms.BLOCKS, drawn), (histograms.PLAIN, plain)):
+        assert {value: histograms.bar(value, 100, 10, marks) for value in bars} == bars
 
 
 def test_shares() -> None:
@@ -362,8 +360,7 @@ def test_long_lists_and_narrow_terminals(tmp_path: Path) -> None:
         found = bboxconv.stats(tmp_path / "a.jsonl", by=by)  # type: ignore[arg-type]
         for width in (80, 60, 45):
             lines = statstable.statistics(found, False, width, lambda style, text: text, histograms.BLOCKS)
-            head = next(number for number, line in enumerate(lines) if line.startswith("from") is False)
-            assert max(map(len, lines[head:])) <= width, (by, width)
+            assert max(map(len, lines[lines.index("") :])) <= width, (by, width)  # below the path
             assert "... and 25 more with 25 boxes, -v lists all" in lines
             assert not any("\x1b" in line for line in lines)
         every = statstable.statistics(found, True, 80, lambda style, text: text, histograms.BLOCKS)

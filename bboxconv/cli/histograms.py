@@ -83,8 +83,7 @@ def histograms(group: Group, verbose: bool, width: int, paint: Paint, marks: Mar
     if room != PANEL:
         return [line for number, panel in enumerate(panels) for line in ([""] if number else []) + panel]
     lines: list[str] = []
-    pairs = ((panels[0], panels[1]), (panels[2], [*panels[3]]), (panels[4], []))
-    for number, (left, right) in enumerate(pairs):
+    for number, (left, right) in enumerate(zip_longest(panels[::2], panels[1::2], fillvalue=[])):
         lines += [""] if number else []
         for one, other in zip_longest(left, right, fillvalue=""):
             lines.append(f"{_padded(one, PANEL + 2)}{other}".rstrip())

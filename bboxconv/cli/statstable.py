@@ -120,7 +120,8 @@ def _classes(found: Statistics, verbose: bool, width: int, paint: Paint, marks: 
     longest = _longest(width, verbose)
     known = [one for one in sorted(found.classes, key=lambda one: -one.boxes) if one.boxes or verbose]
     shown = known if verbose else known[:SHOWN_CLASSES]
-    shown += [ClassCount("(no class)", None, found.classless_boxes, 0)] if found.classless_boxes else []
+    if found.classless_boxes:
+        shown = [*shown, ClassCount("(no class)", None, found.classless_boxes, 0)]
     names = [split.name for split in found.splits] if len(found.splits) > 1 else []
     for splits in (names, []):
         rows = [["class", "boxes", "", "images", *(name or "(none)" for name in splits)]]
