@@ -179,7 +179,8 @@ def saved(path: Path, images: Sequence[Mapping[str, object]], box: str = "xywh")
 
 
 def test_repeated_boxes_and_images(tmp_path: Path) -> None:
-    """A box is repeated where image, class and numbers are the same, an image where name and split are."""
+    """A box is repeated where image, class and numbers are the same, an image where name and split are; splits stand
+    in their usual order, those of no split last."""
     images = [
         {
             "file_name": "a",
@@ -193,13 +194,14 @@ def test_repeated_boxes_and_images(tmp_path: Path) -> None:
     ]
     found = bboxconv.stats(saved(tmp_path / "a.jsonl", images))
     assert (found.duplicate_boxes, found.duplicate_images) == (3, 2)
+    assert [(split.name, split.images) for split in found.splits] == [("train", 2), ("val", 1), ("", 2)]
 
 
 def test_flags_classes_and_images_without(tmp_path: Path) -> None:
     """Flags count where they are set or above zero; boxes without a class, empty images and those at which nobody
-    looked are told apart, and the last are in no histogram."""
+    looked are told apart, and the last are in no histogram; a given area says the size."""
     objects = [
-        *boxes([0, 0, 1, 1], iscrowd=True, truncated=0.0, occluded=2.0),
+        *boxes([0, 0, 1, 1], area=1024.0, iscrowd=True, truncated=0.0, occluded=2.0),
         *boxes([0, 0, 1, 1], iscrowd=False, truncated=0.3, difficult=True),
         *boxes([0, 0, 1, 2], category=None, ignore=True),
         {"category": 1},
@@ -214,7 +216,7 @@ def test_flags_classes_and_images_without(tmp_path: Path) -> None:
     assert group.flags == {"iscrowd": 1, "difficult": 1, "ignore": 1, "truncated": 1, "occluded": 1}
     assert (group.images, group.empty_images, group.unannotated_images) == (3, 1, 1)
     assert group.boxes_per_image.counts == (1, 0, 0, 1, 0, 0, 0, 0, 0, 0)
-    assert group.sizes == {"small": 3, "medium": 0, "large": 0, "unknown": 1}
+    assert group.sizes == {"small": 2, "medium": 1, "large": 0, "unknown": 1}
     assert (sum(group.relative_areas.counts), group.image_sizes) == (0, {"unknown": 3})
     assert found.splits == () and found.classless_boxes == 1
     assert [(one.name, one.boxes, one.images) for one in found.groups] == [("cat", 2, 1), ("dog", 1, 1), ("", 1, 1)]
