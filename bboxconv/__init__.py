@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         convert_boxes,
         corner_to_center,
     )
+    from bboxconv.counting import stats
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.minibatch import minibatches
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
+    from bboxconv.statistics import Statistics
     from bboxconv.tables import from_pandas
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Header",
     "OutputError",
     "Report",
+    "Statistics",
     "UsageError",
     "box_area",
     "box_iou",
@@ -52,6 +55,7 @@ __all__ = [
     "from_pandas",
     "minibatches",
     "read",
+    "stats",
     "verify",
     "write",
 ]
@@ -61,10 +65,12 @@ _WHERE = {
     "boxes": (
         *("BoxFormat", "box_area", "box_iou", "center_to_corner", "clip_boxes", "convert_boxes", "corner_to_center"),
     ),
+    "counting": ("stats",),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "minibatch": ("minibatches",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
+    "statistics": ("Statistics",),
     "tables": ("from_pandas",),
 }
 

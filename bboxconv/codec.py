@@ -280,6 +280,8 @@ class Encoding:
     """Where to leave what is large."""
     first: int = 0
     """The number of its first image, as images are read: where some were left out before, it is less in the end."""
+    box: BoxFormat | None = None
+    """The box format in which its boxes stand, where the flow gave it."""
 
     def number(self, row: int) -> int:
         """What the image in a row of the batch is known by, for the fault that leaves it out after all: of its

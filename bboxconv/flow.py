@@ -63,7 +63,7 @@ def _do(task: _Task[P]) -> _Done[P]:
     splits: set[str | None] = set()
     seen: list[tuple[Slip, Slip]] = []
     for given in task.part(findings):
-        encoding = Encoding(findings, task.shelf, task.first + account.read_images)
+        encoding = Encoding(findings, task.shelf, task.first + account.read_images, step.goal)
         if step.request.split:
             splits.update(pc.unique(given.column("split")).to_pylist())
         if task.aside is not None:
@@ -86,8 +86,8 @@ def stream(flow: Flow, target: Target | None, account: Account) -> Iterator[pa.R
             yield slip.load()
 
 
-def encoded(flow: Flow, target: Target, account: Account, encode: Encoder[P]) -> Iterator[P]:
-    """What is encoded of each batch of all sources, in order."""
+def encoded(flow: Flow, target: Target | None, account: Account, encode: Encoder[P]) -> Iterator[P]:
+    """What is encoded of each batch of all sources, in order; without a target, of batches as `stream` gives them."""
     for done in _each(flow, target, account, encode):
         yield from done.pieces
 
@@ -103,6 +103,8 @@ class Flow:
     progress: Progress = silent
     repeats: bool = True
     """Whether ids and names that occur more than once are to be told."""
+    as_read: bool = False
+    """Whether boxes stay in the box format of their own source, where there is no target."""
 
 
 def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:
@@ -140,8 +142,9 @@ def planned(flow: Flow, target: Target | None) -> Iterator[tuple[Step, Iterator[
     are taken before the next source is asked for."""
     request, opened, counter = flow.request, flow.opened, _Counter()
     table = size_table(request, flow.workers)
-    goal = (target.box if target else None) or opened.header.box
     for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
+        united = dataset.header.box if flow.as_read else opened.header.box
+        goal = (target.box if target else None) or united
         step = Step(
             request,
             shown,

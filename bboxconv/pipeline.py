@@ -342,7 +342,7 @@ def validate(request: Request, progress: Progress = silent) -> Report:
     with ExitStack() as stack:
         crew = stack.enter_context(at_work(request.jobs or available()))
         opened = open_sources(request, findings, stack, crew, progress)
-        for _ in stream(Flow(request, opened, findings, crew, progress), None, account):
+        for _ in stream(Flow(request, opened, findings, crew, progress, as_read=True), None, account):
             pass
     report = _report(request, opened, account, findings, Written(), time.monotonic() - began)
     return replace(report, exit_code=ExitCode.REFUSED if findings.errors else ExitCode.DONE)

@@ -177,11 +177,11 @@ def inspect(
             max_expansion,
         )  # fmt: skip
         make_ready(asked.sources, asked.jobs)
-        from bboxconv import stats
+        from bboxconv import inspection
         from bboxconv.cli import ui
 
         with ui.progress(look) as progress:
-            seen = stats.inspect(asked, progress)
+            seen = inspection.inspect(asked, progress)
         ui.show_inspection(seen, look)
         return ExitCode.DONE
 

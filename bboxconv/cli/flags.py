@@ -382,3 +382,12 @@ Column = Annotated[
         help="Where the four numbers begin in a row; other columns stay [1].",
     ),
 ]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar=" class|split",
+        rich_help_panel=SHOWN,
+        help="Show sizes and shapes of each class, or the histograms of each split.",
+    ),
+]

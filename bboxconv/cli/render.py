@@ -88,7 +88,7 @@ def tally(findings: Sequence[Diagnostic]) -> str:
 
 def report(account: Report, width: int, verbose: bool, paint: Paint) -> list[str]:
     """The account of a conversion or validation, without its findings; the result is the last line."""
-    lines = _sources(account.sources, width, verbose, paint)
+    lines = sources(account.sources, width, verbose, paint)
     lines += _items("read", _counts(account.read).split(", "), width, paint)
     rejects = [_reasons(account.rejected_images, "image"), _reasons(account.rejected_boxes, "box")]
     lines += row("rejected", "; ".join(reason for reason in rejects if reason), width, paint)
@@ -151,7 +151,7 @@ def _validated(account: Report, paint: Paint) -> str:
 
 def inspection(seen: Inspection, verbose: bool, width: int, paint: Paint) -> list[str]:
     """What a data set is: its format and evidence, counts, splits, fields, classes."""
-    lines = _sources(seen.sources, width, True, paint)
+    lines = sources(seen.sources, width, True, paint)
     images = f"{seen.counts.images:,}"
     parts = [(seen.empty_images, "without boxes"), (seen.unannotated_images, "not annotated")]
     detail = ", ".join(f"{number:,} {what}" for number, what in parts if number)
@@ -199,11 +199,12 @@ def fold(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     ]
 
 
-def _sources(sources: Sequence[Side], width: int, evidence: bool, paint: Paint) -> list[str]:
+def sources(sides: Sequence[Side], width: int, evidence: bool, paint: Paint) -> list[str]:
+    """What was read, a source beside a label or below it."""
     lines: list[str] = []
-    for side in sources:
+    for side in sides:
         split = f" as {side.split}" if side.split else ""
-        reason = f" ({side.evidence})" if side.evidence and (evidence or len(sources) == 1) else ""
+        reason = f" ({side.evidence})" if side.evidence and (evidence or len(sides) == 1) else ""
         lines += row("from" if not lines else "", f"{side.format} {side.path}{split}{reason}", width, paint)
     return lines
 

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from bboxconv.cli import render
 from bboxconv.cli.usage import Look
-from bboxconv.errors import BboxconvError, ExitCode, OutputError
+from bboxconv.errors import BboxconvError, Diagnostic, ExitCode, OutputError
 from bboxconv.report import VERSION, Inspection, Report
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
+
+    from bboxconv.statistics import Statistics
 
 STYLES: Mapping[str, str] = {
     "error": "\x1b[1;31m",
@@ -114,12 +116,27 @@ def show_report(account: Report, look: Look) -> None:
 
 def show_inspection(seen: Inspection, look: Look) -> None:
     """What a data set is, on stdout, and the odd things seen, on stderr."""
-    if not look.json:
-        paint = painter(sys.stdout, look.color)
-        say(render.inspection(seen, look.verbose, width(sys.stdout), paint), sys.stdout)
+    paint = painter(sys.stdout, look.color)
+    lines = [] if look.json else render.inspection(seen, look.verbose, width(sys.stdout), paint)
+    _show_seen(lines, seen.findings, seen.as_dict(), look)
+
+
+def show_statistics(found: Statistics, look: Look) -> None:
+    """The figures of a data set, on stdout, and the odd things seen, on stderr."""
+    from bboxconv.cli import histograms, statstable  # noqa: PLC0415 - of this command alone
+
+    paint, marks = painter(sys.stdout, look.color), histograms.marks_for(sys.stdout.encoding or "")
+    lines = [] if look.json else statstable.statistics(found, look.verbose, width(sys.stdout), paint, marks)
+    _show_seen(lines, found.findings, found.as_dict(), look)
+
+
+def _show_seen(
+    lines: Sequence[str], findings: Sequence[Diagnostic], document: Mapping[str, object], look: Look
+) -> None:
+    say(lines, sys.stdout)
     sys.stdout.flush()
-    say(render.diagnostics(seen.findings, painter(sys.stderr, look.color), look.verbose, look.hidden))
-    publish(seen.as_dict(), look)
+    say(render.diagnostics(findings, painter(sys.stderr, look.color), look.verbose, look.hidden))
+    publish(document, look)
 
 
 def show_failure(error: BboxconvError, look: Look) -> None:

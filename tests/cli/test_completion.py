@@ -18,7 +18,7 @@ FORMATS = ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"]
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("bboxconv ", ["convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema"]),
+        ("bboxconv ", ["convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema", "stats"]),
         ("bboxconv con", ["convert"]),
         ("bboxconv convert a.json b --to ", FORMATS),
         ("bboxconv convert -f ", FORMATS),
@@ -32,6 +32,7 @@ FORMATS = ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"]
         ("bboxconv verify a.json b --to y", ["yolo"]),
         ("bboxconv verify a.json b --unan", ["--unannotated"]),
         ("bboxconv explain output-e", ["output-exists"]),
+        ("bboxconv stats a.json --by ", ["class", "split"]),
         ("bboxconv --completion ", ["bash", "zsh", "fish"]),
         ("bboxconv convert a", []),
         ("bboxconv convert --strict ", []),
