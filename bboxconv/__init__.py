@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         convert_boxes,
         corner_to_center,
     )
+    from bboxconv.comparing import diff
+    from bboxconv.difference import Difference
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.minibatch import minibatches
     from bboxconv.report import Report
@@ -37,6 +39,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Diagnostic",
+    "Difference",
     "ExitCode",
     "Header",
     "OutputError",
@@ -49,6 +52,7 @@ __all__ = [
     "convert",
     "convert_boxes",
     "corner_to_center",
+    "diff",
     "from_pandas",
     "minibatches",
     "read",
@@ -61,6 +65,8 @@ _WHERE = {
     "boxes": (
         *("BoxFormat", "box_area", "box_iou", "center_to_corner", "clip_boxes", "convert_boxes", "corner_to_center"),
     ),
+    "comparing": ("diff",),
+    "difference": ("Difference",),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "minibatch": ("minibatches",),
     "report": ("Report",),

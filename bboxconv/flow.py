@@ -86,8 +86,8 @@ def stream(flow: Flow, target: Target | None, account: Account) -> Iterator[pa.R
             yield slip.load()
 
 
-def encoded(flow: Flow, target: Target, account: Account, encode: Encoder[P]) -> Iterator[P]:
-    """What is encoded of each batch of all sources, in order."""
+def encoded(flow: Flow, target: Target | None, account: Account, encode: Encoder[P]) -> Iterator[P]:
+    """What is encoded of each batch of all sources, in order. No target: of the batches as `stream` gives them."""
     for done in _each(flow, target, account, encode):
         yield from done.pieces
 
@@ -103,6 +103,8 @@ class Flow:
     progress: Progress = silent
     repeats: bool = True
     """Whether ids and names that occur more than once are to be told."""
+    sized: bool = False
+    """Whether images without a size get one, if there is one to be found, though nothing needs it."""
 
 
 def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:
@@ -151,7 +153,7 @@ def planned(flow: Flow, target: Target | None) -> Iterator[tuple[Step, Iterator[
             index,
             opened.default_class,
             dataset.image_folders,
-            _wants_sizes(request, dataset.header.box, goal, target),
+            flow.sized or _wants_sizes(request, dataset.header.box, goal, target),
             table,
             dataset.compared,
         )
