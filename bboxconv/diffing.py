@@ -58,9 +58,7 @@ def diff(
     with ExitStack() as stack:
         crew = stack.enter_context(at_work(a.jobs or available()))
         requests = [replace(one, memory=one.memory // 2) for one in _own_options(a, b)]
-        opened = [
-            open_sources(one, findings, stack, crew, progress, lambda source: WANTED, WANTED) for one in requests
-        ]
+        opened = [open_sources(one, findings, stack, crew, progress, lambda source: WANTED, WANTED) for one in requests]
         sides = _divided(requests, opened, findings, crew, progress, tolerance)
         _refuse(findings)
         rules = _rules(opened, sides, iou, tolerance)

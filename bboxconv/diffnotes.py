@@ -36,9 +36,7 @@ def only_here(names: Sequence[Sequence[str]], counts: Sequence[Mapping[str, int]
     for side, key in enumerate(("only_in_a", "only_in_b")):
         alone = [name for name in dict.fromkeys(names[side]) if counts[side][name] and name not in names[1 - side]]
         if alone:
-            examples = tuple(
-                Example(class_b=name) if side else Example(class_a=name) for name in alone[:FIRST_PLACES]
-            )
+            examples = tuple(Example(class_b=name) if side else Example(class_a=name) for name in alone[:FIRST_PLACES])
             found[key] = Change(len(alone), None, sum(counts[side][name] for name in alone), examples)
     return found
 
@@ -61,7 +59,13 @@ def note_classes(headers: Sequence[Header], counts: Sequence[Mapping[str, int]],
     if common[0] != common[1] and all(map(_ordered, headers)):
         message = "the classes stand in another order; they are compared by name"
         first = next(pair for pair in zip(*common, strict=True) if pair[0] != pair[1])
-        findings.add("diff-class-order", message, severity="note", where="class", detail="{!r} stands where {!r} does".format(*first))
+        findings.add(
+            "diff-class-order",
+            message,
+            severity="note",
+            where="class",
+            detail="{!r} stands where {!r} does".format(*first),
+        )
 
 
 def _ordered(header: Header) -> bool:

@@ -19,7 +19,7 @@ from bboxconv.codes import catalogue
 PACKAGE = Path(bboxconv.__file__).parent
 ABOVE_FORMATS = frozenset(
     {"registry", "sources", "request", "flow", "step", "recount", "pipeline", "stages", "loss", "stats", "api"}
-    | {"rejects", "repeats", "sizesource", "minibatch", "torchdata"}
+    | {"rejects", "repeats", "sizesource", "minibatch", "torchdata", "readback", "diffing", "comparing"}
 )
 """What a format does not know of."""
 HEAVY = ("pyarrow", "pandas", "numpy", "rich")
@@ -198,7 +198,7 @@ def test_only_the_ui_has_rich(name: str) -> None:
     assert "rich" not in {one.top for one in imports(name)}
 
 
-@pytest.mark.parametrize("name", sorted(TERMINAL - {"cli.formatlist", "cli.render", "cli.ui", "cli.boxtable"}))
+@pytest.mark.parametrize("name", sorted(TERMINAL - {"cli.formatlist", "cli.render", "cli.ui", "cli.boxtable", "cli.difftable"}))
 def test_the_command_line_starts_light(name: str) -> None:
     """What the command line imports at module level, by whatever way, has none of numpy, pyarrow, pandas and rich."""
     waiting, seen, heavy = [name], {name}, set()

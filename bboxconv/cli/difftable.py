@@ -42,11 +42,11 @@ def lines(found: Difference, width: int, paint: Paint) -> list[str]:
         for key, change in group.items():
             if change.count:
                 shown += _examples(what + words.get(key, f"{key} differs"), change, paint)
-    facts = f"{count(found.paired_images, 'image')}, {count(found.same_boxes, 'box')}"
+    images, boxes = count(found.paired_images, "image"), count(found.same_boxes, "box")
     if found.same:
-        return [*shown, f"{paint('done', 'the same')}: {facts}, {found.seconds:.1f} s"]
+        return [*shown, f"{paint('done', 'the same')}: {images}, {boxes}, {found.seconds:.1f} s"]
     verdict = f"{paint('error', 'different')}: {count(found.differences, 'difference')}"
-    return [*shown, "", f"{verdict}; the same are {facts}, {found.seconds:.1f} s"]
+    return [*shown, "", f"{verdict}; {images} in both, {boxes} the same, {found.seconds:.1f} s"]
 
 
 def _side(name: str, side: Content, width: int, paint: Paint) -> list[str]:
@@ -57,10 +57,8 @@ def _side(name: str, side: Content, width: int, paint: Paint) -> list[str]:
         shown += row(label, f"{source.format} {source.path}{split} ({source.evidence})", width, paint)
     decimals = "full floats" if side.decimals is None else "integers" if not side.decimals else ""
     written = decimals or count(side.decimals or 0, "decimal")
-    counts = ", ".join(
-        count(number, noun)
-        for number, noun in ((side.counts.images, "image"), (side.counts.boxes, "box"), (side.counts.categories, "class"))
-    )
+    pairs = ((side.counts.images, "image"), (side.counts.boxes, "box"), (side.counts.categories, "class"))
+    counts = ", ".join(count(number, noun) for number, noun in pairs)
     return shown + row("", f"{counts}; boxes as {side.box}, {written}", width, paint)
 
 
