@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +132,7 @@ class _Divided:
     parts: Parts
     boxes: NDArray[np.int64]
     """How many have each class; the first number is of those without."""
-    precision: Precision = Precision()
+    precision: Precision = field(default_factory=Precision)
     images: int = 0
     unsized: int = 0
 
@@ -160,6 +160,10 @@ def _divided(
     tolerance: float | None,
 ) -> list[_Divided]:
     """Both sides, read one after the other: pixels first, whose images may have the sizes that fractions need."""
+
+    def comparing(stage: str, done: int, total: int | None, unit: str) -> None:
+        progress("comparing", done, total, unit)
+
     headers = [one.header for one in opened]
     numbers = _numbers([[category.name for category in header.categories] for header in headers])
     count = max(_parts(request, one) for request, one in zip(requests, opened, strict=True))
@@ -176,7 +180,7 @@ def _divided(
         reduce = Reducer(spool.shelf(apart=crew.apart), count, header.box, classes, len(numbers), turned)
         lacking = turn == 0 or bool(sides[order[0]].unsized)
         sized = sizes and header.box.scale is not None and lacking
-        flow = Flow(requests[side], opened[side], findings, crew, progress, repeats=False, sized=sized)
+        flow = Flow(requests[side], opened[side], findings, crew, comparing, repeats=False, sized=sized)
         batches = encoded(flow, None, Account(), reduce)
         sides[side].parts = Parts.of(sides[side].pieces(batches), count, spool)
     return sides

@@ -35,9 +35,8 @@ def only_here(names: Sequence[Sequence[str]], counts: Sequence[Mapping[str, int]
     found = {}
     for side, key in enumerate(("only_in_a", "only_in_b")):
         alone = [name for name in dict.fromkeys(names[side]) if counts[side][name] and name not in names[1 - side]]
-        if alone:
-            examples = tuple(Example(class_b=name) if side else Example(class_a=name) for name in alone[:FIRST_PLACES])
-            found[key] = Change(len(alone), None, sum(counts[side][name] for name in alone), examples)
+        examples = (Example(class_b=name) if side else Example(class_a=name) for name in alone[:FIRST_PLACES])
+        found[key] = Change(len(alone), None, sum(counts[side][name] for name in alone), tuple(examples))
     return found
 
 

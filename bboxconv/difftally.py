@@ -67,10 +67,11 @@ class Found:
 
 
 def changes(found: Found, group: str, names: Iterable[str]) -> dict[str, Change]:
-    """The kinds of difference of a group that occur, in the order of the names."""
-    keys = {name: f"{group}.{name}" for name in names}
+    """The kinds of difference of a group, in the order of the names; of fields, those that both sides have."""
+    tallies = {name: found.tallies.get(f"{group}.{name}", Tally()) for name in names}
+    fields = group == "fields"
     return {
-        name: found.tallies[key].change(compared=group == "fields", boxes="only_in" in key)
-        for name, key in keys.items()
-        if key in found.tallies and (found.tallies[key].count or found.tallies[key].compared)
+        name: tally.change(compared=fields, boxes=name.startswith("only_in"))
+        for name, tally in tallies.items()
+        if tally.compared or not fields
     }

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from subprocess import run
 from sys import executable
@@ -302,11 +303,13 @@ def test_faults_are_refused(put: Callable[..., Path]) -> None:
 # -- the arithmetic
 
 
-coordinates = st.integers(0, 12).map(lambda n: n / 2)
+coordinates = st.integers(0, 7)
 one_box = st.tuples(coordinates, coordinates, coordinates, coordinates).map(
     lambda c: (min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3]))
 )
-one_image = st.lists(st.tuples(one_box, st.integers(-1, 2)), max_size=7)
+near_box = st.tuples(one_box, st.sampled_from([0, 0, 0.25])).map(lambda one: tuple(edge + one[1] for edge in one[0]))
+one_image = st.lists(st.tuples(one_box, st.integers(-1, 1)), max_size=7)
+near_image = st.lists(st.tuples(near_box, st.integers(-1, 1)), max_size=7)
 
 
 def sides(images: Sequence[Sequence[tuple[tuple[float, ...], int]]]) -> Boxes:
@@ -323,43 +326,66 @@ def tally(one: Boxes, other: Boxes, tolerance: float, iou: float) -> tuple[int, 
     return tuple(np.bincount(match(one, other, limits, iou).kind, minlength=len(KINDS)).tolist())
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.lists(st.tuples(one_image, one_image), min_size=1, max_size=3),
-    st.sampled_from([0.0, 0.5]),
+    st.lists(st.tuples(one_image, near_image), min_size=1, max_size=3),
+    st.sampled_from([0.0, 0.25]),
     st.sampled_from([0.1, 0.5, 1.0]),
     st.randoms(use_true_random=False),
 )
 def test_what_a_is_to_b_is_b_to_a(
     images: list[tuple[list[Any], list[Any]]], tolerance: float, iou: float, random: Any
 ) -> None:
-    """A data set is itself in whatever order its boxes stand; the pairs of a and b are as many as those of b and a; and
-    they are those that one after the other, by stage and nearness, gives."""
+    """A data set is itself in whatever order its boxes stand; the pairs of a and b are as many of each kind as those of
+    b and a, in any order; and none that was not taken is better than those that took its boxes."""
     a, b = sides([one for one, _ in images]), sides([other for _, other in images])
     shuffled = [random.sample(one, len(one)) for one, _ in images]
     assert tally(a, sides(shuffled), tolerance, iou) == (len(a.classes), 0, 0, 0)
-    assert tally(a, b, tolerance, iou) == tally(b, a, tolerance, iou)
-    mixed = [random.sample(other, len(other)) for _, other in images]
-    assert tally(sides(shuffled), sides(mixed), tolerance, iou) == tally(a, b, tolerance, iou)
+    wanted = tally(a, b, tolerance, iou)
+    assert tally(b, a, tolerance, iou) == wanted
+    mixed = sides([random.sample(other, len(other)) for _, other in images])
+    assert tally(sides(shuffled), mixed, tolerance, iou) == wanted
     found = match(a, b, np.full((len(images), 4), tolerance), iou)
     assert len(set(found.left.tolist())) == len(set(found.right.tolist())) == len(found.left)
-    for left, right, kind in zip(found.left.tolist(), found.right.tolist(), found.kind.tolist(), strict=True):
-        apart = np.abs(a.edges[left] - b.edges[right]).max()
-        assert (a.classes[left] == b.classes[right]) == (KINDS[kind] != "reclassified")
-        assert (apart <= tolerance + 1e-12) == (KINDS[kind] == "same") or KINDS[kind] == "reclassified"
-        assert apart <= tolerance + 1e-12 or by_hand(a.edges[left], b.edges[right]) >= iou
+    pairs = dict(zip(found.left.tolist(), found.right.tolist(), strict=True))
+    kinds = dict(zip(found.left.tolist(), (KINDS[kind] for kind in found.kind), strict=True))
+    back = {right: left for left, right in pairs.items()}
+    for left, right in product(range(len(a.classes)), range(len(b.classes))):
+        key = claim(a, b, left, right, tolerance, iou)
+        if pairs.get(left) == right:
+            assert kinds[left] in {0: ["same"], 1: ["moved", "resized"], 2: ["reclassified"]}[key[0]]
+            if key[0] == 1:
+                sizes = [side.edges[row, 2:] - side.edges[row, :2] for side, row in ((a, left), (b, right))]
+                assert (kinds[left] == "moved") == (np.abs(sizes[0] - sizes[1]) <= 2 * tolerance).all()
+        elif key[0] < 3:
+            taken = [claim(a, b, left, pairs[left], tolerance, iou)] if left in pairs else []
+            taken += [claim(a, b, back[right], right, tolerance, iou)] if right in back else []
+            assert taken and min(taken) <= key
+
+
+def claim(a: Boxes, b: Boxes, left: int, right: int, tolerance: float, iou: float) -> tuple[int, float]:
+    """How good a pair is, the less the better: 0 the same, 1 of one class, 2 of others, 3 none; then by IoU."""
+    if a.images[left] != b.images[right]:
+        return 3, 0.0
+    overlap = by_hand(a.edges[left].tolist(), b.edges[right].tolist())
+    near = np.abs(a.edges[left] - b.edges[right]).max() <= tolerance
+    if a.classes[left] == b.classes[right] and near:
+        return 0, 0.0
+    if not near and overlap < iou - 1e-12:
+        return 3, 0.0
+    return (1 if a.classes[left] == b.classes[right] else 2), -round(1.0 if near else overlap, 9)
 
 
 def by_hand(one: Sequence[float], other: Sequence[float]) -> float:
-    """The IoU of two boxes: by cells of half a pixel, which all edges lie on."""
+    """The IoU of two boxes: by cells of a quarter of a pixel, which all edges lie on."""
     cells = [
-        {(x, y) for x in range(int(2 * b[0]), int(2 * b[2])) for y in range(int(2 * b[1]), int(2 * b[3]))}
+        {(x, y) for x in range(int(4 * b[0]), int(4 * b[2])) for y in range(int(4 * b[1]), int(4 * b[3]))}
         for b in (one, other)
     ]
     return len(cells[0] & cells[1]) / max(1, len(cells[0] | cells[1]))
 
 
-@given(one_box, one_box)
+@given(one_box, near_box)
 def test_iou_is_that_of_the_cells(one: tuple[float, ...], other: tuple[float, ...]) -> None:
     """The IoU of two boxes is the share of the cells of both that both have; of two without area there is none."""
     found = float(pairs_iou(np.array([one]), np.array([other]))[0])

@@ -29,8 +29,7 @@ def lines(found: Difference, width: int, paint: Paint) -> list[str]:
     shown = _side("a", found.a, width, paint) + _side("b", found.b, width, paint)
     parts = [f"{found.paired_images:,} in both", *_counted(found.images, IMAGES)]
     shown += row("images", ", ".join(parts), width, paint)
-    alone = [f"{c.count:,} {IMAGES[key]}" for key, c in found.classes.items()]
-    shown += row("classes", ", ".join(alone), width, paint)
+    shown += row("classes", ", ".join(_counted(found.classes, IMAGES)), width, paint)
     same = f"{found.same_boxes:,} the same"
     if found.largest:
         same += f" (at most {_largest(found)} apart)"
