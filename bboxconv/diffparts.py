@@ -160,8 +160,9 @@ def _boxes(side: _Side, sizes: Floats, box: BoxFormat, rules: Rules) -> Boxes:
     """The boxes of the paired images of one side, as common corners; by its own sizes, else by those of the other."""
     values, _ = schema.boxes_of(side.objects.rows)
     own = np.where(np.isnan(side.sizes), sizes, side.sizes)
-    own = np.where(np.isnan(own), 1.0, own)[side.objects.image_of()] if box.needs_size(rules.common) else None
-    edges = np.asarray(convert_boxes(values, replace(box, rotation=None), rules.common, own), np.float64)
+    own = np.where(np.isnan(own), 1.0, own)[side.objects.image_of()]
+    needed = own if box.needs_size(rules.common) else None
+    edges = np.asarray(convert_boxes(values, box, rules.common, needed), np.float64)
     return Boxes(side.objects.offsets, edges, side.objects.column("category").to_numpy().astype(np.int64))
 
 
@@ -208,7 +209,7 @@ class _Seen:
 
         def example(n: int) -> Example:
             row, column = int(left[n]), int(right[n])
-            given = [str(value[n].as_py()) for value in values] or [None, None]
+            given = [str(value[n].as_py()) for value in values]
             boxes = [self._box(self.first, row), self._box(self.second, column)]
             iou = None
             if row >= 0 and column >= 0 and not values:
@@ -220,8 +221,8 @@ class _Seen:
                 box_a=boxes[0],
                 box_b=boxes[1],
                 iou=iou if iou is not None and iou == iou else None,
-                value_a=given[0],
-                value_b=given[1],
+                value_a=given[0] if given else None,
+                value_b=given[1] if given else None,
             )
 
         self.found.tallies[key].see(self.a.numbers[images], at, example)

@@ -84,7 +84,7 @@ def _alone(
     """The rows of both sides that have a name which each side has once, unless their splits differ."""
     sides = _codes(*names)
     once = [codes[counts == 1] for codes, counts in (np.unique(side, return_counts=True) for side in sides)]
-    common = np.intersect1d(*once, assume_unique=True)
+    common = np.intersect1d(once[0], once[1], assume_unique=True)
     left, right = (np.flatnonzero(np.isin(side, common)) for side in sides)
     left, right = left[np.argsort(sides[0][left])], right[np.argsort(sides[1][right])]
     other = pc.not_equal(splits[0].take(pa.array(left)), splits[1].take(pa.array(right))).fill_null(False)

@@ -132,11 +132,14 @@ def test_the_sample_in_every_format_is_the_sample(source: str, target: str, tmp_
 
 
 def test_the_order_of_images_boxes_and_classes_does_not_matter(put: Callable[..., Path]) -> None:
-    """A document written backwards is the same, and the note that its classes stand so changes nothing."""
+    """A document written backwards, with other numbers of its classes, is the same; a note tells of these."""
 
     def backwards(document: Document) -> None:
         for rows in document.values():
             rows.reverse()
+        for key, rows in (("id", document["categories"]), ("category_id", document["annotations"])):
+            for row in rows:
+                row[key] = 3 - row[key]
 
     found = bboxconv.diff(put("a.json"), put("b.json", backwards))
     assert (counts(found), found.same_boxes, found.exit_code) == ({}, 16, ExitCode.DONE)
@@ -275,10 +278,12 @@ def test_sizes_and_splits_of_images(tmp_path: Path) -> None:
 def test_sizes_are_needed_between_pixels_and_fractions(tmp_path: Path) -> None:
     """Without any size, pixels and fractions cannot be compared, and the error says what helps; fractions alone can,
     and so can pixels."""
-    line = {"type": "image", "file": "a.jpg", "objects": [{"category": "cat", "bbox": [0.25, 0.25, 0.5, 0.5]}]}
+    line = {"type": "image", "file": "a.jpg", "objects": [{"category": 0, "bbox": [0.25, 0.25, 0.5, 0.5]}]}
     for name, kind in (("a.jsonl", "cxcywhn"), ("b.jsonl", "xywhn"), ("c.jsonl", "xywh")):
         (tmp_path / name).write_text(
-            json.dumps({"type": "dataset", "bboxconv": 1, "box": kind}) + "\n" + json.dumps(line)
+            json.dumps({"type": "dataset", "bboxconv": 1, "box": kind, "categories": [{"name": "cat"}]})
+            + "\n"
+            + json.dumps(line)
         )
     a, b, c = (tmp_path / f"{name}.jsonl" for name in "abc")
     with pytest.raises(DataError, match="missing-image-size") as refused:
@@ -308,8 +313,8 @@ one_box = st.tuples(coordinates, coordinates, coordinates, coordinates).map(
     lambda c: (min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3]))
 )
 near_box = st.tuples(one_box, st.sampled_from([0, 0, 0.25])).map(lambda one: tuple(edge + one[1] for edge in one[0]))
-one_image = st.lists(st.tuples(one_box, st.integers(-1, 1)), max_size=7)
-near_image = st.lists(st.tuples(near_box, st.integers(-1, 1)), max_size=7)
+one_image = st.lists(st.tuples(one_box, st.integers(-1, 1)), max_size=6)
+near_image = st.lists(st.tuples(near_box, st.integers(-1, 1)), max_size=6)
 
 
 def sides(images: Sequence[Sequence[tuple[tuple[float, ...], int]]]) -> Boxes:
@@ -326,7 +331,7 @@ def tally(one: Boxes, other: Boxes, tolerance: float, iou: float) -> tuple[int, 
     return tuple(np.bincount(match(one, other, limits, iou).kind, minlength=len(KINDS)).tolist())
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(one_image, near_image), min_size=1, max_size=3),
     st.sampled_from([0.0, 0.25]),
@@ -377,20 +382,22 @@ def claim(a: Boxes, b: Boxes, left: int, right: int, tolerance: float, iou: floa
 
 
 def by_hand(one: Sequence[float], other: Sequence[float]) -> float:
-    """The IoU of two boxes: by cells of a quarter of a pixel, which all edges lie on."""
-    cells = [
-        {(x, y) for x in range(int(4 * b[0]), int(4 * b[2])) for y in range(int(4 * b[1]), int(4 * b[3]))}
-        for b in (one, other)
-    ]
-    return len(cells[0] & cells[1]) / max(1, len(cells[0] | cells[1]))
+    """The IoU of two boxes, 0 where neither has an area."""
+    width, height = (max(0.0, min(one[n + 2], other[n + 2]) - max(one[n], other[n])) for n in (0, 1))
+    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (one, other)]
+    return width * height / ((sum(areas) - width * height) or 1.0)
 
 
 @given(one_box, near_box)
 def test_iou_is_that_of_the_cells(one: tuple[float, ...], other: tuple[float, ...]) -> None:
     """The IoU of two boxes is the share of the cells of both that both have; of two without area there is none."""
     found = float(pairs_iou(np.array([one]), np.array([other]))[0])
-    area = [(b[2] - b[0]) * (b[3] - b[1]) for b in (one, other)]
-    assert np.isnan(found) if not any(area) else found == pytest.approx(by_hand(one, other), abs=1e-12)
+    cells = [
+        {(x, y) for x in range(int(4 * b[0]), int(4 * b[2])) for y in range(int(4 * b[1]), int(4 * b[3]))}
+        for b in (one, other)
+    ]
+    union = len(cells[0] | cells[1])
+    assert found == pytest.approx(len(cells[0] & cells[1]) / union, abs=1e-12) if union else np.isnan(found)
 
 
 def test_the_best_pairs_are_taken_first() -> None:
@@ -567,7 +574,7 @@ def test_options_of_reading_go_to_the_side_that_knows_them(tmp_path: Path, put: 
     """`origin=1`, which VOC knows, is not refused beside COCO; `b.origin=1` is for one of two."""
     a = put("a.json")
     bboxconv.convert(a, tmp_path / "voc", to="voc", out={"origin": "1"})
-    assert counts(bboxconv.diff(a, tmp_path / "voc")) == {"box moved": 0} | {"box resized": 16}
+    assert counts(bboxconv.diff(a, tmp_path / "voc")) == {"box moved": 16}
     assert bboxconv.diff(a, tmp_path / "voc", in_={"origin": "1"}).same
     assert bboxconv.diff(tmp_path / "voc", tmp_path / "voc", in_={"a.origin": "1", "b.origin": "1"}).same
     assert not bboxconv.diff(tmp_path / "voc", tmp_path / "voc", in_={"b.origin": "1"}).same
