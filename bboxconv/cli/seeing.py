@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import typer
 
-from bboxconv.cli import flags, usage
+from bboxconv.cli import diffflags, flags, usage
 from bboxconv.cli.checks import app as app
 from bboxconv.cli.commands import show_usage, waits_for_typing
 from bboxconv.cli.outcome import settle
@@ -19,17 +19,17 @@ from bboxconv.errors import ExitCode, UsageError
 @app.command(add_help_option=False)
 def diff(
     context: typer.Context,
-    a: flags.SideA = "",
-    b: flags.SideB = "",
-    from_: flags.FromSides = None,
-    in_: flags.InSides = None,
+    a: diffflags.SideA = "",
+    b: diffflags.SideB = "",
+    from_: diffflags.FromSides = None,
+    in_: diffflags.InSides = None,
     split: flags.Split = None,
     classes: flags.Classes = None,
-    images: flags.SideImages = None,
+    images: diffflags.SideImages = None,
     image_sizes: flags.ImageSizes = None,
     image_size: flags.ImageSize = None,
-    iou: flags.Iou = "0.5",
-    tolerance: flags.Tolerance = None,
+    iou: diffflags.Iou = "0.5",
+    tolerance: diffflags.Tolerance = None,
     report: flags.ReportFile = None,
     json: flags.Json = False,
     batch_size: flags.BatchSize = "4096",
