@@ -24,7 +24,9 @@ if TYPE_CHECKING:
         convert_boxes,
         corner_to_center,
     )
+    from bboxconv.comparing import diff
     from bboxconv.counting import stats
+    from bboxconv.difference import Difference
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.minibatch import minibatches
     from bboxconv.report import Report
@@ -39,6 +41,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Diagnostic",
+    "Difference",
     "ExitCode",
     "Header",
     "OutputError",
@@ -52,6 +55,7 @@ __all__ = [
     "convert",
     "convert_boxes",
     "corner_to_center",
+    "diff",
     "from_pandas",
     "minibatches",
     "read",
@@ -65,7 +69,9 @@ _WHERE = {
     "boxes": (
         *("BoxFormat", "box_area", "box_iou", "center_to_corner", "clip_boxes", "convert_boxes", "corner_to_center"),
     ),
+    "comparing": ("diff",),
     "counting": ("stats",),
+    "difference": ("Difference",),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "minibatch": ("minibatches",),
     "report": ("Report",),

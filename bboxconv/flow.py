@@ -105,6 +105,8 @@ class Flow:
     """Whether ids and names that occur more than once are to be told."""
     as_read: bool = False
     """Whether boxes stay in the box format of their own source, where there is no target."""
+    sized: bool = False
+    """Whether images without a size get one, if there is one to be found, though nothing needs it."""
 
 
 def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:
@@ -154,7 +156,7 @@ def planned(flow: Flow, target: Target | None) -> Iterator[tuple[Step, Iterator[
             index,
             opened.default_class,
             dataset.image_folders,
-            _wants_sizes(request, dataset.header.box, goal, target),
+            flow.sized or _wants_sizes(request, dataset.header.box, goal, target),
             table,
             dataset.compared,
         )

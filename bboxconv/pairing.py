@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bboxconv.imagenames import FORMS, form
 from bboxconv.splits import SPLIT_NAMES
 
 Rows = NDArray[np.int64]
@@ -46,13 +47,49 @@ def pairs(
     such in their order. The left rows rise."""
     left, right = _codes(*names)
     if splits[0] is None or splits[1] is None:
-        return _sorted(*_matched(left, right))
+        return _sorted(*matched(left, right))
     one, other = _codes(splits[0].fill_null("\n"), splits[1].fill_null("\n"))
     width = int(max(one.max(initial=0), other.max(initial=0))) + 1
-    first, second = _matched(left * width + one, right * width + other)
+    first, second = matched(left * width + one, right * width + other)
     rest = [np.setdiff1d(np.arange(len(side)), used) for side, used in ((left, first), (right, second))]
-    third, fourth = _matched(left[rest[0]], right[rest[1]])
+    third, fourth = matched(left[rest[0]], right[rest[1]])
     return _sorted(np.concatenate([first, rest[0][third]]), np.concatenate([second, rest[1][fourth]]))
+
+
+def pairs_of_forms(
+    names: tuple[pa.StringArray, pa.StringArray], splits: tuple[pa.StringArray, pa.StringArray]
+) -> tuple[Rows, Rows, Rows]:
+    """As `pairs`; of what is left, those of the same name without the extension of an image; then those of the same
+    last part, and of that without extension, if it is the only such image left on either side, and in no other split.
+    Beside the rows, the form of the name (see `imagenames.form`) by which each pair was found."""
+    left, right = pairs(names, splits)
+    forms = np.zeros(len(left), np.int64)
+    for tier in range(1, FORMS):
+        rest = [np.setdiff1d(np.arange(len(side)), used) for side, used in zip(names, (left, right), strict=True)]
+        if not all(map(len, rest)):
+            break
+        taken = [form(side.take(pa.array(rows)), tier) for side, rows in zip(names, rest, strict=True)]
+        in_splits = [side.take(pa.array(rows)) for side, rows in zip(splits, rest, strict=True)]
+        find = pairs if tier == 1 else _alone
+        one, other = find((taken[0], taken[1]), (in_splits[0], in_splits[1]))
+        left, right = np.concatenate([left, rest[0][one]]), np.concatenate([right, rest[1][other]])
+        forms = np.append(forms, np.full(len(one), tier))
+    order = np.argsort(left, kind="stable")
+    return left[order], right[order], forms[order]
+
+
+def _alone(
+    names: tuple[pa.StringArray, pa.StringArray], splits: tuple[pa.StringArray, pa.StringArray]
+) -> tuple[Rows, Rows]:
+    """The rows of both sides that have a name which each side has once, unless their splits differ."""
+    sides = _codes(*names)
+    once = [codes[counts == 1] for codes, counts in (np.unique(side, return_counts=True) for side in sides)]
+    common = np.intersect1d(once[0], once[1], assume_unique=True)
+    left, right = (np.flatnonzero(np.isin(side, common)) for side in sides)
+    left, right = left[np.argsort(sides[0][left])], right[np.argsort(sides[1][right])]
+    other = pc.not_equal(splits[0].take(pa.array(left)), splits[1].take(pa.array(right))).fill_null(False)
+    stays = ~other.to_numpy(zero_copy_only=False)
+    return _sorted(left[stays], right[stays])
 
 
 def _sorted(left: Rows, right: Rows) -> tuple[Rows, Rows]:
@@ -66,7 +103,7 @@ def _codes(one: pa.StringArray, other: pa.StringArray) -> tuple[Rows, Rows]:
     return codes[: len(one)], codes[len(one) :]
 
 
-def _matched(one: Rows, other: Rows) -> tuple[Rows, Rows]:
+def matched(one: Rows, other: Rows) -> tuple[Rows, Rows]:
     """The rows of equal numbers, the first with the first and so on."""
     sides = [_occurrence(side) for side in (one, other)]
     width = max((int(side.max(initial=0)) for side in sides), default=0) + 1

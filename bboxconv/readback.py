@@ -5,22 +5,22 @@ compared a part at a time, so that memory does not grow with the data and the or
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from bboxconv import io, jsontext, registry, schema
+from bboxconv import jsontext, registry, schema
 from bboxconv.account import Account
 from bboxconv.agreement import Agreement, Sight, Tally, shown
 from bboxconv.codec import EVERYTHING, Encoding, FormatInfo, Target
 from bboxconv.comparison import Rules, Side, compare
+from bboxconv.dividing import Parts, Pieces, loaded, number_of_parts
 from bboxconv.errors import DataError, Diagnostic, Findings, printable
 from bboxconv.flow import Flow, encoded
 from bboxconv.jsonsame import same_text
@@ -29,14 +29,8 @@ from bboxconv.request import Request
 from bboxconv.schema import Category, Header
 from bboxconv.shelf import Shelf
 from bboxconv.sources import Opened, open_sources
-from bboxconv.spool import Slip, Slips, Spool, leave_parts, together
+from bboxconv.spool import Slip, Spool
 
-_PART = 8 << 20
-"""About how many bytes of an output are compared at once."""
-_MOST = 1024
-_PACKED = 6
-"""How many times larger than its file a compressed output may be."""
-_NUMBER = "number of the image"
 _NOBODY = pa.array([], pa.string())
 
 
@@ -44,10 +38,7 @@ _NOBODY = pa.array([], pa.string())
 class Divided:
     """A batch that was divided."""
 
-    parts: NDArray[np.int64]
-    """The part of each piece, in order."""
-    pieces: Slips
-    """The images of each."""
+    pieces: Pieces
     own: pa.StringArray
     """What its images that have an id and no name are known by."""
     anonymous: int
@@ -68,14 +59,14 @@ class Divider:
         """The images of each part, left on the shelf."""
         nameless = batch.column("file_name").is_null()
         if not nameless.true_count:
-            return Divided(*self._pieces(batch, encoding), _NOBODY, 0)
+            return Divided(self._pieces(batch, encoding), _NOBODY, 0)
         own = self._ids(batch)
         if self.known is not None:
             filled = pc.and_not(nameless, pc.is_in(own, self.known))
             ids = pc.if_else(filled, pa.scalar(None, pa.int64()), batch.column("id"))
             batch = schema.with_image_columns(batch, {"id": ids})
         met = own.filter(nameless)
-        return Divided(*self._pieces(batch, encoding), met.drop_null(), met.null_count)
+        return Divided(self._pieces(batch, encoding), met.drop_null(), met.null_count)
 
     def _ids(self, batch: pa.RecordBatch) -> pa.StringArray:
         """The id of each image, with its split where each has a document of its own, which numbers them anew."""
@@ -84,12 +75,10 @@ class Divider:
             return ids  # what is filled in is not what the source says, and such ids are not given by split
         return pc.binary_join_element_wise(usual_splits(batch).fill_null(""), ids, "\n")
 
-    def _pieces(self, batch: pa.RecordBatch, encoding: Encoding) -> tuple[NDArray[np.int64], Slips]:
-        numbers = np.arange(encoding.first, encoding.first + len(batch))
+    def _pieces(self, batch: pa.RecordBatch, encoding: Encoding) -> Pieces:
         names = keys(batch, self.target.unwritten_name).to_pylist()
         part = np.array([zlib.crc32(name.encode()) % self.parts for name in names], np.int64)
-        batch = _carried(batch, self.target.carries).append_column(_NUMBER, pa.array(numbers, pa.int64()))
-        return leave_parts(batch, part, self.shelf)
+        return Pieces.of(_carried(batch, self.target.carries), part, encoding.first, self.shelf)
 
 
 def _carried(batch: pa.RecordBatch, carries: frozenset[str]) -> pa.RecordBatch:
@@ -118,13 +107,7 @@ def _compare(task: _Pair) -> Agreement:
 
 
 def _side(slips: Sequence[Slip]) -> Side:
-    if not slips:
-        return Side.of(pa.RecordBatch.from_pylist([], schema=schema.IMAGE), np.zeros(0, np.int64))
-    batch = together(slip.load() for slip in slips)
-    at = batch.schema.get_field_index(_NUMBER)
-    numbers = batch.column(at).to_numpy()
-    columns = [batch.column(name) for name in schema.IMAGE.names]
-    return Side.of(pa.RecordBatch.from_arrays(columns, schema=schema.IMAGE), numbers)
+    return Side.of(*loaded(slips, schema.IMAGE))
 
 
 def read_back(
@@ -149,16 +132,18 @@ def read_back(
         classes, read_classes = (tuple(one.name for one in side.categories) for side in (header, read))
         rules = Rules(target, box, read.box, classes, read_classes, where)
         _require_comparable(rules)
-        parts = _parts(output, info)
+        parts, known = number_of_parts(output, info), _Known()
         spool = Spool(request.memory)
         divide = Divider(spool.shelf(apart=flow.workers.apart), parts, target)
-        ours = _Parts.of(encoded(replace(flow, progress=progress), target, account, divide), parts, spool)
-        if ours.anonymous and "image.id" in target.fills:
-            divide = replace(divide, known=ours.own)
-        theirs = _Parts.of((), parts, spool)
+        batches = encoded(replace(flow, progress=progress), target, account, divide)
+        ours = Parts.of(known.pieces(batches), parts, spool)
+        if known.anonymous and "image.id" in target.fills:
+            divide = replace(divide, known=pa.concat_arrays(known.own))
+        theirs = Parts.of((), parts, spool)
         if opened is not None:
             there = Flow(_reading(request, output, info), opened, findings, flow.workers, progress, repeats=False)
-            theirs = _Parts.of(encoded(there, _AS_IT_IS, Account(), divide), parts, spool)
+            read_batches = encoded(there, _AS_IT_IS, Account(), divide)
+            theirs = Parts.of((one.pieces for one in read_batches), parts, spool)
         sides = ((ours.of_part(number), theirs.of_part(number)) for number in range(parts))
         tasks = (_Pair(one, other, rules) for one, other in sides if one or other)
         found = Agreement()
@@ -208,48 +193,19 @@ def _require_comparable(rules: Rules) -> None:
         raise DataError.of("verify-differs", message, where=rules.where, hint="--box names the box format of DST")
 
 
-def _parts(output: Path, info: FormatInfo) -> int:
-    """Into how many parts to divide."""
-    size = io.size_of(output)[1]
-    packed = not info.compressible or output.suffix.lower() in io.COMPRESSION
-    return max(1, min(_MOST, -(-size * (_PACKED if packed else 1) // _PART)))
+@dataclass(slots=True)
+class _Known:
+    """What the images that have an id and no name are known by, and how many have neither."""
 
+    own: list[pa.StringArray] = field(default_factory=lambda: [_NOBODY])
+    anonymous: int = 0
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """One side, all of it divided; there may be very many pieces, and none is an object of its own."""
-
-    pieces: tuple[Slips, ...]
-    """Those of each batch."""
-    order: NDArray[np.int32]
-    """The batch and the place in it (N, 2) of each piece, ordered by part."""
-    edges: NDArray[np.int64]
-    """Where in that order each part begins, and the last ends."""
-    own: pa.StringArray
-    """As in `Divided`."""
-    anonymous: int
-
-    @classmethod
-    def of(cls, batches: Iterable[Divided], parts: int, spool: Spool) -> _Parts:
-        """Of all batches, which are held from now on."""
-        pieces: list[Slips] = []
-        numbers, own, anonymous = [np.zeros(0, np.int64)], [_NOBODY], 0
+    def pieces(self, batches: Iterable[Divided]) -> Iterator[Pieces]:
+        """The pieces of each batch, as it is counted."""
         for batch in batches:
-            pieces.append(spool.take_all(batch.pieces))
-            numbers.append(batch.parts)
-            own.append(batch.own)
-            anonymous += batch.anonymous
-        part = np.concatenate(numbers)
-        places = [np.column_stack([np.full(len(one), n), np.arange(len(one))]) for n, one in enumerate(pieces)]
-        by_part = np.argsort(part, kind="stable")
-        order = np.concatenate([np.zeros((0, 2), np.int64), *places]).astype(np.int32)[by_part]
-        edges = np.searchsorted(part[by_part], np.arange(parts + 1))
-        return cls(tuple(pieces), order, edges, pa.concat_arrays(own), anonymous)
-
-    def of_part(self, number: int) -> tuple[Slip, ...]:
-        """The images of a part."""
-        order = self.order[self.edges[number] : self.edges[number + 1]].tolist()
-        return tuple(self.pieces[batch][place] for batch, place in order)
+            self.own.append(batch.own)
+            self.anonymous += batch.anonymous
+            yield batch.pieces
 
 
 def _unreadable(found: Agreement, faults: Iterable[Diagnostic]) -> None:

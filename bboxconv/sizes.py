@@ -9,7 +9,6 @@ upper half, and 0 stands for an unknown size: equal sizes are then equal numbers
 from __future__ import annotations
 
 import os
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,16 +21,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv.errors import UsageError
+from bboxconv.imagenames import FORMS, SUFFIX, form
 from bboxconv.io import unsafe_name
 from bboxconv.schema import IMAGE, with_image_columns
 from bboxconv.sizefiles import LARGEST, read_sizes
 
 Sizes = NDArray[np.int64]
 
-_SUFFIX = re.compile(
-    r"\.(avif|bmp|dib|dng|gif|hei[cf]|j2k|jfif|jp2|jpe?g?|jpf|jxl|mpo|p[bfgnp]m|png|svg|tga|tiff?|webp)$", re.IGNORECASE
-)
-_TIERS = 4
 _NEAR = 4
 """How many rows of the table to look through for each name: more take longer than a dict of all."""
 
@@ -66,12 +62,12 @@ class SizeTable:
     def packed(self, names: pa.StringArray) -> Sizes:
         """As `lookup`, packed."""
         found = self._near(names)
-        for tier in range(_TIERS):
+        for tier in range(FORMS):
             missing = np.flatnonzero(found == 0)
             if len(missing) == 0 or len(self.names) == 0:
                 break
             known = self._tier(tier)
-            wanted = _form(names.take(pa.array(missing)), tier).to_pylist()
+            wanted = form(names.take(pa.array(missing)), tier).to_pylist()
             found[missing] = list(map(known.get, wanted, repeat(0)))
         return found
 
@@ -81,7 +77,7 @@ class SizeTable:
         found = np.zeros(len(names), np.int64)
         if names.null_count == len(names):
             return found
-        names = _form(names, 0)
+        names = form(names, 0)
         ends = pc.min_max(names).as_py()
         start = bisect_left(self.names, ends["min"], key=pa.StringScalar.as_py)
         stop = bisect_right(self.names, ends["max"], start, key=pa.StringScalar.as_py)
@@ -99,7 +95,7 @@ class SizeTable:
 
     def _tier(self, tier: int) -> Mapping[str | None, int]:
         if tier not in self._tiers:
-            keys, sizes, _ = _agreed(_form(self.names, tier), self.sizes)
+            keys, sizes, _ = _agreed(form(self.names, tier), self.sizes)
             self._tiers[tier] = dict(zip(keys.to_pylist(), sizes.tolist(), strict=True))
         return self._tiers[tier]
 
@@ -113,7 +109,7 @@ def from_table(path: Path, max_expansion: float | None = None) -> SizeTable:
     rows = read_sizes(path, max_expansion)
     known = rows.sizes != 0
     sizes = rows.sizes[known]
-    names = _form(rows.names.filter(pa.array(known)), 0)
+    names = form(rows.names.filter(pa.array(known)), 0)
     keys, values, conflicts = _agreed(names, sizes)
     if len(conflicts):
         name = conflicts[0].as_py()
@@ -133,7 +129,7 @@ def from_dataset(batches: Iterable[pa.RecordBatch]) -> SizeTable:
     parts = [pa.RecordBatch.from_arrays([batch.column(name) for name in columns], columns) for batch in batches]
     table = pa.Table.from_batches(parts, schema=pa.schema([IMAGE.field(name) for name in columns])).combine_chunks()
     sizes = _packed(table.column("width"), table.column("height"))
-    names, values, _ = _agreed(_form(table.column("file_name").combine_chunks(), 0), sizes)
+    names, values, _ = _agreed(form(table.column("file_name").combine_chunks(), 0), sizes)
     return SizeTable(names, values, _by_id(table.column("id").combine_chunks(), sizes))
 
 
@@ -223,16 +219,6 @@ def _by_id(ids: pa.Array, sizes: Sizes) -> tuple[pa.Int64Array, Sizes]:
     return keys, values
 
 
-def _form(names: pa.StringArray, tier: int) -> pa.StringArray:
-    """The names in the form that is compared: whole; without extension; last part; last part without extension."""
-    names = pc.replace_substring(names, "\\", "/")
-    if tier >= 2:
-        names = pc.replace_substring_regex(names, "(?s)^.*/", "")
-    if tier in (1, 3):
-        names = pc.replace_substring_regex(names, f"(?i){_SUFFIX.pattern}", "")
-    return names
-
-
 # -- headers of images
 
 
@@ -261,7 +247,7 @@ def _size(name: str, roots: Sequence[Path], stems: dict[Path, dict[str, Path | N
     inner = [last] if unsafe_name(name) is not None else list(dict.fromkeys((name, last)))
     for root in roots:
         for path in (root / part for part in inner if part and "\0" not in part):
-            if _SUFFIX.search(path.name) is None:
+            if SUFFIX.search(path.name) is None:
                 found = _stems(path.parent, stems).get(path.name)
                 if found is None:
                     continue
@@ -282,7 +268,7 @@ def _stems(folder: Path, stems: dict[Path, dict[str, Path | None]]) -> dict[str,
         if folder.is_dir():
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    stem = _SUFFIX.sub("", entry.name)
+                    stem = SUFFIX.sub("", entry.name)
                     if stem != entry.name:
                         found[stem] = None if stem in found else Path(entry.path)
         stems[folder] = found

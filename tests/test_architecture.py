@@ -20,6 +20,7 @@ PACKAGE = Path(bboxconv.__file__).parent
 ABOVE_FORMATS = frozenset(
     {"registry", "sources", "request", "flow", "step", "recount", "pipeline", "stages", "loss", "inspection", "api"}
     | {"rejects", "repeats", "sizesource", "minibatch", "torchdata", "tally", "measuring", "counting", "statistics"}
+    | {"readback", "diffing", "comparing"}
 )
 """What a format does not know of."""
 HEAVY = ("pyarrow", "pandas", "numpy", "rich")
@@ -90,6 +91,10 @@ FORMATS = tuple(name for name in trees() if _format_of(name))
 MODULES = tuple(name for name in trees() if not _format_of(name))
 TERMINAL = frozenset(name for name in MODULES if name.split(".")[0] in ("cli", "__main__"))
 """The command line: the only one who may print, and whom nobody else imports."""
+SHOWING = frozenset(
+    f"cli.{name}" for name in ("formatlist", "render", "ui", "boxtable", "statstable", "histograms", "difftable")
+)
+"""Those of it that a command loads when it has something to show."""
 TESTING = frozenset(name for name in MODULES if name.startswith("testing"))
 
 
@@ -200,7 +205,18 @@ def test_only_the_ui_has_rich(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sorted(TERMINAL - {"cli.formatlist", "cli.render", "cli.ui", "cli.boxtable", "cli.statstable", "cli.histograms"}),
+    sorted(
+        TERMINAL
+        - {
+            "cli.formatlist",
+            "cli.render",
+            "cli.ui",
+            "cli.boxtable",
+            "cli.statstable",
+            "cli.histograms",
+            "cli.difftable",
+        }
+    ),
 )
 def test_the_command_line_starts_light(name: str) -> None:
     """What the command line imports at module level, by whatever way, has none of numpy, pyarrow, pandas and rich."""

@@ -22,8 +22,9 @@ import bboxconv
 from bboxconv import flow, pipeline, registry
 from bboxconv.agreement import Agreement
 from bboxconv.codec import EVERYTHING, Encoding, Target
+from bboxconv.dividing import Parts, number_of_parts
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
-from bboxconv.readback import Divider, _Parts, _parts
+from bboxconv.readback import Divider
 from bboxconv.report import Report
 from bboxconv.request import Request
 from bboxconv.spool import Spool
@@ -573,7 +574,7 @@ def test_memory_batches_and_processes_do_not_show(
     parts: list[Agreement] = []
     whole = Agreement.add
     monkeypatch.setattr(Agreement, "add", lambda self, other: parts.append(other) or whole(self, other))
-    monkeypatch.setattr("bboxconv.readback._PART", 1000)
+    monkeypatch.setattr("bboxconv.dividing._PART", 1000)
     for more in ({"batch_size": 7}, {"memory": 1}, {"batch_size": 1000, "memory": 1 << 30}):
         parts.clear()
         found = pipeline.verify(replace(request, **more))
@@ -593,7 +594,7 @@ def test_pieces_of_parts_are_no_objects(*, apart: bool) -> None:
     parts, spool = 50, Spool(1 << 30)
     divide = Divider(spool.shelf(apart=apart), parts, Target(None, EVERYTHING))
     batches = [batch([{"file_name": f"{n}-{m}.jpg", "objects": []} for m in range(400)]) for n in range(20)]
-    held = _Parts.of((divide(one, Encoding(Findings())) for one in batches), parts, spool)
+    held = Parts.of((divide(one, Encoding(Findings())).pieces for one in batches), parts, spool)
     pieces = [slip for part in range(parts) for slip in held.of_part(part)]
     assert len(pieces) == 20 * parts
     found = [slip.load() for slip in pieces]
@@ -613,7 +614,7 @@ def test_there_are_more_parts_the_larger_an_output_is(tmp_path: Path) -> None:
     for size, wanted in ((0, 1), (1 << 20, 1), (1 << 30, 128), (1 << 33, 1024), (1 << 40, 1024)):
         with output.open("wb") as file:
             file.truncate(size)
-        assert _parts(output, registry.writer("coco").INFO) == wanted
+        assert number_of_parts(output, registry.writer("coco").INFO) == wanted
 
 
 def test_repeats_are_looked_for_once(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

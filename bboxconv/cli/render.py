@@ -30,7 +30,7 @@ def count(number: int, noun: str) -> str:
     """`1 box`, `2 boxes`, `1,000 categories`."""
     if number == 1:
         return f"1 {noun}"
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + ("es" if noun.endswith("x") else "s")
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + ("es" if noun[-1] in "xs" else "s")
     return f"{number:,} {plural}"
 
 

@@ -82,6 +82,15 @@ def whole(flag: str, value: str, least: int) -> int:
     return int(value)
 
 
+def real(flag: str, value: str, least: float, most: float, want: str) -> float:
+    """A number from `least` to `most`; UsageError that says `want` for anything else."""
+    if re.fullmatch(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?|[0-9]+\.", value, re.ASCII | re.IGNORECASE):
+        number = float(value)
+        if least <= number <= most:
+            return number
+    raise bad_value(flag, value, want)
+
+
 def amount(flag: str, value: str) -> int:
     """Bytes from `256MiB`, `1GB`, `512M` (binary, as in GNU tools) or a bare number; UsageError for anything else."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", value.strip().lower(), re.ASCII)
