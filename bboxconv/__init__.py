@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.minibatch import minibatches
+    from bboxconv.pictures import draw
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
     from bboxconv.tables import from_pandas
@@ -49,6 +50,7 @@ __all__ = [
     "convert",
     "convert_boxes",
     "corner_to_center",
+    "draw",
     "from_pandas",
     "minibatches",
     "read",
@@ -63,6 +65,7 @@ _WHERE = {
     ),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "minibatch": ("minibatches",),
+    "pictures": ("draw",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
     "tables": ("from_pandas",),

@@ -57,7 +57,7 @@ class _Done(Generic[P]):
 def _do(task: _Task[P]) -> _Done[P]:
     """Read, convert and encode one part, in whatever process."""
     (step, encode), account = task.shared.get(), Account()
-    findings = Findings(recording=step.request.listing)
+    findings = Findings(recording=step.request.listing, kept=step.request.places)
     pieces: list[P] = []
     slips: list[Slip] = []
     splits: set[str | None] = set()
@@ -86,8 +86,8 @@ def stream(flow: Flow, target: Target | None, account: Account) -> Iterator[pa.R
             yield slip.load()
 
 
-def encoded(flow: Flow, target: Target, account: Account, encode: Encoder[P]) -> Iterator[P]:
-    """What is encoded of each batch of all sources, in order."""
+def encoded(flow: Flow, target: Target | None, account: Account, encode: Encoder[P]) -> Iterator[P]:
+    """What is encoded of each batch of all sources, in order. Target as in `stream`."""
     for done in _each(flow, target, account, encode):
         yield from done.pieces
 
