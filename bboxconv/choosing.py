@@ -54,8 +54,6 @@ def _nothing(batch: pa.RecordBatch, encoding: Encoding) -> None:
 def _without_sizes(flow: Flow, pick: Pick) -> Flow:
     """The sizes of all images are looked up only where boxes cannot be read, or judged, without."""
     header = flow.opened.header
-    if pick.how in ("worst", "finding") or any(
-        one.header.box.needs_size(header.box) for one in flow.opened.datasets
-    ):
+    if pick.how in ("worst", "finding") or any(one.header.box.needs_size(header.box) for one in flow.opened.datasets):
         return flow
     return replace(flow, request=replace(flow.request, images=None, image_sizes=None, image_size=None))

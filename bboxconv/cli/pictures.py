@@ -111,7 +111,6 @@ def _show_drawing(drawing: Drawing, look: usage.Look) -> None:
             *([f"{blank:,} on blank canvases"] if blank else []),
             printable(drawing.output),
             *([render.count(len(drawing.files), "file")] if len(drawing.files) > 1 else []),
-            render.size(drawing.bytes),
             f"{drawing.seconds:.1f} s",
         ]
         ui.say([f"{paint('done', 'drawn')}: {', '.join(facts)}"])

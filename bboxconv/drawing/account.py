@@ -17,10 +17,10 @@ VERSION = 1
 class Plan:
     """What is to be drawn, beside the request, whose `dst` is the output."""
 
-    pick: Pick = Pick()
-    count: int = 16
-    seed: int = 0
-    each: bool = False
+    pick: Pick
+    count: int
+    seed: int
+    each: bool
     """Single pictures, whatever the name of the output."""
 
 

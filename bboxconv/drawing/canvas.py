@@ -19,9 +19,7 @@ LARGEST_BLANK = 4096
 """Pixels of the longer side of a blank canvas: what annotations say of sizes is not proved by an image."""
 _UNKNOWN: Size = (640, 480)
 """The size of an image of which nothing is known."""
-_FORMATS = frozenset(
-    {"AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP"}
-)
+_FORMATS = frozenset({"AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP"})
 """What is opened: others of Pillow's are no photographs, and one of them starts another program."""
 _ORIENTATION = 0x0112
 

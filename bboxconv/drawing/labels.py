@@ -21,8 +21,10 @@ _MOST = 400
 """Labels on a picture at most."""
 _SMALL = 3.0
 """How many times a label a box is, at most, of which it matters how much of it the label covers."""
-_HIDDEN = 0.5
-"""Which part of a label, at most, may lie on others where its class has no other label."""
+_WIDE, _NARROWEST = 0.4, 64
+"""The part of the width of a picture that a label takes at most, and the pixels that it may take on a small one."""
+_COVERED, _COVERED_BY_FIRST = 0.2, 0.4
+"""The part of a picture that labels may cover: that is full; for classes that are not named yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,38 +45,43 @@ def letter_size(size: tuple[int, int]) -> int:
 def placed(canvas: Canvas, figures: Sequence[Figure]) -> list[Label]:
     """The labels of figures that come the largest first.
 
-    Every class is named before any is named again. A label stands where it covers no other and as little as can be of
-    small boxes; where there is no such place it is left out, unless its class would have none: that may cover up to
-    half of itself.
+    Every class is named before any is named again. A label stands where it covers no other one, and as little as can be
+    of small boxes; it is left out where there is no such place, or where labels cover too much of the picture already.
     """
     picture = canvas.picture.size
     size, padding = letter_size(picture), max(1, letter_size(picture) // 6)
     boxes = np.array([pixels(one.box, canvas) if one.box else (0, 0, 0, 0) for one in figures], np.float64)
-    boxes = boxes.reshape(-1, 4) + (0, 0, 1, 1)
+    boxes = boxes.reshape(-1, 4) + np.array([0, 0, 1, 1])
     visible = np.clip(boxes, 0, (*picture, *picture))
     found: list[Label] = []
     taken = np.zeros((0, 4))
     named: set[int | None] = set()
+    left_over = picture[0] * picture[1] * _COVERED_BY_FIRST, picture[0] * picture[1] * _COVERED
+    covering = 0
     for number in _order(figures):
         figure = figures[number]
         font = font_for(figure.name, size)
         if font is None:  # left to whoever names classes: see `sheet.names_of`
             continue
-        text = shortened(figure.name, font, picture[0] - 2 * padding)
+        room = min(max(picture[0] * _WIDE, _NARROWEST), picture[0])
+        text = shortened(figure.name, font, room - 2 * padding)
         above, below = height_of(font)
         shape = math.ceil(width_of(font, text)) + 2 * padding, above + below + 2 * (padding // 2)
+        area = shape[0] * shape[1]
         if not text or shape[0] > picture[0] or shape[1] > picture[1]:
             continue
-        places = _places(visible[number], shape, picture, line_width(picture))
-        covered = _overlaps(places, taken).sum(axis=1) / (shape[0] * shape[1])
-        cost = 10 * covered + _hidden(places, visible, shape) + 0.02 * np.arange(len(places))
-        best = int(np.argmin(cost))
-        if covered[best] > (0.0 if figure.category in named else _HIDDEN):
+        if found and covering + area > left_over[figure.category in named]:
             continue
+        places = _places(visible[number], shape, picture, line_width(picture))
+        places = places[~(_overlaps(places, taken) > 0).any(axis=1)]
+        if not len(places):
+            continue
+        best = int(np.argmin(_hidden(places, visible, area) + 0.02 * np.arange(len(places))))
         left, top, right, bottom = (int(edge) for edge in places[best])
         found.append(Label(text, font, color_of(figure.category), (left, top, right, bottom)))
         taken = np.concatenate((taken, places[best : best + 1]))
         named.add(figure.category)
+        covering += area
         if len(found) == _MOST:
             break
     return found
@@ -106,7 +113,7 @@ def _places(
         ]
     )  # fmt: skip
     corners = np.floor(np.clip(corners, 0, (picture[0] - wide, picture[1] - high)))
-    return np.hstack([corners, corners + (wide, high)])
+    return np.hstack([corners, corners + np.array(shape)])
 
 
 def _overlaps(places: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -117,11 +124,11 @@ def _overlaps(places: NDArray[np.float64], others: NDArray[np.float64]) -> NDArr
     return np.asarray(sides[..., 0] * sides[..., 1])
 
 
-def _hidden(places: NDArray[np.float64], boxes: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+def _hidden(places: NDArray[np.float64], boxes: NDArray[np.float64], area: int) -> NDArray[np.float64]:
     """How many small boxes (K,) a label would cover at each place, in parts of them."""
     sides = boxes[:, 2:] - boxes[:, :2]
     areas = sides[:, 0] * sides[:, 1]
-    small = (areas > 0) & (areas <= _SMALL * shape[0] * shape[1])
+    small = (areas > 0) & (areas <= _SMALL * area)
     return np.asarray((_overlaps(places, boxes[small]) / areas[small]).sum(axis=1))
 
 

@@ -54,8 +54,7 @@ def _lookup(flow: Flow, split: str | None) -> ImageLookup:
 def made(
     claim: Claim, rows: Sequence[pa.RecordBatch], style: Style, flow: Flow
 ) -> tuple[list[Outcome], tuple[str, ...], int]:
-    """Draw all pictures and put them in place; what became of each, the names of the files, and their bytes together.
-    """
+    """Draw all pictures and put them in place: what became of each, the files, and their bytes together."""
     request = flow.request
     threads = min(request.jobs or available(), len(rows), _AT_ONCE)
     with claim.filled() as stage, ThreadPoolExecutor(threads) as executor:

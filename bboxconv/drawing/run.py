@@ -105,5 +105,3 @@ def _nothing(plan: Plan, findings: Findings, chosen: Chosen) -> DataError:
     else:
         message, hint = "the data set has no images", ""
     return DataError([*errors, Diagnostic("nothing-to-draw", message, hint=hint)])
-
-

@@ -21,7 +21,7 @@ CLASSLESS: Color = (64, 64, 64)
 _FILL = 90
 """How dense polygons and masks are filled, of 255."""
 _HATCH = 150
-_CASING = (0, 0, 0, 110)
+_CASING = (0, 0, 0, 90)
 """The thin dark line along each line: it is seen on every ground."""
 _REACH = 4.0
 """Sides of the picture beyond which a line is not followed."""
@@ -37,7 +37,7 @@ def color_of(category: int | None) -> Color:
 
 def line_width(size: tuple[int, int]) -> int:
     """The width of lines on a picture of that size."""
-    return max(1, round(math.sqrt(size[0] * size[1]) / 320))
+    return max(1, round(math.sqrt(size[0] * size[1]) / 240))
 
 
 def draw_figures(canvas: Canvas, figures: Sequence[Figure]) -> None:

@@ -56,7 +56,7 @@ def sheet_of(tiles: Sequence[Tile]) -> Image.Image:
     for row, height in zip(rows, heights, strict=True):
         for column, tile in enumerate(row):
             left = _GAP + column * (room + _GAP)
-            at = left + (room - tile.picture.width) // 2, top + (height - below - tile.picture.height) // 2
+            at = left + (room - tile.picture.width) // 2, top + height - below - tile.picture.height
             sheet.paste(tile.picture, at)
             _caption(pen, tile, left, top + height - below, room)
         top += height + _GAP
