@@ -5,7 +5,7 @@ counted, in whatever process.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic
 
@@ -86,7 +86,7 @@ def stream(flow: Flow, target: Target | None, account: Account) -> Iterator[pa.R
             yield slip.load()
 
 
-def encoded(flow: Flow, target: Target | None, account: Account, encode: Encoder[P]) -> Iterator[P]:
+def encoded(flow: Flow, target: Target | None, account: Account, encode: Encoder[P]) -> Generator[P]:
     """What is encoded of each batch of all sources, in order. Target as in `stream`."""
     for done in _each(flow, target, account, encode):
         yield from done.pieces

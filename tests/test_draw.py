@@ -20,7 +20,7 @@ import bboxconv
 from bboxconv.boxes import BoxFormat
 from bboxconv.boxformat import Rotation
 from bboxconv.errors import DataError, Diagnostic, ExitCode, UsageError
-from bboxconv.palette import color
+from bboxconv.palette import COLORS, color
 from bboxconv.schema import Category, Header
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: the extra bboxconv[draw] installs it")
@@ -262,6 +262,28 @@ def test_labels_stay_inside(size: tuple[int, int]) -> None:
         assert {label.text for label in found} >= {"cat", "café"}
 
 
+def test_colors_are_told_apart_by_everybody() -> None:
+    """Any two colors are far from each other in OKLab, for normal eyes and for the three kinds of color blindness as
+    Machado, Oliveira and Fernandes (2009) model them: 0.02 is just seen.
+    """
+    models = {
+        "normal": np.eye(3),
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    }
+    cones = [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
+             [0.0883024619, 0.2817188376, 0.6299787005]]  # fmt: skip
+    lab = [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
+           [0.0259040371, 0.7827717662, -0.8086757660]]  # fmt: skip
+    values = np.array([list(bytes.fromhex(one[1:])) for one in COLORS]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    for name, model in models.items():
+        seen = np.cbrt(np.clip(linear @ np.transpose(model), 0, 1) @ np.transpose(cones)) @ np.transpose(lab)
+        far = np.linalg.norm(seen[:, None] - seen[None], axis=2)[np.triu_indices(len(COLORS), 1)]
+        assert far.min() > 0.07, name
+
+
 def test_letters_are_in_contrast_to_their_ground() -> None:
     """The letters of each class have a contrast of at least 4.5 to 1 with their ground, as WCAG 2 wants it."""
 
@@ -271,7 +293,7 @@ def test_letters_are_in_contrast_to_their_ground() -> None:
         return float(linear @ (0.2126, 0.7152, 0.0722))
 
     for ground in [rgb(n) for n in range(24)] + [shapes.CLASSLESS]:
-        both = sorted((luminance(ground), luminance(labels.ink_on(ground))))  # type: ignore[arg-type]
+        both = sorted((luminance(ground), luminance(shapes.ink_on(ground))))  # type: ignore[arg-type]
         assert (both[1] + 0.05) / (both[0] + 0.05) >= 4.5
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -22,6 +22,16 @@ _UNKNOWN: Size = (640, 480)
 _FORMATS = frozenset({"AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP"})
 """What is opened: others of Pillow's are no photographs, and one of them starts another program."""
 _ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How an image is shown upright, by its orientation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +74,26 @@ def _open(file: Path, known: Size | None, room: Size | None, *, exif: bool) -> C
             return "too-large"  # before Pillow warns on standard error
         with Image.open(file, formats=_formats()) as image:
             jpeg = image.format in ("JPEG", "MPO")
-            stored = image.size
-            turned = exif and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            displayed = stored[::-1] if turned else stored
-            if turned and known == stored != displayed:
-                exif, displayed = False, stored
+            stored, orientation = image.size, _orientation(image) if exif else 1
+            sideways = orientation in (5, 6, 7, 8)
+            if sideways and known == stored != stored[::-1]:
+                sideways, orientation = False, 1
+            displayed = stored[::-1] if sideways else stored
             shown = fitted(displayed, room)
-            image.draft("RGB", shown[::-1] if displayed != stored else shown)
+            image.draft("RGB", shown[::-1] if sideways else shown)
             picture = _plain(image)
-            if exif:
-                picture = ImageOps.exif_transpose(picture)
+            if orientation in _TURNS:
+                picture = picture.transpose(_TURNS[orientation])
         return Canvas(_resized(picture, shown), displayed, "drawn", jpeg)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "too-large"
     except Exception:  # noqa: BLE001 - a decoder raises whatever a broken image leads to
         return "broken"
+
+
+def _orientation(image: Image.Image) -> int:
+    """How an image that was opened is still to be turned: Pillow turns TIFF itself."""
+    return 1 if image.format == "TIFF" else int(image.getexif().get(_ORIENTATION, 1))
 
 
 def _formats() -> list[str]:
@@ -103,15 +118,11 @@ def _plain(image: Image.Image) -> Image.Image:
         values = np.asarray(image, np.float64)
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
         scaled = np.nan_to_num((values - low) * (255 / (high - low) if high > low else 0))
-        plain = Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
-        plain.info.update(image.info)
-        return plain
+        return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         colored = image.convert("RGBA")
         white = Image.new("RGBA", colored.size, (255, 255, 255, 255))
-        plain = Image.alpha_composite(white, colored).convert("RGB")
-        plain.info.update(image.info)
-        return plain
+        return Image.alpha_composite(white, colored).convert("RGB")
     return image.convert("RGB")
 
 

@@ -62,6 +62,16 @@ class Figure:
         """Of the box; nothing where there is none."""
         return 0.0 if self.box is None else (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
+    @property
+    def top(self) -> tuple[float, float] | None:
+        """The highest point of what is drawn in place of a box, which has no corner to put a label at."""
+        rings = [*self.polygons, *([] if self.turned is None else [self.turned])]
+        if self.outlined or not rings:
+            return None
+        points = np.concatenate(rings)
+        x, y = points[int(np.argmin(points[:, 1]))].tolist()
+        return x, y
+
 
 def figures_of(
     row: pa.RecordBatch, header: Header, size: tuple[int, int], names: Sequence[str], points: Sequence[Sequence[int]]

@@ -13,7 +13,7 @@ from PIL import ImageDraw
 from bboxconv.drawing.canvas import Canvas
 from bboxconv.drawing.figures import Figure
 from bboxconv.drawing.fonts import Font, font_for, height_of, shortened, width_of
-from bboxconv.drawing.shapes import Color, color_of, line_width, pixels
+from bboxconv.drawing.shapes import Color, color_of, ink_on, line_width, pixels
 
 SMALLEST = 11
 """Pixels of letters at least: smaller ones are not read."""
@@ -72,7 +72,7 @@ def placed(canvas: Canvas, figures: Sequence[Figure]) -> list[Label]:
             continue
         if found and covering + area > left_over[figure.category in named]:
             continue
-        places = _places(visible[number], shape, picture, line_width(picture))
+        places = _places(visible[number], _on(canvas, figure.top), shape, line_width(picture), picture)
         places = places[~(_overlaps(places, taken) > 0).any(axis=1)]
         if not len(places):
             continue
@@ -99,14 +99,29 @@ def _order(figures: Sequence[Figure]) -> list[int]:
     return firsts + [number for number in range(len(figures)) if number not in first]
 
 
+def _on(canvas: Canvas, point: tuple[float, float] | None) -> tuple[float, float] | None:
+    """A point of the image as one of the picture, if it can be seen."""
+    if point is None:
+        return None
+    x, y = point[0] * canvas.scale[0], point[1] * canvas.scale[1]
+    return (x, y) if 0 <= x <= canvas.picture.width and 0 <= y <= canvas.picture.height else None
+
+
 def _places(
-    box: NDArray[np.float64], shape: tuple[int, int], picture: tuple[int, int], line: int
+    box: NDArray[np.float64],
+    tip: tuple[float, float] | None,
+    shape: tuple[int, int],
+    line: int,
+    picture: tuple[int, int],
 ) -> NDArray[np.float64]:
-    """Where a label may stand (K, 4), the best first: above its box, in it, below it, beside it; inside the picture."""
+    """Where a label may stand (K, 4), the best first: above the tip of what has no box, above its box, in it, below it,
+    beside it; inside the picture."""
     left, top, right, bottom = box
     wide, high = shape
+    first = [] if tip is None else [(tip[0] - wide / 2, tip[1] - high - line), (tip[0] - wide / 2, tip[1] + line)]
     corners = np.array(
         [
+            *first,
             (left, top - high), (left, top), (left, bottom), (right - wide, top - high), (left, bottom - high),
             (right - wide, bottom), (right - wide, top), (right - wide, bottom - high), (right + line, top),
             (left - wide - line, top), ((left + right - wide) / 2, (top + bottom - high) / 2),
@@ -142,14 +157,3 @@ def draw_labels(canvas: Canvas, labels: Sequence[Label]) -> None:
         pen.rectangle((left, top, right - 1, bottom - 1), fill=label.ground)
         at = left + padding, top + padding // 2
         pen.text(at, label.text, fill=ink_on(label.ground), font=label.font)
-
-
-def ink_on(ground: Color) -> Color:
-    """Black or white, whichever is in stronger contrast to the ground, as WCAG 2 has it."""
-    red, green, blue = (_linear(value / 255) for value in ground)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return (0, 0, 0) if (luminance + 0.05) ** 2 > 0.05 * 1.05 else (255, 255, 255)
-
-
-def _linear(value: float) -> float:
-    return value / 12.92 if value <= 0.04045 else float(((value + 0.055) / 1.055) ** 2.4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from bboxconv.sizesource import size_table
 from bboxconv.staging import Claim
 from bboxconv.workers import available
 
-_AT_ONCE = 8
+_AT_ONCE = 4
 """Threads at most: each holds an image as it is stored."""
 
 
@@ -55,27 +55,43 @@ def made(
     claim: Claim, rows: Sequence[pa.RecordBatch], style: Style, flow: Flow
 ) -> tuple[list[Outcome], tuple[str, ...], int]:
     """Draw all pictures and put them in place: what became of each, the files, and their bytes together."""
-    request = flow.request
-    threads = min(request.jobs or available(), len(rows), _AT_ONCE)
+    threads = min(flow.request.jobs or available(), len(rows), _AT_ONCE)
     with claim.filled() as stage, ThreadPoolExecutor(threads) as executor:
-        outcomes: list[Outcome] = []
-        if style.room is None:
-            names = file_names(rows)
-            for outcome in executor.map(partial(_written, style=style, folder=stage), rows, names):
-                outcomes.append(outcome)
-                flow.progress("drawing", 1, len(rows), "images")
-            files = tuple(f"{name}{_ending(one)}" for name, one in zip(names, outcomes, strict=True))
-        else:
-            tiles: list[Tile] = []
-            for row, (picture, outcome) in zip(rows, executor.map(partial(drawn, style=style), rows), strict=True):
-                tiles.append(Tile(picture, printable(name_of(row)), _detail(row, outcome, style)))
-                outcomes.append(outcome)
-                flow.progress("drawing", 1, len(rows), "images")
-            save(sheet_of(tiles), stage, jpeg=Path(request.dst).suffix.lower() != ".png")
-            files = (Path(request.dst).name,)
+        try:
+            if style.room is None:
+                outcomes, files = _singles(executor, rows, style, stage, flow)
+            else:
+                outcomes, files = _sheet(executor, rows, style, stage, flow)
+        except BaseException:  # Ctrl-C too: no picture is begun any more
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
         _tell(rows, outcomes, style, flow.findings)
         _, size = io.size_of(stage)
     return outcomes, files, size
+
+
+def _singles(
+    executor: Executor, rows: Sequence[pa.RecordBatch], style: Style, stage: Path, flow: Flow
+) -> tuple[list[Outcome], tuple[str, ...]]:
+    names = file_names(rows)
+    outcomes = []
+    for outcome in executor.map(partial(_written, style=style, folder=stage), rows, names):
+        outcomes.append(outcome)
+        flow.progress("drawing", 1, len(rows), "images")
+    return outcomes, tuple(f"{name}{_ending(one)}" for name, one in zip(names, outcomes, strict=True))
+
+
+def _sheet(
+    executor: Executor, rows: Sequence[pa.RecordBatch], style: Style, stage: Path, flow: Flow
+) -> tuple[list[Outcome], tuple[str, ...]]:
+    tiles, outcomes = [], []
+    for row, (picture, outcome) in zip(rows, executor.map(partial(drawn, style=style), rows), strict=True):
+        tiles.append(Tile(picture, printable(name_of(row)), _detail(row, outcome, style)))
+        outcomes.append(outcome)
+        flow.progress("drawing", 1, len(rows), "images")
+    output = Path(flow.request.dst)
+    save(sheet_of(tiles), stage, jpeg=output.suffix.lower() != ".png")
+    return outcomes, (output.name,)
 
 
 def _written(row: pa.RecordBatch, name: str, style: Style, folder: Path) -> Outcome:

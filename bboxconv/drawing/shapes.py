@@ -21,8 +21,8 @@ CLASSLESS: Color = (64, 64, 64)
 _FILL = 90
 """How dense polygons and masks are filled, of 255."""
 _HATCH = 150
-_CASING = (0, 0, 0, 90)
-"""The thin dark line along each line: it is seen on every ground."""
+_DARK, _LIGHT = (0, 0, 0, 90), (255, 255, 255, 110)
+"""The thin line along each line, by which it is seen on every ground."""
 _REACH = 4.0
 """Sides of the picture beyond which a line is not followed."""
 
@@ -33,6 +33,21 @@ def color_of(category: int | None) -> Color:
         return CLASSLESS
     red, green, blue = ImageColor.getrgb(color(category))[:3]
     return red, green, blue
+
+
+def ink_on(ground: Color) -> Color:
+    """Black or white, whichever is in stronger contrast to the ground, as WCAG 2 has it."""
+    red, green, blue = (_linear(value / 255) for value in ground)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return (0, 0, 0) if (luminance + 0.05) ** 2 > 0.05 * 1.05 else (255, 255, 255)
+
+
+def _linear(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else float(((value + 0.055) / 1.055) ** 2.4)
+
+
+def _casing(own: Color) -> tuple[int, int, int, int]:
+    return _DARK if ink_on(own) == (0, 0, 0) else _LIGHT
 
 
 def line_width(size: tuple[int, int]) -> int:
@@ -146,9 +161,9 @@ def _box(
     thick = min(width, (right - left) // 2 + 1, (bottom - top) // 2 + 1)
     around = max(width // 3, 1)
     for step in range(1, around + 1):
-        pen.rectangle((left - step, top - step, right + step, bottom + step), outline=_CASING)
+        pen.rectangle((left - step, top - step, right + step, bottom + step), outline=_casing(own))
     if width > 2 and min(right - left, bottom - top) > 4 * width:
-        pen.rectangle((left + thick, top + thick, right - thick, bottom - thick), outline=_CASING)
+        pen.rectangle((left + thick, top + thick, right - thick, bottom - thick), outline=_casing(own))
     if not dashed:
         pen.rectangle((left, top, right, bottom), outline=own, width=thick)
         return
@@ -169,7 +184,7 @@ def _outline(
 ) -> None:
     """The outline of a polygon in pixels of the picture."""
     closed = [*points, points[0]]
-    pen.line(closed, fill=_CASING, width=width + 2 * max(width // 3, 1), joint="curve")
+    pen.line(closed, fill=_casing(own), width=width + 2 * max(width // 3, 1), joint="curve")
     if dashed:
         _dashes(pen, np.array(points), size, own, width)
     else:
@@ -223,7 +238,7 @@ def _keypoints(pen: ImageDraw.ImageDraw, figure: Figure, scale: tuple[float, flo
     for first, second in figure.skeleton:
         if max(first, second) < len(points) and labelled[first] and labelled[second]:
             line = (*points[first].tolist(), *points[second].tolist())
-            pen.line(line, fill=_CASING, width=width + 2)
+            pen.line(line, fill=_casing(own), width=width + 2)
             pen.line(line, fill=own, width=width)
     radius = max(2.0, 1.6 * width)
     for (x, y), seen in zip(points.tolist(), figure.keypoints[:, 2].tolist(), strict=True):
