@@ -131,8 +131,7 @@ def _resized(picture: Image.Image, size: Size) -> Image.Image:
         return picture
     if picture.width < size[0]:  # each pixel stays one that can be seen
         return picture.resize(size, Image.Resampling.NEAREST)
-    return picture.resize(size, Image.Resampling.BOX if picture.width < 2 * size[0] else Image.Resampling.BICUBIC,
-                          reducing_gap=2.0)  # fmt: skip
+    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def fitted(size: Size, room: Size | None) -> Size:

@@ -16,7 +16,7 @@ from bboxconv import schema
 from bboxconv.boxes import convert_boxes, convert_points
 from bboxconv.boxformat import BoxFormat
 from bboxconv.boxnumpy import cos_sin
-from bboxconv.drawing.masks import decoded
+from bboxconv.drawing.masks import Mask, mask_of
 from bboxconv.drawn import is_mask
 from bboxconv.schema import Category, Header
 
@@ -46,8 +46,8 @@ class Figure:
     """The corners (4, 2) of a box that is turned."""
     polygons: tuple[Points, ...] = ()
     """Of (M, 2) points."""
-    mask: NDArray[np.bool_] | None = None
-    """(H, W), over the whole image."""
+    mask: Mask | None = None
+    """Over the whole image."""
     keypoints: Points | None = None
     """(K, 3): x, y and whether it is not labelled (0), hidden (1) or seen (2)."""
     skeleton: tuple[tuple[int, int], ...] = ()
@@ -133,9 +133,11 @@ def _around(figure: Figure) -> tuple[float, float, float, float] | None:
     corners = [] if figure.outlined else [*figure.polygons, *([] if figure.turned is None else [figure.turned])]
     if figure.box is None and figure.keypoints is not None:
         corners.append(figure.keypoints[figure.keypoints[:, 2] > 0, :2])
-    if figure.box is None and figure.mask is not None and figure.mask.any():
-        rows, columns = np.flatnonzero(figure.mask.any(axis=1)), np.flatnonzero(figure.mask.any(axis=0))
-        corners.append(np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64))
+    if figure.box is None and figure.mask is not None:
+        inside = figure.mask.pixels()
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if len(rows):
+            corners.append(np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64))
     points = np.concatenate(corners) if corners else np.zeros((0, 2))
     if not len(points):
         return figure.box
@@ -166,14 +168,12 @@ def _turned(
     return found
 
 
-def _segments(
-    text: str | None, box: BoxFormat, size: tuple[int, int]
-) -> tuple[tuple[Points, ...], NDArray[np.bool_] | None, bool]:
+def _segments(text: str | None, box: BoxFormat, size: tuple[int, int]) -> tuple[tuple[Points, ...], Mask | None, bool]:
     """The polygons or the mask of a segmentation, and whether it is neither."""
     if text is None:
         return (), None, False
     if is_mask(text):
-        mask = decoded(text)
+        mask = mask_of(text)
         return (), mask, mask is None
     try:
         parts = _POLYGONS.decode(text)

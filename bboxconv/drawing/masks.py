@@ -4,11 +4,13 @@ column by column from the top left, beginning with a run of nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST = 1 << 28
+LARGEST = 1 << 27
 """Pixels of a mask at most: what a size says without proof must not take all memory."""
 _BITS, _MORE, _SIGN, _ZERO = 0x1F, 0x20, 0x10, 48
 
@@ -21,8 +23,22 @@ class _Encoded(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Encoded)
 
 
-def decoded(text: str) -> NDArray[np.bool_] | None:
-    """The pixels (H, W) of a mask from its JSON text; None where it is no mask, or its runs do not fill its size."""
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A mask as it is written: its pixels, which may be very many, are made one mask at a time."""
+
+    height: int
+    width: int
+    counts: NDArray[np.int64]
+
+    def pixels(self) -> NDArray[np.bool_]:
+        """The pixels (H, W)."""
+        inside = np.arange(len(self.counts)) % 2 == 1
+        return np.repeat(inside, self.counts).reshape(self.width, self.height).T
+
+
+def mask_of(text: str) -> Mask | None:
+    """The mask of a JSON text; None where it is none, or its runs do not fill its size."""
     try:
         mask = _DECODER.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -33,8 +49,7 @@ def decoded(text: str) -> NDArray[np.bool_] | None:
     counts = _from_string(mask.counts) if isinstance(mask.counts, str) else _from_list(mask.counts)
     if counts is None or (counts < 0).any() or (counts > LARGEST).any() or int(counts.sum()) != height * width:
         return None
-    inside = np.arange(len(counts)) % 2 == 1
-    return np.repeat(inside, counts).reshape(width, height).T
+    return Mask(height, width, counts)
 
 
 def _from_list(counts: list[int]) -> NDArray[np.int64] | None:

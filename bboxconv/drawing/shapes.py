@@ -89,9 +89,7 @@ def _fill(
     """What is inside of polygons and masks, lightly; the place of a crowd hatched."""
     own = color_of(figure.category)
     if figure.mask is not None:
-        size = figure.mask.shape[1], figure.mask.shape[0]
-        if all(size):
-            _fill_mask(picture, figure.mask, own, width, hatched=figure.hatched)
+        _fill_mask(picture, figure.mask.pixels(), own, width, hatched=figure.hatched)
     elif figure.hatched:
         rings = list(figure.polygons)
         if not rings and figure.turned is not None:
