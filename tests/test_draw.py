@@ -312,7 +312,7 @@ def test_a_name_that_no_font_has_is_a_number(tmp_path: Path, monkeypatch: pytest
 # -- what is chosen
 
 
-@pytest.mark.parametrize("pick", ["random", "first", "worst", "class=dog"])
+@pytest.mark.parametrize("pick", ["random", "worst"])
 def test_picks_do_not_depend_on_processes(pick: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same images are chosen by one process and by three, and in batches of any size."""
     monkeypatch.setattr("bboxconv.formats.parquet.reading.SMALL", 0)
@@ -339,9 +339,9 @@ def test_random_picks_are_seeded_and_fair(tmp_path: Path) -> None:
         return tuple(chosen.rows.column("file_name").to_pylist())
 
     assert names(1) == names(1) != names(2)
-    times = np.unique([name for seed in range(400) for name in names(seed)], return_counts=True)[1]
+    times = np.unique([name for seed in range(120) for name in names(seed)], return_counts=True)[1]
     assert len(times) == 40
-    assert times.min() > 70 and times.max() < 135  # 100 on average, with a standard deviation of 8.7
+    assert times.min() > 11 and times.max() < 49  # 30 on average, with a standard deviation of 4.7
 
 
 def test_worst_is_first_faults_then_overlaps(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_findings_lead_to_their_images(tmp_path: Path) -> None:
     assert drawing.images == tuple(f"{n}.jpg" for n in range(1, 20, 2))
     assert max(len(one.places) for one in drawing.findings) == 5
     broken = SAMPLE.parent / "broken" / "yolo"
-    drawing = bboxconv.draw(broken, tmp_path / "b.png", pick="finding=bad-row", image_size=(64, 64))
+    drawing = bboxconv.draw(broken, tmp_path / "b.png", pick="finding=bad-number")
     assert [Path(name).stem for name in drawing.images] == ["bad_row"]
     assert drawing.exit_code == ExitCode.SET_ASIDE
 
