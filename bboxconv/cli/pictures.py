@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bboxconv.cli import flags, usage
+from bboxconv.cli import flags, pictureflags, usage
 from bboxconv.cli.commands import show_usage, waits_for_typing
 from bboxconv.cli.outcome import settle
 from bboxconv.cli.seeing import app as app
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 def draw(
     context: typer.Context,
     sources: flags.Sources = None,
-    output: flags.PictureOutput = "",
+    output: pictureflags.PictureOutput = "",
     from_: flags.From = None,
     in_: flags.In = None,
     split: flags.Split = None,
     classes: flags.Classes = None,
     include_class: flags.IncludeClass = None,
     exclude_class: flags.ExcludeClass = None,
-    images: flags.DrawnImages = None,
+    images: pictureflags.DrawnImages = None,
     image_sizes: flags.ImageSizes = None,
     image_size: flags.ImageSize = None,
-    pick: flags.Pick = "random",
-    count: flags.PickCount = "16",
-    seed: flags.PickSeed = "0",
-    each: flags.Each = False,
+    pick: pictureflags.Pick = "random",
+    count: pictureflags.PickCount = "16",
+    seed: pictureflags.PickSeed = "0",
+    each: pictureflags.Each = False,
     overwrite: flags.Overwrite = False,
     report: flags.ReportFile = None,
     json: flags.Json = False,

@@ -23,6 +23,8 @@ _FILL = 90
 _HATCH = 150
 _DARK, _LIGHT = (0, 0, 0, 90), (255, 255, 255, 110)
 """The thin line along each line, by which it is seen on every ground."""
+_MANY = 500
+"""Figures from which on polygons are lines alone: fillings that lie on each other show nothing, and take long."""
 _REACH = 4.0
 """Sides of the picture beyond which a line is not followed."""
 
@@ -59,12 +61,15 @@ def draw_figures(canvas: Canvas, figures: Sequence[Figure]) -> None:
     """Draw all of them, in their order: fillings first, then lines, then keypoints."""
     picture, width = canvas.picture, line_width(canvas.picture.size)
     pen = ImageDraw.Draw(picture, "RGBA")
+    many = len(figures) > _MANY
     for figure in figures:
-        _fill(picture, pen, figure, canvas.scale, width)
+        if not many or figure.hatched:
+            _fill(picture, pen, figure, canvas.scale, width)
     for figure in figures:
         for ring in figure.polygons if figure.turned is None else (*figure.polygons, figure.turned):
             points = _corners(ring * canvas.scale, picture.size)
-            _outline(pen, points, picture.size, color_of(figure.category), width, dashed=figure.hatched)
+            own = color_of(figure.category)
+            _outline(pen, points, picture.size, own, width, dashed=figure.hatched, cased=not many)
         if figure.outlined and figure.box is not None:
             edges = pixels(figure.box, canvas)
             _box(pen, edges, picture.size, color_of(figure.category), width, dashed=figure.hatched)
@@ -179,10 +184,12 @@ def _outline(
     width: int,
     *,
     dashed: bool,
+    cased: bool,
 ) -> None:
     """The outline of a polygon in pixels of the picture."""
     closed = [*points, points[0]]
-    pen.line(closed, fill=_casing(own), width=width + 2 * max(width // 3, 1), joint="curve")
+    if cased:
+        pen.line(closed, fill=_casing(own), width=width + 2 * max(width // 3, 1), joint="curve")
     if dashed:
         _dashes(pen, np.array(points), size, own, width)
     else:
