@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bboxconv.difference import Difference
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.minibatch import minibatches
+    from bboxconv.pictures import draw
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
     from bboxconv.statistics import Statistics
@@ -56,6 +57,7 @@ __all__ = [
     "convert_boxes",
     "corner_to_center",
     "diff",
+    "draw",
     "from_pandas",
     "minibatches",
     "read",
@@ -74,6 +76,7 @@ _WHERE = {
     "difference": ("Difference",),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "minibatch": ("minibatches",),
+    "pictures": ("draw",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
     "statistics": ("Statistics",),

@@ -181,6 +181,8 @@ class Findings:
     collect: Collect | None = None
     limit: int | None = None
     """How many faults there may be."""
+    kept: int = FIRST_PLACES
+    """How many places of each diagnostic are kept."""
     _seen: dict[tuple[str, str], _Sight] = field(default_factory=dict)
 
     def add(
@@ -221,7 +223,7 @@ class Findings:
     ) -> None:
         """Count one sight for each row, with the first places: `place` gives record (or where) and detail of a row.
         Each sight costs so many `boxes`."""
-        known = len(rows) if self.recording and severity == "error" else FIRST_PLACES
+        known = len(rows) if self.recording and severity == "error" else self.kept
         for row in rows[:known]:
             at, detail = place(row)
             where, record = (at, None) if isinstance(at, str) else ("", at)
@@ -245,8 +247,8 @@ class Findings:
             sight.images += new.images
             sight.boxes += new.boxes
             sight.numbers += new.numbers
-            if len(sight.places) < FIRST_PLACES:
-                sight.places.extend(new.places[: FIRST_PLACES - len(sight.places)])
+            if len(sight.places) < self.kept:
+                sight.places.extend(new.places[: self.kept - len(sight.places)])
             if self.recording and new.severity == "error":
                 lines = new.rejects or b"".join(_reject(new.code, new.message, *_said(p), None) for p in new.places)
                 if self.collect is None:

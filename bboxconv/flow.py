@@ -5,7 +5,7 @@ counted, in whatever process.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic
 
@@ -57,7 +57,7 @@ class _Done(Generic[P]):
 def _do(task: _Task[P]) -> _Done[P]:
     """Read, convert and encode one part, in whatever process."""
     (step, encode), account = task.shared.get(), Account()
-    findings = Findings(recording=step.request.listing)
+    findings = Findings(recording=step.request.listing, kept=step.request.places)
     pieces: list[P] = []
     slips: list[Slip] = []
     splits: set[str | None] = set()
@@ -86,7 +86,7 @@ def stream(flow: Flow, target: Target | None, account: Account) -> Iterator[pa.R
             yield slip.load()
 
 
-def encoded(flow: Flow, target: Target | None, account: Account, encode: Encoder[P]) -> Iterator[P]:
+def encoded(flow: Flow, target: Target | None, account: Account, encode: Encoder[P]) -> Generator[P]:
     """What is encoded of each batch of all sources, in order; without a target, of batches as `stream` gives them."""
     for done in _each(flow, target, account, encode):
         yield from done.pieces

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bboxconv.errors import FIRST_PLACES
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -48,6 +50,8 @@ class Request:
     dry_run: bool = False
     verify: bool = False
     """Whether the output is read back and compared before it is put in place."""
+    places: int = FIRST_PLACES
+    """How many places of each finding are kept."""
 
     @property
     def listing(self) -> bool:

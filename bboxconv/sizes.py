@@ -8,12 +8,11 @@ upper half, and 0 stands for an unknown size: equal sizes are then equal numbers
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +20,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv.errors import UsageError
-from bboxconv.imagenames import FORMS, SUFFIX, form
-from bboxconv.io import unsafe_name
+from bboxconv.imagelookup import ImageLookup
+from bboxconv.imagenames import FORMS, form
 from bboxconv.schema import IMAGE, with_image_columns
 from bboxconv.sizefiles import LARGEST, read_sizes
 
@@ -223,53 +222,16 @@ def _by_id(ids: pa.Array, sizes: Sizes) -> tuple[pa.Int64Array, Sizes]:
 
 
 def _image_sizes(names: pa.StringArray, folders: Sequence[Path], exif: bool) -> Sizes:
-    roots = [root for folder in folders for root in dict.fromkeys(_beside(folder)) if root.is_dir()]
-    stems: dict[Path, dict[str, Path | None]] = {}
-    return np.array([0 if name is None else _size(name, roots, stems, exif) for name in names.to_pylist()], np.int64)
+    lookup = ImageLookup.of(folders)
+    return np.array([0 if name is None else _size(name, lookup, exif) for name in names.to_pylist()], np.int64)
 
 
-def _beside(folder: Path) -> Iterator[Path]:
-    """The folders where the images of a folder may stand."""
-    yield folder
-    parts = folder.absolute().parts
-    for labels, images in (("labels", "images"), ("Annotations", "JPEGImages")):
-        if labels in parts:
-            last = len(parts) - 1 - parts[::-1].index(labels)  # only the rightmost one stands for the images
-            yield Path(*parts[:last], images, *parts[last + 1 :])
-    yield folder / "images"
-    yield folder.absolute().parent / "images"
-
-
-def _size(name: str, roots: Sequence[Path], stems: dict[Path, dict[str, Path | None]], exif: bool) -> int:
+def _size(name: str, lookup: ImageLookup, exif: bool) -> int:
     """The packed size of the first readable image of this name; 0 where there is none."""
-    name = name.replace("\\", "/")
-    last = PurePosixPath(name).name
-    inner = [last] if unsafe_name(name) is not None else list(dict.fromkeys((name, last)))
-    for root in roots:
-        for path in (root / part for part in inner if part and "\0" not in part):
-            if SUFFIX.search(path.name) is None:
-                found = _stems(path.parent, stems).get(path.name)
-                if found is None:
-                    continue
-                path = found
-            if path.is_file():  # a pipe would wait for its writer
-                import imagesize  # noqa: PLC0415 - it loads what reads addresses, which few need
+    for path in lookup.files(name):
+        import imagesize  # noqa: PLC0415 - it loads what reads addresses, which few need
 
-                width, height = imagesize.get(path, exif_rotation=exif)  # a str could be taken for an address
-                if 0 < width <= LARGEST and 0 < height <= LARGEST:
-                    return int(width) << 32 | int(height)
+        width, height = imagesize.get(path, exif_rotation=exif)  # a str could be taken for an address
+        if 0 < width <= LARGEST and 0 < height <= LARGEST:
+            return int(width) << 32 | int(height)
     return 0
-
-
-def _stems(folder: Path, stems: dict[Path, dict[str, Path | None]]) -> dict[str, Path | None]:
-    """The images of a folder by stem, None where a stem has several; listed once."""
-    if folder not in stems:
-        found: dict[str, Path | None] = {}
-        if folder.is_dir():
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    stem = SUFFIX.sub("", entry.name)
-                    if stem != entry.name:
-                        found[stem] = None if stem in found else Path(entry.path)
-        stems[folder] = found
-    return stems[folder]

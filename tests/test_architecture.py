@@ -21,6 +21,7 @@ ABOVE_FORMATS = frozenset(
     {"registry", "sources", "request", "flow", "step", "recount", "pipeline", "stages", "loss", "inspection", "api"}
     | {"rejects", "repeats", "sizesource", "minibatch", "torchdata", "tally", "measuring", "counting", "statistics"}
     | {"readback", "diffing", "comparing"}
+    | {"choosing", "picking", "drawing", "pictures"}
 )
 """What a format does not know of."""
 HEAVY = ("pyarrow", "pandas", "numpy", "rich")

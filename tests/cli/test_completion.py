@@ -12,13 +12,17 @@ import pytest
 
 from .conftest import Shell
 
+COMMANDS = (
+    *("convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema"),
+    *("stats", "diff", "draw"),
+)
 FORMATS = ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"]
 
 
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("bboxconv ", ["convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema", "stats"]),
+        ("bboxconv ", [*COMMANDS]),
         ("bboxconv con", ["convert"]),
         ("bboxconv convert a.json b --to ", FORMATS),
         ("bboxconv convert -f ", FORMATS),

@@ -13,7 +13,7 @@ import pytest
 from .conftest import SURROUNDINGS, Shell
 
 GOLDEN = Path(__file__).with_name("golden")
-COMMANDS = ("", "convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "stats", "diff")
+COMMANDS = ("", "convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "stats", "diff", "draw")
 
 
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
