@@ -83,7 +83,8 @@ def histograms(group: Group, verbose: bool, width: int, paint: Paint, marks: Mar
     if room != PANEL:
         return [line for number, panel in enumerate(panels) for line in ([""] if number else []) + panel]
     lines: list[str] = []
-    for number, (left, right) in enumerate(zip_longest(panels[::2], panels[1::2], fillvalue=[])):
+    nothing: list[str] = []
+    for number, (left, right) in enumerate(zip_longest(panels[::2], panels[1::2], fillvalue=nothing)):
         lines += [""] if number else []
         for one, other in zip_longest(left, right, fillvalue=""):
             lines.append(f"{_padded(one, PANEL + 2)}{other}".rstrip())
