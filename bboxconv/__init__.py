@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.minibatch import minibatches
+    from bboxconv.page.run import report_page
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
     from bboxconv.tables import from_pandas
@@ -52,6 +53,7 @@ __all__ = [
     "from_pandas",
     "minibatches",
     "read",
+    "report_page",
     "verify",
     "write",
 ]
@@ -63,6 +65,7 @@ _WHERE = {
     ),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "minibatch": ("minibatches",),
+    "page.run": ("report_page",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
     "tables": ("from_pandas",),

@@ -382,3 +382,46 @@ Column = Annotated[
         help="Where the four numbers begin in a row; other columns stay [1].",
     ),
 ]
+
+PageWords = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SRC... [DST]",
+        help="What to read, as convert takes it; the last of several, unless it is split=path, is what a conversion "
+        "made of the others.",
+    ),
+]
+PageFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        callback=usage.path,
+        metavar=" FILE.html",
+        rich_help_panel=OUTPUT,
+        help="The page to write; - for stdout.",
+    ),
+]
+Thumbnails = Annotated[
+    str | None,
+    typer.Option(
+        "--thumbnails",
+        metavar=" N",
+        rich_help_panel=IMAGES,
+        help="How many images get a picture [all up to 1000, else those beside findings].",
+    ),
+]
+PageImages = Annotated[
+    Path | None,
+    typer.Option(
+        "--images",
+        callback=usage.path,
+        metavar=" DIR",
+        rich_help_panel=IMAGES,
+        help="Folder of the images: for pictures and sizes.",
+    ),
+]
+PageOverwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel=OUTPUT, help="Replace the page.")]
+PageJson = Annotated[
+    bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Write what the page has to stdout as JSON.")
+]
