@@ -152,7 +152,7 @@ def test_commands(text: str) -> None:
 
 def test_flags(text: str) -> None:
     """Every flag that the README names exists."""
-    pages = [bboxconv("--help"), *(bboxconv(command, "--help") for command in ("convert", "boxes"))]
+    pages = [bboxconv("--help"), *(bboxconv(command, "--help") for command in ("convert", "boxes", "report"))]
     known = set(re.findall(r"--[a-z-]+", "".join(pages)))
     spoken = set(re.findall(r"(?<=[ `])--[a-z-]+", text))
     assert len(spoken) > 20

@@ -13,7 +13,7 @@ import pytest
 from .conftest import SURROUNDINGS, Shell
 
 GOLDEN = Path(__file__).with_name("golden")
-COMMANDS = ("", "convert", "inspect", "validate", "formats", "boxes", "explain", "verify")
+COMMANDS = ("", "convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "report")
 
 
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
