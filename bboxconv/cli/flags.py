@@ -383,13 +383,9 @@ Column = Annotated[
     ),
 ]
 
-PageWords = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="SRC... [DST]",
-        help="What to read, as convert takes it; the last of several, unless it is split=path, is what a conversion "
-        "made of the others.",
-    ),
+Converted = Annotated[
+    str,
+    typer.Argument(metavar="[DST]", help="What a conversion made of SRC: the last of several, unless it is split=path."),
 ]
 PageFile = Annotated[
     Path | None,

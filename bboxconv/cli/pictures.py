@@ -18,7 +18,8 @@ from bboxconv.errors import ExitCode, UsageError
 @app.command(add_help_option=False)
 def report(
     context: typer.Context,
-    words: flags.PageWords = None,
+    sources: flags.Sources = None,
+    dst: flags.Converted = "",
     page: flags.PageFile = None,
     from_: flags.From = None,
     to: flags.To = None,
@@ -53,6 +54,7 @@ def report(
     With DST, which a conversion made of SRC, the page says what DST carries and whether it agrees with SRC. The page
     is one file that needs no network.
     """
+    words = [*(sources or ()), *([dst] if dst else [])]  # the parser gives a single one to DST
     if not words or waits_for_typing(words):
         return show_usage(context)
     look = usage.Look("report", json=json, quiet=quiet, verbose=verbose, color=usage.color(color), debug=debug)
@@ -60,10 +62,9 @@ def report(
     def work() -> ExitCode:
         if page is None:
             raise UsageError.of("missing-option", "report needs -o FILE.html", hint="for example -o report.html")
-        sources, dst = usage.with_output(words)
         usage.spare_page(page, words)
         asked = usage.converting(
-            sources, dst, from_, to, in_, out, box, split, classes, None, None, None, None, images, image_sizes,
+            *usage.with_output(words), from_, to, in_, out, box, split, classes, None, None, None, None, images, image_sizes,
             image_size, False, "skip", "skip", None, "keep", batch_size, jobs, memory, max_expansion,
         )  # fmt: skip
         most = None if thumbnails is None else usage.whole("--thumbnails", thumbnails, 0)
