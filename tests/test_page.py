@@ -250,6 +250,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ([str(TRAIN), "-o", "-", "--json"], "stdout-taken"),
         ([str(TRAIN), "absent.parquet", "-o", "page.html"], "path-not-found"),
         ([str(TRAIN), "-o", "page.html", "--thumbnails", "-1"], "bad-option-value"),
+        (["-", "--from", "coco", "-o", "page.html"], "special-file"),
     ],
 )
 def test_wrong_command(

@@ -383,9 +383,15 @@ Column = Annotated[
     ),
 ]
 
+PageSources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SRC...", help="What to read: a file, a folder, or split=path."),
+]
 Converted = Annotated[
     str,
-    typer.Argument(metavar="[DST]", help="What a conversion made of SRC: the last of several, unless it is split=path."),
+    typer.Argument(
+        metavar="[DST]", help="What a conversion made of SRC: the last of several, unless it is split=path."
+    ),
 ]
 PageFile = Annotated[
     Path | None,

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from bboxconv.cli import flags, usage
-from bboxconv.cli.commands import show_usage, waits_for_typing
+from bboxconv.cli.commands import show_usage
 from bboxconv.cli.outcome import settle
 from bboxconv.cli.seeing import app as app
 from bboxconv.cli.start import make_ready
@@ -18,7 +18,7 @@ from bboxconv.errors import ExitCode, UsageError
 @app.command(add_help_option=False)
 def report(
     context: typer.Context,
-    sources: flags.Sources = None,
+    sources: flags.PageSources = None,
     dst: flags.Converted = "",
     page: flags.PageFile = None,
     from_: flags.From = None,
@@ -55,7 +55,7 @@ def report(
     is one file that needs no network.
     """
     words = [*(sources or ()), *([dst] if dst else [])]  # the parser gives a single one to DST
-    if not words or waits_for_typing(words):
+    if not words:
         return show_usage(context)
     look = usage.Look("report", json=json, quiet=quiet, verbose=verbose, color=usage.color(color), debug=debug)
 
@@ -63,8 +63,9 @@ def report(
         if page is None:
             raise UsageError.of("missing-option", "report needs -o FILE.html", hint="for example -o report.html")
         usage.spare_page(page, words)
+        given, output = usage.with_output(words)
         asked = usage.converting(
-            *usage.with_output(words), from_, to, in_, out, box, split, classes, None, None, None, None, images, image_sizes,
+            given, output, from_, to, in_, out, box, split, classes, None, None, None, None, images, image_sizes,
             image_size, False, "skip", "skip", None, "keep", batch_size, jobs, memory, max_expansion,
         )  # fmt: skip
         most = None if thumbnails is None else usage.whole("--thumbnails", thumbnails, 0)

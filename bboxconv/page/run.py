@@ -14,7 +14,7 @@ from bboxconv import pipeline
 from bboxconv.account import Account
 from bboxconv.codec import EVERYTHING, Progress, Target, silent
 from bboxconv.codes import catalogue
-from bboxconv.errors import Diagnostic, Findings
+from bboxconv.errors import Diagnostic, Findings, UsageError
 from bboxconv.flow import Flow, encoded
 from bboxconv.imagefiles import ImageFiles
 from bboxconv.page import account, overview
@@ -199,6 +199,9 @@ class _Made:
 
 def _make(request: Request, thumbnails: int | None, progress: Progress) -> _Made:
     """Count, compare, read all images, and make the pictures that are wanted of them."""
+    if "-" in request.sources:
+        message = "a page takes several readings, and standard input can be read once"
+        raise UsageError.of("special-file", message, where="<stdin>", hint="name a file")
     statistics = _collect(request, progress)
     compared = _compare(request, progress) if request.dst else None
     findings = Findings()
