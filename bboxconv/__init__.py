@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.minibatch import minibatches
-    from bboxconv.page.run import report_page
+    from bboxconv.page.library import report_page
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
     from bboxconv.tables import from_pandas
@@ -65,7 +65,7 @@ _WHERE = {
     ),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "minibatch": ("minibatches",),
-    "page.run": ("report_page",),
+    "page.library": ("report_page",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
     "tables": ("from_pandas",),

@@ -109,7 +109,7 @@
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
     const holder = make("span", { className: "picture" });
-    holder.style.height = `${height}px`;
+    holder.style.height = `${height + 2}px`; // with its border
     if (pictures[image]) holder.append(photo(image, area));
     else {
       pen.fillStyle = ground;
@@ -219,13 +219,15 @@
       if (now) now.tabIndex = 0;
     };
     const reveal = (at) => {
-      const { scrolled, virtual, beyond } = offset();
-      const from = list.getBoundingClientRect().top + scrolled; // where the visible part of the list begins
-      const y = Math.floor(at / columns) * step() - virtual + from;
-      const low = top() + GAP;
-      const high = window.innerHeight - step();
-      if (y < low) window.scrollBy(0, (y - low) / beyond);
-      else if (y > high) window.scrollBy(0, (y - high) / beyond);
+      for (let turn = 0; turn < 3; turn++) {
+        const { scrolled, virtual, beyond } = offset();
+        const from = list.getBoundingClientRect().top + scrolled; // where the visible part of the list begins
+        const y = Math.floor(at / columns) * step() - virtual + from;
+        const low = top() + GAP;
+        const high = Math.max(window.innerHeight - step(), low);
+        if (y >= low && y <= high) break;
+        window.scrollBy(0, (y - (y < low ? low : high)) / beyond);
+      }
       render();
     };
     const focus = (at) => {
@@ -376,8 +378,9 @@
       if (splitOf[image] >= 0) parts.splice(1, 0, data.splits[splitOf[image]]);
       find("viewer-name").textContent = names[image];
       find("viewer-about").textContent = parts.join(" · ");
-      find("before").disabled = at === 0;
-      find("after").disabled = at === list.length - 1;
+      // not disabled: a button that is loses the focus, and the keys with it
+      find("before").ariaDisabled = String(at === 0);
+      find("after").ariaDisabled = String(at === list.length - 1);
       rows();
       draw();
     };
@@ -409,6 +412,7 @@
       open: (images, start, then) => {
         [list, at, after] = [images, start, then];
         dialog.showModal();
+        find("after").focus();
         show();
       },
     };
