@@ -112,10 +112,9 @@ def _reasons(reasons: Mapping[str, int]) -> str:
 
 def _fields(fields: Mapping[str, Values], shown: Shown) -> str:
     """A row for each field, what weighs most first: whose values were lost, then changed, then carried."""
-    names = ("field", "kind", "values", "carried", "changed", "lost")
-    numeric = [*names[2:]]
-    head = [element("th", name, scope="col", class_="number" if name in numeric else None) for name in names]
-    head.append(element("td", class_="length"))
+    heads = [element("th", name, scope="col", class_="number") for name in ("lost", "changed", "carried", "values")]
+    head = [element("th", "field", scope="col"), *heads, element("td", class_="length")]
+    head.append(element("th", "kind", scope="col"))
     order = sorted(fields, key=lambda name: (not fields[name].lost, _ORDER.index(class_of(name)), name))
     rows = [element("tr", *head)]
     for name in order:
@@ -128,17 +127,17 @@ def _fields(fields: Mapping[str, Values], shown: Shown) -> str:
             first = element("details", element("summary", first), element("ul", *lines, class_="places"))
         cells = [
             element("th", first, scope="row"),
-            element("td", class_of(name)),
-            element("td", count(values.count), class_="number"),
-            element("td", count(values.carried), class_="number"),
-            element("td", text(how) if changed else "0", class_="number"),
             element("td", count(values.lost), class_="number lost" if values.lost else "number"),
+            element("td", text(how) if changed else "0", class_="number"),
+            element("td", count(values.carried), class_="number"),
+            element("td", count(values.count), class_="number"),
             element(
                 "td",
                 charts.stack([("carried", values.carried), ("changed", changed), ("lost", values.lost)]),
                 class_="length",
                 aria_hidden="true",
             ),
+            element("td", class_of(name)),
         ]
         rows.append(element("tr", *cells))
     return element("div", element("table", *rows, class_="plain"), class_="scroll")

@@ -12,7 +12,7 @@ from bboxconv.page.markup import count, element, share, text
 from bboxconv.statistics import Histogram
 
 _WIDTH, _HEIGHT = 420, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 10, 26
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 18, 10, 26
 _LABELS = 8
 """How many labels fit below a histogram."""
 _CELL = 24

@@ -87,7 +87,8 @@ class Pack:
             angle = angles.fill_null(0.0).to_numpy(zero_copy_only=False)
             values, turned = rotated_envelope(values, angle, self.box, own), angle != 0
         edges = convert_boxes(values, self.box, self.box.edges)
-        corners = np.hstack([np.minimum(edges[:, :2], edges[:, 2:]), np.maximum(edges[:, :2], edges[:, 2:])])
+        with np.errstate(invalid="ignore"):
+            corners = np.hstack([np.minimum(edges[:, :2], edges[:, 2:]), np.maximum(edges[:, :2], edges[:, 2:])])
         usable = valid & np.isfinite(corners).all(axis=1)
         canvas = _canvas(known, corners[usable], image_of[usable], self.box.scale is None)
         unit = np.abs(canvas)[image_of] if self.box.scale is None else np.full((len(values), 2), self.box.scale)

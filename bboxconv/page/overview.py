@@ -13,7 +13,6 @@ from bboxconv.statistics import Group, Statistics
 
 _SHOWN = 20
 """How many classes stand there at once; the others are behind a click."""
-SIZES = {"small": "up to 32 x 32 pixels", "medium": "up to 96 x 96", "large": "larger", "unknown": "pixels not known"}
 
 
 def overview(found: Statistics) -> str:
@@ -27,9 +26,9 @@ def overview(found: Statistics) -> str:
         charts.histogram("Size of a box, as a part of its image", "boxes", group.relative_areas, _percent),
         charts.histogram("Width to height of a box", "boxes", group.aspect_ratios, _plain),
         charts.positions("Where the centers of boxes lie", group.positions),
-        _listed("Size of a box in pixels", "size", group.sizes, group.boxes, SIZES),
-        _listed("Sizes of images", "pixels", group.image_sizes, group.images, {}),
-        _listed("Flags of boxes", "flag", {name: n for name, n in group.flags.items() if n}, group.boxes, {}),
+        _listed("Size of a box: small to 32 x 32 pixels, medium to 96 x 96", "size", group.sizes, group.boxes),
+        _listed("Sizes of images", "pixels", group.image_sizes, group.images),
+        _listed("Flags of boxes", "flag", group.flags, group.boxes),
     ]
     return "".join([*parts, element("div", *drawn, class_="charts")])
 
@@ -43,7 +42,7 @@ def classes(found: Statistics) -> str:
     heads, most = ("class", "boxes", "in"), rows[0].value
     unused = sum(not row.value for row in rows)
     about = f"The commonest of {noun(len(rows), 'class', 'classes')} has {share(rows[0].value, found.all.boxes)} "
-    about += f"of all boxes{f'; {unused:,} have none' if unused else ''}."
+    about += "of all boxes" + (f"; {noun(unused, 'has none', 'have none')}." if unused else ".")
     parts = [element("p", text(about), class_="quiet")] if found.all.boxes else []
     parts.append(charts.bars("Boxes of each class", heads, rows[:_SHOWN], most=most))
     if rest := rows[_SHOWN:]:
@@ -103,13 +102,9 @@ def _splits(splits: tuple[Group, ...]) -> str:
     return element("div", element("table", head, *rows, class_="plain"), class_="scroll")
 
 
-def _listed(title: str, head: str, values: Mapping[str, int], whole: int, about: Mapping[str, str]) -> str:
+def _listed(title: str, head: str, values: Mapping[str, int], whole: int) -> str:
     """A card with bars; nothing where there is nothing to count."""
-    rows = [
-        Bar(f"{name} ({about[name]})" if name in about else name, value, share(value, whole))
-        for name, value in values.items()
-        if value
-    ]
+    rows = [Bar(name, value, share(value, whole)) for name, value in values.items() if value]
     if not rows:
         return ""
     table = charts.bars(title, (head, "number", "share"), rows)

@@ -99,7 +99,7 @@
       h: ((y2 - y1) / UNIT) * area.h,
     };
   };
-  let ground = "";
+  let [ground, halo] = ["", ""];
   const picture = (image, width, height) => {
     const area = fit(image, width, height);
     const canvas = make("canvas");
@@ -108,6 +108,7 @@
     canvas.height = Math.round(height * ratio);
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
+    const under = pictures[image] ? "rgb(0 0 0 / 0.45)" : halo;
     const holder = make("span", { className: "picture" });
     holder.style.height = `${height + 2}px`; // with its border
     if (pictures[image]) holder.append(photo(image, area));
@@ -120,7 +121,7 @@
       if (!at) continue;
       pen.setLineDash(flags[box] & CROWD ? [4, 3] : []);
       pen.lineWidth = 3;
-      pen.strokeStyle = "rgb(0 0 0 / 0.45)";
+      pen.strokeStyle = under;
       pen.strokeRect(at.x, at.y, at.w, at.h);
       pen.lineWidth = 1.5;
       pen.strokeStyle = colors[classOf(box)];
@@ -288,18 +289,14 @@
     let after = null;
 
     const words = (box, image) => {
-      const known = widths[image] > 0;
       const corners = [...boxes.subarray(4 * box, 4 * box + 4)];
       if (corners[0] === NOWHERE) return "no box";
       if (corners.some((corner) => Math.abs(corner) === FARTHEST)) return "far outside the image";
-      const [w, h] = known ? sizeOf(image) : [100, 100];
-      const guessed = !known && widths[image] < -1;
-      const [sx, sy] = guessed ? sizeOf(image) : [w, h];
-      const [x1, y1, x2, y2] = corners.map((corner, side) => (corner / UNIT) * (side % 2 ? sy : sx));
-      const digits = Math.max(sx, sy) > 1600 ? 0 : 1;
+      const [w, h] = widths[image] === -1 ? [100, 100] : sizeOf(image); // else of the reach of its boxes, in pixels too
+      const [x1, y1, x2, y2] = corners.map((corner, side) => (corner / UNIT) * (side % 2 ? h : w));
+      const digits = Math.max(w, h) > 1600 ? 0 : 1;
       const show = (number) => number.toFixed(digits).replace(/\.0$/, "");
-      const unit = known || guessed ? "px" : "%";
-      return `${show(x1)}, ${show(y1)}, ${show(x2 - x1)} × ${show(y2 - y1)} ${unit}`;
+      return `${show(x1)}, ${show(y1)}, ${show(x2 - x1)} × ${show(y2 - y1)}`;
     };
     const marks = (box) => data.flag_names.filter((_, bit) => flags[box] & (1 << bit));
 
@@ -322,17 +319,20 @@
         const short = name.length > 32 ? `${name.slice(0, 31)}…` : name;
         const wide = measure(short) + 10;
         const top = where.y >= 18 ? where.y - 18 : where.y;
+        const word = drawn("text", { class: "word", x: where.x + 4, y: top + 13 }, short);
+        word.style.fill = inkOn(colors[classOf(box)]);
         group.append(
           drawn("title", {}, name),
           drawn("rect", { class: "under", ...shape }),
           drawn("rect", { class: `box${crowd}`, stroke: colors[classOf(box)], ...shape }),
           drawn("rect", { class: "tag", x: where.x - 1, y: top, width: wide, height: 18, fill: colors[classOf(box)] }),
-          drawn("text", { class: "word", x: where.x + 4, y: top + 13, fill: inkOn(colors[classOf(box)]) }, short),
+          word,
         );
         nodes.push([where.w * where.h, group]);
       }
       nodes.sort((a, b) => b[0] - a[0]); // the small ones on top, where the mouse finds them
       svg.append(...nodes.map((pair) => pair[1]));
+      stage.classList.toggle("photo", Boolean(pictures[image]));
       stage.replaceChildren(...(pictures[image] ? [photo(image, area)] : []), svg);
     };
     const pen = make("canvas").getContext("2d");
@@ -345,7 +345,8 @@
 
     const rows = () => {
       const image = list[at];
-      const table = make("table");
+      const unit = widths[image] === -1 ? "% of the image" : "pixels";
+      const table = make("table", {}, make("caption", { className: "quiet", textContent: `left, top, width × height in ${unit}` }));
       const stop = Math.min(starts[image + 1], starts[image] + MOST);
       for (let box = starts[image]; box < stop; box++) {
         const swatch = make("span", { className: "swatch" });
@@ -547,10 +548,12 @@
   const tone = () => {
     find("theme").textContent = isDark() ? "Light" : "Dark";
     find("theme").ariaLabel = isDark() ? "Show the page light" : "Show the page dark";
-    const probe = make("canvas");
-    probe.style.color = "var(--canvas)";
+    const probe = make("span");
     document.body.append(probe);
-    ground = getComputedStyle(probe).color;
+    [ground, halo] = ["var(--canvas)", "var(--halo)"].map((name) => {
+      probe.style.color = name;
+      return getComputedStyle(probe).color;
+    });
     probe.remove();
     beside();
   };
