@@ -60,7 +60,7 @@ def _group(name: str, images: pd.DataFrame, frame: pd.DataFrame) -> Group:
         images=len(images),
         boxes=len(frame),
         empty_images=int((images["n"] == 0).sum()),
-        flags={flag: int((pd.to_numeric(frame[flag]).to_numpy(float, na_value=0) > 0).sum()) for flag in ("iscrowd", "difficult")},
+        flags={flag: _marked(frame[flag]) for flag in ("iscrowd", "difficult")},
         sizes={
             "small": int((area < 1024).sum()),
             "medium": int(((area >= 1024) & (area < 9216)).sum()),
@@ -73,6 +73,10 @@ def _group(name: str, images: pd.DataFrame, frame: pd.DataFrame) -> Group:
         positions=tuple(tuple(int(n) for n in row) for row in grid),
         image_sizes={str(size): int(n) for size, n in images["size"].value_counts().head(10).items()},
     )
+
+
+def _marked(column: pd.Series) -> int:
+    return int((pd.to_numeric(column).to_numpy(float, na_value=0) > 0).sum())
 
 
 def _histogram(values: np.ndarray, edges: tuple[float, ...]) -> Histogram:

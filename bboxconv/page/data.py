@@ -85,7 +85,8 @@ class Pack:
         angles = objects.column("rotation")
         if self.box.rotation is not None and angles.null_count < len(angles) and (own is not None):
             angle = angles.fill_null(0.0).to_numpy(zero_copy_only=False)
-            values, turned = rotated_envelope(values, angle, self.box, own), angle != 0
+            values = np.asarray(rotated_envelope(values, angle, self.box, own), np.float64)
+            turned = angle != 0
         edges = convert_boxes(values, self.box, self.box.edges)
         with np.errstate(invalid="ignore"):
             corners = np.hstack([np.minimum(edges[:, :2], edges[:, 2:]), np.maximum(edges[:, :2], edges[:, 2:])])
@@ -102,7 +103,7 @@ class Pack:
             _any(degenerate(values, self.box) & valid, image_of, len(batch)),
             (lengths == 0) & objects.annotated,
             ~objects.annotated,
-            (known <= 0).any(axis=1),
+            np.asarray((known <= 0).any(axis=1), np.bool_),
         )
         names = pc.coalesce(batch.column("file_name"), pc.binary_join_element_wise("id", _texts(batch, "id"), " "))
         return Packed(
@@ -156,7 +157,7 @@ def _any(rows: NDArray[np.bool_], image_of: NDArray[np.int64], images: int) -> N
 
 
 def _flags(objects: Objects, turned: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    bits = turned.astype(np.uint8) << len(FLAGS)
+    bits = (turned * (1 << len(FLAGS))).astype(np.uint8)
     for at, name in enumerate(FLAGS):
         column = objects.column(name)
         if column.null_count == len(column):
@@ -165,7 +166,7 @@ def _flags(objects: Objects, turned: NDArray[np.bool_]) -> NDArray[np.uint8]:
             marked = flagged(name)(objects)
         else:
             marked = column.fill_null(0).to_numpy(zero_copy_only=False) > 0
-        bits |= marked.astype(np.uint8) << at
+        bits |= (marked * (1 << at)).astype(np.uint8)
     return bits
 
 

@@ -186,7 +186,7 @@ def _wanted(images: Images, thumbnails: int | None, concerned: Sequence[Numbers]
     total = len(images)
     most = MOST if thumbnails is None else thumbnails
     if total <= most:
-        chosen = range(total)
+        chosen = list(range(total))
     else:
         beside = dict.fromkeys(number for numbers in concerned for number in numbers[:BESIDE].tolist())
         spread = () if thumbnails is None else (at * total // thumbnails for at in range(thumbnails))
