@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bboxconv.difference import Difference
     from bboxconv.errors import BboxconvError, DataError, Diagnostic, ExitCode, OutputError, UsageError
     from bboxconv.minibatch import minibatches
+    from bboxconv.page.library import report_page
     from bboxconv.pictures import draw
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
@@ -61,6 +62,7 @@ __all__ = [
     "from_pandas",
     "minibatches",
     "read",
+    "report_page",
     "stats",
     "verify",
     "write",
@@ -76,6 +78,7 @@ _WHERE = {
     "difference": ("Difference",),
     "errors": ("BboxconvError", "DataError", "Diagnostic", "ExitCode", "OutputError", "UsageError"),
     "minibatch": ("minibatches",),
+    "page.library": ("report_page",),
     "pictures": ("draw",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),

@@ -53,8 +53,10 @@ def commands(block: Block) -> list[str]:
 
 
 def timeless(text: str) -> str:
-    """The text without what differs from run to run: seconds, and a Parquet file's size, which depends on pyarrow."""
+    """The text without what differs from run to run: seconds, and a Parquet file's size, which depends on pyarrow,
+    and a page's, which depends on its style."""
     text = re.sub(r"(-> (?:parquet|hf), .*), [\d.]+ [kMG]?B, ", r"\1, N B, ", text)
+    text = re.sub(r"(\.html, )[\d.]+ [kMG]?B, ", r"\1N B, ", text)
     return re.sub(r"\b\d+\.\d s\b", "N.N s", text)
 
 

@@ -154,7 +154,7 @@ def test_flags(text: str) -> None:
     """Every flag that the README names exists."""
     pages = [
         bboxconv("--help"),
-        *(bboxconv(command, "--help") for command in ("convert", "boxes", "stats", "diff", "draw")),
+        *(bboxconv(command, "--help") for command in ("convert", "boxes", "stats", "diff", "draw", "report")),
     ]
     known = set(re.findall(r"--[a-z-]+", "".join(pages)))
     spoken = set(re.findall(r"(?<=[ `])--[a-z-]+", text))

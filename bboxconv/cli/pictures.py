@@ -1,4 +1,4 @@
-"""The commands that draw: boxes on images, and a page to look at in a browser."""
+"""The command that draws boxes on images."""
 # ruff: noqa: PLC0415 - as in commands.py
 
 from __future__ import annotations

@@ -11,10 +11,14 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from bboxconv.agreement import Agreement
 from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, printable
 from bboxconv.report import Counts, Inspection, Report, Side
+
+if TYPE_CHECKING:
+    from bboxconv.page.run import PageReport
 
 Paint = Callable[[str, str], str]
 """Style (`error`, `warning`, `note`, `done`, `label`) and text to text."""
@@ -207,6 +211,14 @@ def sources(sides: Sequence[Side], width: int, evidence: bool, paint: Paint) -> 
         reason = f" ({side.evidence})" if side.evidence and (evidence or len(sides) == 1) else ""
         lines += row("from" if not lines else "", f"{side.format} {side.path}{split}{reason}", width, paint)
     return lines
+
+
+def page(made: PageReport, paint: Paint) -> str:
+    """What a page has, in one line."""
+    found = f"{_counts(made.counts)}, {count(made.thumbnails, 'thumbnail')}"
+    same = "" if made.same is None else ", DST agrees" if made.same else ", DST differs"
+    where = "stdout" if made.page == "-" else printable(made.page)
+    return f"{paint('done', 'done')}: {found}{same}, {where}, {size(made.bytes)}, {made.seconds:.1f} s"
 
 
 def _formats(sources: Sequence[Side]) -> str:

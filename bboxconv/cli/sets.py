@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from bboxconv.cli.pictures import app as app
+from bboxconv.cli.reporting import app as app

@@ -129,6 +129,20 @@ def spare_data(report: Path | None, paths: Sequence[str]) -> None:
         raise UsageError.of("report-is-data", "--report names a source or DST", where=str(report))
 
 
+def with_output(words: Sequence[str]) -> tuple[Sequence[str], str]:
+    """The sources, and the output that is the last of several words, unless it is `split=path`."""
+    last = words[-1]
+    is_split = re.fullmatch(r"[A-Za-z0-9_.-]+=.+", last, re.DOTALL) and not Path(last).exists()
+    return (words, "") if len(words) == 1 or is_split else (words[:-1], last)
+
+
+def spare_page(page: Path, paths: Sequence[str]) -> None:
+    """Raise UsageError where a page would replace a source or the output of a conversion."""
+    words = [*paths, *(path.partition("=")[2] for path in paths)]
+    if page.resolve() in {Path(word).resolve() for word in words if word}:
+        raise UsageError.of("report-is-data", "-o names a source or DST", where=str(page))
+
+
 def spare_terminal(written: FormatInfo) -> None:
     """Raise UsageError where binary data would go to a terminal; a format that is not compressed is text."""
     if not written.compressible:
