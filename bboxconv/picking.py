@@ -239,6 +239,8 @@ def best_of(choices: Iterable[Choice], how: How, count: int) -> Chosen:
     order = _order(ranks) if how == "worst" else np.argsort(ranks[:, 2])
     rows = held.take(pa.array(order)).combine_chunks().to_batches()
     empty = pa.RecordBatch.from_pylist([], schema=schema.IMAGE)
+    if how == "first":  # how many more there are depends on the size of batches
+        eligible = images = len(order)
     return Chosen(rows[0] if rows else empty, eligible, images)
 
 

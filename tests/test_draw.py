@@ -522,7 +522,7 @@ def test_the_command(tmp_path: Path) -> None:
     source = str(one_image(tmp_path, (90, 70), [5, 6, 40, 30]))
     done = command(source, "-o", "a.png", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.splitlines()[-1].startswith("drawn: 1 of 1 image (random), 1 box, 1 on blank canvases, a.png, ")
+    assert done.stderr.splitlines()[-1].startswith("drawn: 1 image (random), 1 box, 1 on blank canvases, a.png, ")
     before = (tmp_path / "a.png").read_bytes()
     again = command(source, "-o", "a.png", cwd=tmp_path)
     assert (again.returncode, "error[output-exists]" in again.stderr) == (2, True)

@@ -105,13 +105,16 @@ def _show_drawing(drawing: Drawing, look: usage.Look) -> None:
     ui.say(render.diagnostics(drawing.findings, paint, look.verbose, look.hidden))
     if not look.quiet:
         blank = sum(drawing.blank.values())
+        of = f"{len(drawing.images):,} of " if len(drawing.images) < drawing.eligible else ""
         facts = [
-            f"{len(drawing.images):,} of {render.count(drawing.eligible, 'image')} ({drawing.pick})",
+            f"{of}{render.count(drawing.eligible, 'image')} ({drawing.pick})",
             render.count(drawing.boxes, "box"),
             *([f"{blank:,} on blank canvases"] if blank else []),
             printable(drawing.output),
             *([render.count(len(drawing.files), "file")] if len(drawing.files) > 1 else []),
             f"{drawing.seconds:.1f} s",
         ]
-        ui.say([f"{paint('done', 'drawn')}: {', '.join(facts)}"])
+        faults = sum(found.count for found in drawing.findings if found.severity == "error")
+        aside = f", {render.count(faults, 'fault')} set aside" if faults else ""
+        ui.say([f"{paint('warning' if faults else 'done', 'drawn')}{aside}: {', '.join(facts)}"])
     ui.publish(drawing.as_dict(), look)

@@ -40,7 +40,7 @@ class Drawing:
     boxes: int
     """How many objects they have together."""
     eligible: int
-    """How many images could have been chosen."""
+    """How many images could have been chosen; for `first`, which looks no further, how many were."""
     read: int
     """How many images were looked at."""
     blank: Mapping[str, int] = field(default_factory=dict)
