@@ -256,7 +256,8 @@ def test_library_code_does_not_print(name: str) -> None:
         ), node.lineno
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys":
             assert node.attr not in ("stderr", "__stdout__", "__stderr__", "exit"), node.lineno
-    assert not {"logging", "warnings"} & {one.top for one in imports(name)}
+    silences = {"warnings"} if name == "page.pictures" else set()  # those of Pillow, which would print
+    assert not ({"logging", "warnings"} - silences) & {one.top for one in imports(name)}
 
 
 def codes_in(tree: ast.Module) -> dict[str, int]:

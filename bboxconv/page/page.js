@@ -45,6 +45,10 @@
     return node;
   };
   const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+  const inkOn = (color) => {
+    const [r, g, b] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
+    return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000000" : "#ffffff";
+  };
   const lastPart = (name) => name.slice(name.lastIndexOf("/") + 1) || name;
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -108,7 +112,7 @@
     canvas.height = Math.round(height * ratio);
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
-    const under = pictures[image] ? "rgb(0 0 0 / 0.45)" : halo;
+    const under = (color) => (pictures[image] ? `${inkOn(color)}99` : halo); // on a picture, one of the two is seen
     const holder = make("span", { className: "picture" });
     holder.style.height = `${height + 2}px`; // with its border
     if (pictures[image]) holder.append(photo(image, area));
@@ -121,7 +125,7 @@
       if (!at) continue;
       pen.setLineDash(flags[box] & CROWD ? [4, 3] : []);
       pen.lineWidth = 3;
-      pen.strokeStyle = under;
+      pen.strokeStyle = under(colors[classOf(box)]);
       pen.strokeRect(at.x, at.y, at.w, at.h);
       pen.lineWidth = 1.5;
       pen.strokeStyle = colors[classOf(box)];
@@ -323,7 +327,7 @@
         word.style.fill = inkOn(colors[classOf(box)]);
         group.append(
           drawn("title", {}, name),
-          drawn("rect", { class: "under", ...shape }),
+          drawn("rect", { class: inkOn(colors[classOf(box)]) === "#000000" ? "under" : "under light", ...shape }),
           drawn("rect", { class: `box${crowd}`, stroke: colors[classOf(box)], ...shape }),
           drawn("rect", { class: "tag", x: where.x - 1, y: top, width: wide, height: 18, fill: colors[classOf(box)] }),
           word,
@@ -338,10 +342,6 @@
     const pen = make("canvas").getContext("2d");
     pen.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
     const measure = (text) => pen.measureText(text).width;
-    const inkOn = (color) => {
-      const [r, g, b] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
-      return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000000" : "#ffffff";
-    };
 
     const rows = () => {
       const image = list[at];
