@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bboxconv.minibatch import minibatches
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
+    from bboxconv.sets.api import filter, merge, sample, split
     from bboxconv.tables import from_pandas
 
 __all__ = [
@@ -49,9 +50,13 @@ __all__ = [
     "convert",
     "convert_boxes",
     "corner_to_center",
+    "filter",
     "from_pandas",
+    "merge",
     "minibatches",
     "read",
+    "sample",
+    "split",
     "verify",
     "write",
 ]
@@ -65,6 +70,7 @@ _WHERE = {
     "minibatch": ("minibatches",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
+    "sets.api": ("filter", "merge", "sample", "split"),
     "tables": ("from_pandas",),
 }
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import pyarrow as pa
 
@@ -194,6 +194,63 @@ def _request(
         on_error=on_error,
         max_errors=max_errors,
         on_invalid=on_invalid,
+    )
+
+
+class Options(TypedDict, total=False):
+    """The options of `convert`, for whoever converts in another way."""
+
+    from_: str | None
+    to: str | None
+    in_: Mapping[str, str] | None
+    out: Mapping[str, str] | None
+    box: str | None
+    classes: str | PathLike[str] | None
+    class_map: Sequence[str] | Mapping[str, str]
+    include_class: Sequence[str]
+    exclude_class: Sequence[str]
+    default_class: str | None
+    drop_empty: bool
+    unannotated: Literal["skip", "keep"]
+    split: Sequence[str]
+    images: str | PathLike[str] | None
+    image_sizes: str | PathLike[str] | None
+    image_size: tuple[int, int] | None
+    batch_size: int
+    jobs: int
+    memory: int
+    max_expansion: float | None
+    on_error: Literal["fail", "skip"]
+    rejects: str | PathLike[str] | None
+    max_errors: int | None
+    on_invalid: Literal["keep", "clip", "drop", "fail"]
+    strict: str | None
+    overwrite: bool
+    dry_run: bool
+    verify: bool
+
+
+def request_of(src: Sources, dst: str | PathLike[str], options: Options) -> Request:
+    """What `convert` would be asked for with these options. Raises TypeError for others."""
+    unknown = options.keys() - Options.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
+    given = options.get
+    request = _request(
+        src, dst, given("from_"), given("to"), given("in_"), given("out"), given("box"), given("classes"),
+        given("class_map", ()), given("include_class", ()), given("exclude_class", ()), given("default_class"),
+        given("drop_empty", False), given("unannotated", "skip"), given("split", ()), given("images"),
+        given("image_sizes"), given("image_size"), given("batch_size", 4096), given("jobs", 1),
+        given("memory", 256 << 20), given("max_expansion"), given("on_error", "fail"), given("max_errors"),
+        given("on_invalid", "keep"),
+    )  # fmt: skip
+    return replace(
+        request,
+        rejects=_path(given("rejects")),
+        strict=given("strict"),
+        overwrite=given("overwrite", False),
+        dry_run=given("dry_run", False),
+        verify=given("verify", False),
     )
 
 

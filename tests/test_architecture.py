@@ -19,7 +19,7 @@ from bboxconv.codes import catalogue
 PACKAGE = Path(bboxconv.__file__).parent
 ABOVE_FORMATS = frozenset(
     {"registry", "sources", "request", "flow", "step", "recount", "pipeline", "stages", "loss", "stats", "api"}
-    | {"rejects", "repeats", "sizesource", "minibatch", "torchdata"}
+    | {"rejects", "repeats", "sizesource", "minibatch", "torchdata", "sets"}
 )
 """What a format does not know of."""
 HEAVY = ("pyarrow", "pandas", "numpy", "rich")

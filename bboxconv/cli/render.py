@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from bboxconv.agreement import Agreement
 from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, printable
-from bboxconv.report import Counts, Inspection, Report, Side
+from bboxconv.report import CONVERSIONS, Counts, Inspection, Report, Side
 
 Paint = Callable[[str, str], str]
 """Style (`error`, `warning`, `note`, `done`, `label`) and text to text."""
@@ -76,7 +76,7 @@ def diagnostics(
 
 def refusal(findings: Sequence[Diagnostic], command: str, paint: Paint) -> str:
     """The last line of a run that refused its data."""
-    after = ", nothing was written" if command == "convert" else ""
+    after = ", nothing was written" if command in CONVERSIONS else ""
     return f"{paint('error', 'refused')}: {tally(findings)}{after}"
 
 
@@ -104,7 +104,7 @@ def report(account: Report, width: int, verbose: bool, paint: Paint) -> list[str
         return [*lines, _verified(account, account.verify, paint)]
     if account.verify is not None:
         lines += row("verified", agreement(account.verify), width, paint)
-    return [*lines, _converted(account, paint) if account.command == "convert" else _validated(account, paint)]
+    return [*lines, _converted(account, paint) if account.command in CONVERSIONS else _validated(account, paint)]
 
 
 def agreement(found: Agreement) -> str:

@@ -12,13 +12,15 @@ import pytest
 
 from .conftest import Shell
 
+COMMANDS = ["convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema"]
+COMMANDS += ["merge", "split", "sample", "filter"]
 FORMATS = ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"]
 
 
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("bboxconv ", ["convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema"]),
+        ("bboxconv ", COMMANDS),
         ("bboxconv con", ["convert"]),
         ("bboxconv convert a.json b --to ", FORMATS),
         ("bboxconv convert -f ", FORMATS),

@@ -13,7 +13,20 @@ import pytest
 from .conftest import SURROUNDINGS, Shell
 
 GOLDEN = Path(__file__).with_name("golden")
-COMMANDS = ("", "convert", "inspect", "validate", "formats", "boxes", "explain", "verify")
+COMMANDS = (
+    "",
+    "convert",
+    "inspect",
+    "validate",
+    "formats",
+    "boxes",
+    "explain",
+    "verify",
+    "merge",
+    "split",
+    "sample",
+    "filter",
+)
 
 
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
