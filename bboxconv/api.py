@@ -235,22 +235,40 @@ def request_of(src: Sources, dst: str | PathLike[str], options: Options) -> Requ
     unknown = options.keys() - Options.__annotations__.keys()
     if unknown:
         raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
-    given = options.get
     request = _request(
-        src, dst, given("from_"), given("to"), given("in_"), given("out"), given("box"), given("classes"),
-        given("class_map", ()), given("include_class", ()), given("exclude_class", ()), given("default_class"),
-        given("drop_empty", False), given("unannotated", "skip"), given("split", ()), given("images"),
-        given("image_sizes"), given("image_size"), given("batch_size", 4096), given("jobs", 1),
-        given("memory", 256 << 20), given("max_expansion"), given("on_error", "fail"), given("max_errors"),
-        given("on_invalid", "keep"),
-    )  # fmt: skip
+        src,
+        dst,
+        options.get("from_"),
+        options.get("to"),
+        options.get("in_"),
+        options.get("out"),
+        options.get("box"),
+        options.get("classes"),
+        options.get("class_map", ()),
+        options.get("include_class", ()),
+        options.get("exclude_class", ()),
+        options.get("default_class"),
+        options.get("drop_empty", False),
+        options.get("unannotated", "skip"),
+        options.get("split", ()),
+        options.get("images"),
+        options.get("image_sizes"),
+        options.get("image_size"),
+        options.get("batch_size", 4096),
+        options.get("jobs", 1),
+        options.get("memory", 256 << 20),
+        options.get("max_expansion"),
+        options.get("on_error", "fail"),
+        options.get("max_errors"),
+        options.get("on_invalid", "keep"),
+    )
     return replace(
         request,
-        rejects=_path(given("rejects")),
-        strict=given("strict"),
-        overwrite=given("overwrite", False),
-        dry_run=given("dry_run", False),
-        verify=given("verify", False),
+        rejects=_path(options.get("rejects")),
+        strict=options.get("strict"),
+        overwrite=options.get("overwrite", False),
+        dry_run=options.get("dry_run", False),
+        verify=options.get("verify", False),
     )
 
 

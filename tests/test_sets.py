@@ -114,11 +114,11 @@ EXPRESSIONS = (
     "score > 0.5",
     "not score > 0.5",
     "score is null or score between 0.25 and 0.75",
-    "category not in ('person', null)",
+    "category not in ('person', 'van')",
     "file_name like 'set1/%' or file_name not like '%1_.jpg'",
     "x1 + box_width / 2 < width / 4 and y2 <= 200",
     "relative_area >= 0.05 AND (boxes < 3 OR category <> 'person')",
-    "width = 1920 and video in ('v3', 'v6')",
+    "width = 1920 and video in ('v3', 'v6') and id > 0",
     "category = 'unicycle'",
 )
 
@@ -163,8 +163,8 @@ def test_filter_in_pixels(source: Path, boxes: pd.DataFrame, tmp_path: Path) -> 
     """Of YOLO, whose boxes are fractions, pixels are known where sizes are given; else that is said, and not true."""
     bboxconv.convert(source, tmp_path / "yolo", to="yolo", out={"crowd": "keep"})
     report = bboxconv.filter(tmp_path / "yolo", tmp_path / "b.jsonl", "box_width > 100 and area > 0")
-    assert (report.written.boxes, *notes(report)) == (0, "filter-without-size")
-    assert report.findings[0].count == len(boxes)
+    counts = {found.code: found.count for found in report.findings}
+    assert (report.written.boxes, counts["filter-without-size"]) == (0, len(boxes))
     options: Options = {"image_sizes": str(source)}
     report = bboxconv.filter(tmp_path / "yolo", tmp_path / "c.jsonl", "box_width > 100.01 and y1 < 90.5", **options)
     assert report.written.boxes == len(where(boxes, "box_width > 100.01 and y1 < 90.5"))
@@ -188,7 +188,7 @@ numeric = st.recursive(
     st.sampled_from([*NUMBERS, "0", "1", "2.5", "-0.5", "640"]),
     lambda inner: (
         st.builds("({} {} {})".format, inner, st.sampled_from("+-*"), inner)
-        | st.builds("(-{})".format, inner)
+        | st.builds("(- {})".format, inner)
         | st.builds("{} / 4".format, inner)
     ),
     max_leaves=4,
@@ -216,17 +216,19 @@ condition = st.recursive(
 CONNECTION = duckdb.connect()
 
 
-@settings(max_examples=300, deadline=None)
-@given(condition)
-def test_an_expression_means_what_it_means_in_sql(expression: str) -> None:
-    """Whatever an expression is made of, it is true of the rows that DuckDB selects by the same words."""
+@settings(max_examples=30, deadline=None)
+@given(st.lists(condition, min_size=8, max_size=8))
+def test_an_expression_means_what_it_means_in_sql(expressions: list[str]) -> None:
+    """Whatever an expression is made of, it is true of the rows of which DuckDB finds the same words true."""
     kinds = {**dict.fromkeys(NUMBERS, "number"), **dict.fromkeys(TEXTS, "text"), **dict.fromkeys(FLAGS, "flag")}
     known = [name for name in TABLE["category"].to_pylist() if name] + ["", "ä"]
-    found = is_true(parsed(expression, kinds, known), TABLE, 6)  # type: ignore[arg-type]
-    table = pa.table({**TABLE, "row": pa.array(range(6))})
-    CONNECTION.register("rows", table)
-    wanted = {row[0] for row in CONNECTION.execute(f"select row from rows where {expression}").fetchall()}
-    assert set(np.flatnonzero(found.to_numpy(zero_copy_only=False)).tolist()) == wanted
+    CONNECTION.register("rows", pa.table({**TABLE, "row": pa.array(range(6))}))
+    wanted = CONNECTION.execute(
+        f"select {', '.join(f'coalesce(({one}), false)' for one in expressions)} from rows order by row"
+    ).fetchall()
+    for expression, column in zip(expressions, zip(*wanted, strict=True), strict=True):
+        found = is_true(parsed(expression, kinds, known), TABLE, 6)  # type: ignore[arg-type]
+        assert tuple(found.to_pylist()) == column, expression
 
 
 HOSTILE = {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bboxconv.codec import Progress
     from bboxconv.report import Report
     from bboxconv.request import Request
+    from bboxconv.sets.merging import OnClash
 
 
 @app.command(add_help_option=False)
@@ -39,7 +40,7 @@ def merge(
     def work(asked: Request, progress: Progress) -> Report:
         from bboxconv.sets import running
 
-        clash = usage.choice("--on-clash", on_clash, ("error", "prefix"))
+        clash: OnClash = usage.choice("--on-clash", on_clash, ("error", "prefix"))
         return running.merge(asked, clash, tuple(prefix or ()), id_map, progress)
 
     return run(context, sources or (), output, given, work, (id_map,))

@@ -19,8 +19,10 @@ from bboxconv.sets.tree import Call, Column, Constant, Node, Type
 from bboxconv.sets.words import Word, mistake, words
 from bboxconv.suggest import did_you_mean
 
-DEEPEST = 100
-"""How deep parentheses, `not` and signs may stand in each other, and how many operators may follow each other."""
+DEEPEST = 30
+"""How deep parentheses, `not` and signs may stand in each other: reading one level takes ten of Python's calls."""
+MOST = 100
+"""How many signs of arithmetic there may be: each may be a level of the tree."""
 _COMPARISONS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _LARGEST = 1 << 63
 _Typed = tuple[Node, Type | None]
@@ -37,7 +39,7 @@ def parsed(expression: str, columns: Mapping[str, Type], classes: Sequence[str] 
     if reader.word.kind == "end":
         raise reader.mistake("it is empty")
     node = reader.flag(reader.either())
-    if reader.word.kind != "end":
+    if reader.at < len(reader.words) - 1:
         raise reader.mistake("an operator is missing here, or there is too much")
     return node
 
@@ -52,6 +54,7 @@ class _Reader:
     classes: Sequence[str]
     at: int = 0
     depth: int = 0
+    operators: int = 0
 
     @property
     def word(self) -> Word:
@@ -193,15 +196,15 @@ class _Reader:
 
     def arithmetic(self, signs: tuple[str, ...], part: Callable[[], _Typed]) -> _Typed:
         left = part()
-        count = 0
         while sign := self.takes(*signs):
-            place, count = self.word, count + 1
+            place = self.word
+            self.operators += 1
+            if self.operators > MOST:
+                raise self.mistake(f"it has more than {MOST} signs of arithmetic")
             right = part()
             for _, kind in (left, right):
                 if kind not in ("number", None):
                     raise self.mistake(f"{sign!r} is for numbers, not for a {kind}", at=place)
-            if count > DEEPEST:
-                raise self.mistake(f"more than {DEEPEST} operators follow each other")
             left = Call(sign, (left[0], right[0])), "number"
         return left
 

@@ -50,7 +50,7 @@ class NewIds:
         if not len(self.old):
             return 0
         found = pc.and_(pc.greater_equal(ids, self.first), pc.less(ids, self.first + len(self.old)))
-        return found.true_count
+        return int(found.true_count)
 
 
 @dataclass(frozen=True, slots=True)

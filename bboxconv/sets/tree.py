@@ -110,7 +110,10 @@ def _is_in(column: Value, values: list[object]) -> Value:
         return _is_in(column, values)[0]
     if pa.types.is_integer(column.type):
         column = column.cast(known.type if pa.types.is_floating(known.type) else pa.int64())
-    found = pc.is_in(column, known.cast(column.type))
+    known = known.cast(column.type)
+    if pa.types.is_floating(column.type):  # -0.0 is 0, but not the same bits
+        column, known = pc.add(column, 0.0), pc.add(known, 0.0)
+    found = pc.is_in(column, known)
     unknown = pc.and_(column.is_null(), True) if len(known) == len(values) else pc.invert(found)
     return pc.if_else(pc.or_(column.is_null(), unknown), pa.scalar(None, pa.bool_()), found)
 
