@@ -27,8 +27,8 @@ def merge(
 ) -> Report:
     """Make one data set of several, as `bboxconv merge` does; `options` are those of `convert`.
 
-    The same name is the same class. Of ids that several sources have, those of the later ones become new ones, above
-    all others; `id_map` is a csv or Parquet file for which became which. Images of the same name (and split, where the
+    The same name is the same class. Of ids that several sources have, those of the later ones become new ones that no
+    source has; `id_map` is a csv or Parquet file for which became which. Images of the same name (and split, where the
     destination carries splits) are an error, or with `on_clash="prefix"` the names of all images have `prefix` before
     them, one for each source, else the name of their source and a slash.
 

@@ -63,10 +63,19 @@ class Identities:
             free &= ~has
         return found
 
-    def highest(self, kind: str) -> int:
-        """The highest id of all; 0 where there is none above it."""
+    def free(self, kind: str, count: int) -> int | None:
+        """The first of so many numbers that follow each other and that no source has: above all ids that other tools
+        hold as well, if need be above all; None where there are none."""
         slips = [slip for slips in self.slips[kind] for slip in slips]
-        return max((pc.max(slip.load().column("id")).as_py() or 0 for slip in slips), default=0)
+        for limit in (1 << 31, 1 << 53, (1 << 63) - 1):
+            first = 1
+            for slip in slips:
+                ids = slip.load().column("id")
+                highest = pc.max(ids.filter(pc.less(ids, limit))).as_py()
+                first = first if highest is None else max(first, highest + 1)
+            if first + count <= limit:
+                return first
+        return None
 
     @staticmethod
     def _has(slips: Sequence[Slip], name: str, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:

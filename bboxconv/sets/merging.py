@@ -25,7 +25,6 @@ from bboxconv.sets.identities import KINDS, Identities
 from bboxconv.sources import named
 
 OnClash = Literal["error", "prefix"]
-_LARGEST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +110,13 @@ class Merging:
         return replace(flow, selections=selections, repeats=flow.repeats and not prefixes)
 
     def _new_ids(self, flow: Flow, seen: Identities, kind: str) -> list[NewIds]:
-        first = seen.highest(kind) + 1
+        taken = seen.taken(kind)
+        first = seen.free(kind, sum(map(len, taken)))
+        if first is None:
+            message = f"there are no numbers left for the {kind} ids that clash"
+            raise DataError.of("ids-exhausted", message, where=", ".join(flow.request.sources))
         found = []
-        for shown, old in zip(flow.opened.shown, seen.taken(kind), strict=True):
-            if first + len(old) > _LARGEST:
-                message = f"there are no numbers left above the {kind} ids for those that clash"
-                raise DataError.of("ids-exhausted", message, where=shown, detail=f"id {first - 1}")
+        for shown, old in zip(flow.opened.shown, taken, strict=True):
             new = NewIds(old, first)
             found.append(new)
             first += len(old)

@@ -28,37 +28,22 @@ def shares(total: int, parts: Sequence[Fraction]) -> list[int]:
 
 def dealt(census: Census, sizes: Sequence[int], seed: int) -> NDArray[np.int64]:
     """The part (G,) of each group: of so many images, as near as whole groups come to it, and exactly so many where
-    each group is one image."""
-    count, parts = len(census.sizes), len(sizes)
+    each group is one image. Each part has its share of images without a class, too."""
+    count = len(census.sizes)
+    grouped = census.sizes.max(initial=0) > 1
     order = shuffled(count, seed)
-    if census.sizes.max(initial=0) > 1:  # large ones first, while there is room for them
+    if grouped:  # large ones first, while there is room for them
         order = order[np.argsort(-census.sizes[order], kind="stable")]
-    place = np.empty(count, np.int64)
-    place[order] = np.arange(count)
     part = np.full(count, -1, np.int64)
     room = [float(size) for size in sizes]
     total = max(sum(sizes), 1)
-    starts = np.searchsorted(census.pairs[:, 0], np.arange(count + 1)).tolist()
-    of_class = np.bincount(census.pairs[:, 1], census.weights, minlength=census.classes)
-    wants = [[float(of_class[one]) * size / total for size in sizes] for one in range(census.classes)]
-    by_class = np.argsort(census.pairs[:, 1], kind="stable")
-    edges = np.searchsorted(census.pairs[by_class, 1], np.arange(census.classes + 1))
-    rare = np.argsort(np.bincount(census.pairs[:, 1], minlength=census.classes), kind="stable")
-    for one in rare.tolist():
-        groups = census.pairs[by_class[edges[one] : edges[one + 1]], 0]
-        groups = groups[part[groups] < 0]
-        groups = groups[np.argsort(place[groups])]
-        for group, size in zip(groups.tolist(), census.sizes[groups].tolist(), strict=True):
-            chosen = _neediest(wants[one], room, size)
-            part[group] = chosen
-            room[chosen] -= size
-            at, end = starts[group], starts[group + 1]
-            for other, weight in zip(census.pairs[at:end, 1].tolist(), census.weights[at:end].tolist(), strict=True):
-                wants[other][chosen] -= weight
+    if not grouped:
+        bare = order[np.bincount(census.pairs[:, 0], minlength=count)[order] == 0]
+        own = shares(len(bare), [Fraction(size, total) for size in sizes]) if len(bare) else []
+        part[bare] = np.repeat(np.arange(len(own)), own)
+        room = [left - taken for left, taken in zip(room, own or [0] * len(room), strict=True)]
+    _deal_by_class(census, order, part, room, [size / total for size in sizes])
     rest = order[part[order] < 0]
-    if census.sizes.max(initial=0) <= 1:
-        part[rest] = np.repeat(np.arange(parts), [int(left) for left in room])
-        return part
     for group, size in zip(rest.tolist(), census.sizes[rest].tolist(), strict=True):
         chosen = _neediest(room, room, size)
         part[group] = chosen
@@ -66,9 +51,35 @@ def dealt(census: Census, sizes: Sequence[int], seed: int) -> NDArray[np.int64]:
     return part
 
 
+def _deal_by_class(
+    census: Census, order: NDArray[np.int64], part: NDArray[np.int64], room: list[float], fractions: Sequence[float]
+) -> None:
+    """Give every group that has a class a part, and take its images from the room that there is."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    group_of, class_of = census.pairs.T
+    starts = np.searchsorted(group_of, np.arange(len(order) + 1)).tolist()
+    images = np.bincount(class_of, census.weights, minlength=census.classes)
+    wants = [[float(count) * fraction for fraction in fractions] for count in images]
+    by_class = np.argsort(class_of, kind="stable")
+    edges = np.searchsorted(class_of[by_class], np.arange(census.classes + 1))
+    for rare in np.argsort(np.diff(edges), kind="stable").tolist():
+        groups = group_of[by_class[edges[rare] : edges[rare + 1]]]
+        groups = groups[part[groups] < 0]
+        groups = groups[np.argsort(place[groups])]
+        for group, size in zip(groups.tolist(), census.sizes[groups].tolist(), strict=True):
+            chosen = _neediest(wants[rare], room, size)
+            part[group] = chosen
+            room[chosen] -= size
+            at, end = starts[group], starts[group + 1]
+            for other, weight in zip(class_of[at:end].tolist(), census.weights[at:end].tolist(), strict=True):
+                wants[other][chosen] -= weight
+
+
 def _neediest(wants: Sequence[float], room: Sequence[float], size: int) -> int:
     """The part that lacks most, of those that have room for so many images; else the one with most room."""
-    fitting = [at for at, left in enumerate(room) if left >= size]
-    if not fitting:
-        return max(range(len(room)), key=lambda at: (room[at], -at))
-    return max(fitting, key=lambda at: (wants[at], room[at], -at))
+    best = -1
+    for at, left in enumerate(room):
+        if left >= size and (best < 0 or (wants[at], left) > (wants[best], room[best])):
+            best = at
+    return best if best >= 0 else max(range(len(room)), key=lambda at: (room[at], -at))
