@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bboxconv.pictures import draw
     from bboxconv.report import Report
     from bboxconv.schema import Category, Dataset, Header
+    from bboxconv.sets.api import filter, merge, sample, split
     from bboxconv.statistics import Statistics
     from bboxconv.tables import from_pandas
 
@@ -59,10 +60,14 @@ __all__ = [
     "corner_to_center",
     "diff",
     "draw",
+    "filter",
     "from_pandas",
+    "merge",
     "minibatches",
     "read",
     "report_page",
+    "sample",
+    "split",
     "stats",
     "verify",
     "write",
@@ -82,6 +87,7 @@ _WHERE = {
     "pictures": ("draw",),
     "report": ("Report",),
     "schema": ("Category", "Dataset", "Header"),
+    "sets.api": ("filter", "merge", "sample", "split"),
     "statistics": ("Statistics",),
     "tables": ("from_pandas",),
 }

@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import pyarrow as pa
 
@@ -198,6 +198,81 @@ def _request(
         on_error=on_error,
         max_errors=None if max_errors is None else whole("max_errors", max_errors, 1),
         on_invalid=on_invalid,
+    )
+
+
+class Options(TypedDict, total=False):
+    """The options of `convert`, for whoever converts in another way."""
+
+    from_: str | None
+    to: str | None
+    in_: Mapping[str, str] | None
+    out: Mapping[str, str] | None
+    box: str | None
+    classes: str | PathLike[str] | None
+    class_map: Sequence[str] | Mapping[str, str]
+    include_class: Sequence[str]
+    exclude_class: Sequence[str]
+    default_class: str | None
+    drop_empty: bool
+    unannotated: Literal["skip", "keep"]
+    split: Sequence[str]
+    images: str | PathLike[str] | None
+    image_sizes: str | PathLike[str] | None
+    image_size: tuple[int, int] | None
+    batch_size: int
+    jobs: int
+    memory: int
+    max_expansion: float | None
+    on_error: Literal["fail", "skip"]
+    rejects: str | PathLike[str] | None
+    max_errors: int | None
+    on_invalid: Literal["keep", "clip", "drop", "fail"]
+    strict: str | None
+    overwrite: bool
+    dry_run: bool
+    verify: bool
+
+
+def request_of(src: Sources, dst: str | PathLike[str], options: Options) -> Request:
+    """What `convert` would be asked for with these options. Raises TypeError for others."""
+    unknown = options.keys() - Options.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
+    request = _request(
+        src,
+        dst,
+        options.get("from_"),
+        options.get("to"),
+        options.get("in_"),
+        options.get("out"),
+        options.get("box"),
+        options.get("classes"),
+        options.get("class_map", ()),
+        options.get("include_class", ()),
+        options.get("exclude_class", ()),
+        options.get("default_class"),
+        options.get("drop_empty", False),
+        options.get("unannotated", "skip"),
+        options.get("split", ()),
+        options.get("images"),
+        options.get("image_sizes"),
+        options.get("image_size"),
+        options.get("batch_size", 4096),
+        options.get("jobs", 1),
+        options.get("memory", 256 << 20),
+        options.get("max_expansion"),
+        options.get("on_error", "fail"),
+        options.get("max_errors"),
+        options.get("on_invalid", "keep"),
+    )
+    return replace(
+        request,
+        rejects=_path(options.get("rejects")),
+        strict=options.get("strict"),
+        overwrite=options.get("overwrite", False),
+        dry_run=options.get("dry_run", False),
+        verify=options.get("verify", False),
     )
 
 

@@ -5,12 +5,15 @@ counted, in whatever process.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Generic
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bboxconv.account import Account
 from bboxconv.boxes import BoxFormat
@@ -20,6 +23,7 @@ from bboxconv.parts import parts_of
 from bboxconv.repeats import Seen, leave_identities, tell_repeats
 from bboxconv.request import Request
 from bboxconv.schema import Part
+from bboxconv.selection import Selection
 from bboxconv.shelf import Shared, Shelf, Unnamed, share
 from bboxconv.sizesource import size_table
 from bboxconv.sources import Opened, unknown_split
@@ -64,11 +68,12 @@ def _do(task: _Task[P]) -> _Done[P]:
     seen: list[tuple[Slip, Slip]] = []
     for given in task.part(findings):
         encoding = Encoding(findings, task.shelf, task.first + account.read_images, step.goal)
+        numbers = np.arange(encoding.first, encoding.first + len(given))
         if step.request.split:
             splits.update(pc.unique(given.column("split")).to_pylist())
         if task.aside is not None:
             seen.append(leave_identities(given, task.aside, ids=not step.compared))
-        batch, _ = step.apply(given, account, findings)
+        batch, _ = step.apply(given, account, findings, numbers)
         if encode is None:
             slips += leave([batch], task.shelf)
         else:
@@ -107,6 +112,8 @@ class Flow:
     """Whether boxes stay in the box format of their own source, where there is no target."""
     sized: bool = False
     """Whether images without a size get one, if there is one to be found, though nothing needs it."""
+    selections: tuple[Selection, ...] = ()
+    """What is made first of the images of each source; empty: nothing."""
 
 
 def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:
@@ -144,9 +151,11 @@ def planned(flow: Flow, target: Target | None) -> Iterator[tuple[Step, Iterator[
     are taken before the next source is asked for."""
     request, opened, counter = flow.request, flow.opened, _Counter()
     table = size_table(request, flow.workers)
-    for dataset, shown, index in zip(opened.datasets, opened.shown, opened.index, strict=True):
+    selections = flow.selections or repeat(None, len(opened.datasets))
+    for dataset, shown, index, selection in zip(opened.datasets, opened.shown, opened.index, selections, strict=True):
         united = dataset.header.box if flow.as_read else opened.header.box
         goal = (target.box if target else None) or united
+        sized = flow.sized or (selection is not None and selection.sized)
         step = Step(
             request,
             shown,
@@ -156,11 +165,51 @@ def planned(flow: Flow, target: Target | None) -> Iterator[tuple[Step, Iterator[
             index,
             opened.default_class,
             dataset.image_folders,
-            flow.sized or _wants_sizes(request, dataset.header.box, goal, target),
+            sized or _wants_sizes(request, dataset.header.box, goal, target),
             table,
             dataset.compared,
+            selection,
         )
         yield step, _numbered(parts_of(dataset, request.batch_size), counter)
+
+
+Look = Callable[[pa.RecordBatch, NDArray[np.int64]], P]
+"""Sees something of a batch and the numbers (B,) of its images: a picklable function."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance(Generic[P]):
+    """A part of a source to look at, and the number of its first image."""
+
+    part: Part
+    shared: Shared[tuple[Step, Look[P]]]
+    first: int
+
+
+def _look(task: _Glance[P]) -> tuple[int, list[P]]:
+    """Look at a part, in whatever process; and how many images it has."""
+    (step, look), first = task.shared.get(), task.first
+    seen: list[P] = []
+    for given in task.part(Findings()):
+        batch, rows = step.narrow(given)
+        seen.append(look(batch, rows + first))
+        first += len(given)
+    return first - task.first, seen
+
+
+def looked(flow: Flow, look: Look[P]) -> Iterator[tuple[int, P]]:
+    """The number of its source, and what is seen of each batch of all sources before they are converted, in order: of
+    the images and boxes that are asked for, in the common classes. Faults are not told: the sources are read again."""
+    counts = [dataset.images for dataset in flow.opened.datasets]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    shelves = _Shelves(flow.workers)
+    with flow.findings.deaf():
+        for source, (step, numbered) in enumerate(planned(flow, None)):
+            shared = share((step, look), shelves.common())
+            tasks = (_Glance(part, shared, first) for part, first in numbered)
+            for images, seen in flow.workers.run(_look, tasks):
+                yield from zip(repeat(source), seen, strict=False)
+                flow.progress("looking", images, total, "images")
 
 
 @dataclass(slots=True)

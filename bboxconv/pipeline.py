@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -32,11 +33,25 @@ from bboxconv.suggest import did_you_mean, for_missing
 from bboxconv.workers import Workers, at_work, available
 
 
+class Choose(Protocol):
+    """What makes another data set of the sources than they are: it may look at them before they are converted, adds
+    what is to be told to the findings of the flow, and raises where it cannot be done."""
+
+    def __call__(self, flow: Flow, target: Target, /) -> Flow:
+        """The flow with what becomes of the images of each source."""
+        ...
+
+
 def run(
-    request: Request, progress: Progress = silent, dataset: Dataset | None = None, workers: Workers | None = None
+    request: Request,
+    progress: Progress = silent,
+    dataset: Dataset | None = None,
+    workers: Workers | None = None,
+    choose: Choose | None = None,
 ) -> Report:
     """Convert: read the sources, convert, write the destination. A data set that a program has at hand can take the
     place of the sources, and `workers` that of those that the run would start, which are the caller's to close.
+    `choose` says what becomes of the images first.
 
     Raises UsageError for what the request has wrong, DataError where data is refused (with every diagnostic of the
     run; nothing is written), OutputError where reading or writing fails.
@@ -74,6 +89,8 @@ def run(
         for other, index in zip(opened.datasets, opened.index, strict=True):
             loss.count_overruled(other.header, index, opened.header, account)
         flow = Flow(request, opened, findings, crew, progress)
+        if choose is not None:
+            flow = choose(flow, target)
 
         def fill(stage: Path) -> Written:
             if request.dry_run:

@@ -57,9 +57,10 @@ def _count(task: _Task) -> Account:
     for given in task.part(Findings()):
         late = task.numbers[(task.numbers >= first) & (task.numbers < first + len(given))] - first
         if len(late):
-            _, rows = step.apply(given, Account(), Findings())
+            numbers = np.arange(first, first + len(given))
+            _, rows = step.apply(given, Account(), Findings(), numbers)
             chosen = np.zeros(len(given), np.bool_)
             chosen[rows[late]] = True
-            step.apply(schema.keep_images(given, chosen), account, Findings())
+            step.apply(schema.keep_images(given, chosen), account, Findings(), numbers[chosen])
         first += len(given)
     return account

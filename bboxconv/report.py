@@ -10,6 +10,9 @@ from bboxconv.account import Values, class_of
 from bboxconv.agreement import Agreement
 from bboxconv.errors import Diagnostic, ExitCode
 
+Command = Literal["convert", "validate", "verify", "merge", "split", "sample", "filter"]
+CONVERSIONS: tuple[Command, ...] = ("convert", "merge", "split", "sample", "filter")
+"""The commands that write a data set."""
 VERSION = 1
 """Version of the JSON document; it grows when a key changes its meaning or goes."""
 
@@ -52,7 +55,7 @@ class Report:
     `left_out_boxes`, counted by reason). Of an image that could not be read, its boxes are not known and not counted.
     """
 
-    command: Literal["convert", "validate", "verify"]
+    command: Command
     exit_code: ExitCode = ExitCode.DONE
     sources: tuple[Side, ...] = ()
     target: Side | None = None

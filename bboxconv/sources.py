@@ -41,6 +41,8 @@ class Found:
     source: Source
     evidence: str
     options: Mapping[str, str]
+    given: int = 0
+    """The place among the sources of the one that it is, or is a part of."""
 
 
 def named(text: str) -> tuple[str | None, str]:
@@ -66,14 +68,14 @@ def resolve(texts: Sequence[str], from_: str | None, given: Mapping[str, str], s
         message = "the source is a device or a pipe, not a file"
         raise UsageError.of("special-file", message, where=special, hint=io.SPECIAL)
     found: list[Found] = []
-    for split, path in wanted:
+    for given_at, (split, path) in enumerate(wanted):
         source = Source(_stdin(from_, stack) if path == "-" else Path(path), split, "<stdin>" if path == "-" else path)
         module, match = _format(source, from_)
         options = _options(module, given)
         parts = match.parts or (("", source.path),)
         for part, file in parts:
             shown = source.shown if file == source.path else str(file)
-            found.append(Found(module, Source(file, split or part or None, shown), match.evidence, options))
+            found.append(Found(module, Source(file, split or part or None, shown), match.evidence, options, given_at))
     _refuse_unknown(found, given)
     return found
 
@@ -135,6 +137,8 @@ class Opened:
     default_class: int | None = None
     read_categories: int = 0
     """How many categories all sources have together."""
+    given: tuple[int, ...] = ()
+    """For each source: the place, among those that were named, of the one that it is, or is a part of."""
 
 
 def open_sources(
@@ -204,6 +208,7 @@ def open_sources(
         index,
         default,
         len(united),
+        tuple(source.given for source in opened),
     )
 
 

@@ -19,6 +19,7 @@ from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Target
 from bboxconv.errors import Findings
 from bboxconv.request import Request
+from bboxconv.selection import Selection
 
 
 @dataclass(slots=True)
@@ -46,23 +47,23 @@ class Step:
     table: sizes.SizeTable | None
     compared: bool
     """Whether the reader looks for ids that occur more than once."""
+    selection: Selection | None = None
+    """What is made of the images before the target is looked at."""
 
     def apply(
-        self, batch: pa.RecordBatch, account: Account, findings: Findings
+        self, batch: pa.RecordBatch, account: Account, findings: Findings, numbers: NDArray[np.int64]
     ) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
         """A batch brought to the common header and to what the target wants, and counted; and the row of each of its
-        images (B,) in the batch that was given."""
+        images (B,) in the batch that was given. `numbers` are those of the images given, over all sources."""
         rows = _Rows(np.arange(len(batch)))
         request, box, goal, target = self.request, self.box, self.goal, self.target
         account.read_images += len(batch)
         account.read_boxes += len(schema.flat(batch).rows)
-        if request.split:
-            chosen = pc.is_in(batch.column("split"), pa.array(request.split))
-            batch = _keep(batch, chosen, "split not asked for", account, rows)
-        batch, gone = classes.remap(batch, self.index)
-        account.left_out_boxes["class left out"] += gone
+        batch = self._asked_for(batch, account, rows)
         if self.sized:
             batch = self.with_sizes(batch, account)
+        if self.selection is not None:
+            batch = self._selected(batch, self.selection, numbers, account, findings, rows)
         batch = stages.check_boxes(batch, box, request.on_invalid, findings, account.left_out_boxes, self.shown)
         if target is not None:
             batch = self._fit(batch, target, account, findings, rows)
@@ -85,9 +86,41 @@ class Step:
             batch = ownkeys.settle(batch, target, account, self.shown)
             stages.count_changes(batch, box, goal, clipped, target, account.changed)
             loss.count_batch(batch, target, account, self.shown)
+            if self.selection is not None:
+                self.selection.count(batch, target.carries, account)
         account.images += len(batch)
         account.boxes += len(schema.flat(batch).rows)
         return batch, rows.kept
+
+    def narrow(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+        """The images and boxes of a batch that are asked for, in the common classes, and the row of each image, as of
+        `apply`: what a selection sees, but for the sizes."""
+        rows = _Rows(np.arange(len(batch)))
+        return self._asked_for(batch, Account(), rows), rows.kept
+
+    def _asked_for(self, batch: pa.RecordBatch, account: Account, rows: _Rows) -> pa.RecordBatch:
+        if self.request.split:
+            chosen = pc.is_in(batch.column("split"), pa.array(self.request.split))
+            batch = _keep(batch, chosen, "split not asked for", account, rows)
+        batch, gone = classes.remap(batch, self.index)
+        account.left_out_boxes["class left out"] += gone
+        return batch
+
+    def _selected(
+        self,
+        batch: pa.RecordBatch,
+        selection: Selection,
+        numbers: NDArray[np.int64],
+        account: Account,
+        findings: Findings,
+        rows: _Rows,
+    ) -> pa.RecordBatch:
+        chosen = selection(batch, numbers[rows.kept], self.box, findings)
+        if chosen.batch is not batch:
+            gone = len(schema.flat(batch).rows) - len(schema.flat(chosen.batch).rows)
+            if gone:
+                account.left_out_boxes[chosen.reason] += gone
+        return _keep(chosen.batch, pa.array(chosen.keep), chosen.reason, account, rows)
 
     def with_sizes(self, batch: pa.RecordBatch, account: Account) -> pa.RecordBatch:
         """The batch with the sizes of its images, each looked up in the folder of its own split: names may recur in

@@ -22,7 +22,7 @@ ABOVE_FORMATS = frozenset(
     | {"rejects", "repeats", "sizesource", "minibatch", "torchdata", "tally", "measuring", "counting", "statistics"}
     | {"readback", "diffing", "comparing"}
     | {"choosing", "picking", "drawing", "pictures"}
-    | {"page"}
+    | {"page", "sets"}
 )
 """What a format does not know of."""
 HEAVY = ("pyarrow", "pandas", "numpy", "rich")

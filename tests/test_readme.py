@@ -23,6 +23,8 @@ README = ROOT / "README.md"
 CI = ROOT / ".ci" / "run"
 TABLE = re.compile(r"(<!-- formats:.*?-->\n).*?(<!-- /formats -->)", re.DOTALL)
 
+WITH_FLAGS = ("convert", "boxes", "stats", "diff", "draw", "report", "merge", "split", "sample", "filter")
+"""Commands that have all flags of which the README speaks."""
 IN_CI: Mapping[str, str] = {
     "python3 -m venv .venv": '"${PYTHON:-python3}" -m venv "$venv"',
     ".venv/bin/pip install .": '"$venv/bin/pip" install --quiet "$wheel[test,peers,lint]"',
@@ -152,10 +154,7 @@ def test_commands(text: str) -> None:
 
 def test_flags(text: str) -> None:
     """Every flag that the README names exists."""
-    pages = [
-        bboxconv("--help"),
-        *(bboxconv(command, "--help") for command in ("convert", "boxes", "stats", "diff", "draw", "report")),
-    ]
+    pages = [bboxconv("--help"), *(bboxconv(command, "--help") for command in WITH_FLAGS)]
     known = set(re.findall(r"--[a-z-]+", "".join(pages)))
     spoken = set(re.findall(r"(?<=[ `])--[a-z-]+", text))
     assert len(spoken) > 20

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bboxconv.agreement import Agreement
 from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, printable
-from bboxconv.report import Counts, Inspection, Report, Side
+from bboxconv.report import CONVERSIONS, Counts, Inspection, Report, Side
 
 if TYPE_CHECKING:
     from bboxconv.page.run import PageReport
@@ -80,7 +80,7 @@ def diagnostics(
 
 def refusal(findings: Sequence[Diagnostic], command: str, paint: Paint) -> str:
     """The last line of a run that refused its data."""
-    after = ", nothing was written" if command == "convert" else ""
+    after = ", nothing was written" if command in CONVERSIONS else ""
     return f"{paint('error', 'refused')}: {tally(findings)}{after}"
 
 
@@ -108,7 +108,7 @@ def report(account: Report, width: int, verbose: bool, paint: Paint) -> list[str
         return [*lines, _verified(account, account.verify, paint)]
     if account.verify is not None:
         lines += row("verified", agreement(account.verify), width, paint)
-    return [*lines, _converted(account, paint) if account.command == "convert" else _validated(account, paint)]
+    return [*lines, _converted(account, paint) if account.command in CONVERSIONS else _validated(account, paint)]
 
 
 def agreement(found: Agreement) -> str:

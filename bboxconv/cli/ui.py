@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from bboxconv.cli import render
 from bboxconv.cli.usage import Look
 from bboxconv.errors import BboxconvError, Diagnostic, ExitCode, OutputError
-from bboxconv.report import VERSION, Inspection, Report
+from bboxconv.report import CONVERSIONS, VERSION, Inspection, Report
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -108,7 +108,7 @@ def show_report(account: Report, look: Look) -> None:
     say(render.diagnostics(account.findings, paint, look.verbose, look.hidden))
     lines = render.report(account, width(sys.stderr), look.verbose, paint)
     if not look.quiet:
-        say(lines if account.command == "convert" or look.verbose else lines[-1:])
+        say(lines if account.command in CONVERSIONS or look.verbose else lines[-1:])
     elif account.exit_code == ExitCode.REFUSED:
         say(lines[-1:] if account.command == "verify" else [render.refusal(account.findings, account.command, paint)])
     publish(account.as_dict(), look)

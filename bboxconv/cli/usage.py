@@ -14,6 +14,8 @@ from bboxconv.request import Request
 from bboxconv.suggest import did_you_mean
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from bboxconv.codec import FormatInfo
 
 Word = TypeVar("Word", bound=str)
@@ -89,6 +91,15 @@ def real(flag: str, value: str, least: float, most: float, want: str) -> float:
         if least <= number <= most:
             return number
     raise bad_value(flag, value, want)
+
+
+def part(flag: str, value: str) -> Fraction:
+    """A part of a whole, from `0.8` or `1/3`; UsageError for anything else."""
+    from fractions import Fraction  # noqa: PLC0415 - loads decimal, which few commands need
+
+    if not re.fullmatch(r"[0-9]{0,9}\.?[0-9]{1,15}|[0-9]{1,9}/[1-9][0-9]{0,8}", value, re.ASCII) or Fraction(value) > 1:
+        raise bad_value(flag, value, "a part from 0 to 1, such as 0.8 or 1/3")
+    return Fraction(value)
 
 
 def amount(flag: str, value: str) -> int:

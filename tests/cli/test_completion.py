@@ -14,7 +14,7 @@ from .conftest import Shell
 
 COMMANDS = (
     *("convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema"),
-    *("stats", "diff", "draw", "report"),
+    *("stats", "diff", "draw", "report", "merge", "split", "sample", "filter"),
 )
 FORMATS = ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"]
 

@@ -26,6 +26,10 @@ COMMANDS = (
     "diff",
     "draw",
     "report",
+    "merge",
+    "split",
+    "sample",
+    "filter",
 )
 
 

@@ -1,0 +1,107 @@
+"""Merge, split, sample and filter as runs: from a request to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from bboxconv import pipeline, staging
+from bboxconv.codec import Progress, silent
+from bboxconv.errors import UsageError
+from bboxconv.report import Command, Report
+from bboxconv.request import Request
+from bboxconv.sets.census import Grouping
+from bboxconv.sets.filtering import Filtering
+from bboxconv.sets.merging import Merging, OnClash
+from bboxconv.sets.sampling import Sampling
+from bboxconv.sets.splitting import Splitting, checked
+from bboxconv.sources import named
+
+
+def merge(
+    request: Request,
+    on_clash: OnClash = "error",
+    prefixes: tuple[str, ...] = (),
+    id_map: Path | None = None,
+    progress: Progress = silent,
+) -> Report:
+    """Make one data set of all sources; `id_map` takes what became of the ids, as csv or Parquet.
+
+    Raises as `pipeline.run`, and DataError `source-name-clash`.
+    """
+    if prefixes and on_clash != "prefix":
+        message = "--prefix is for --on-clash prefix"
+        raise UsageError.of("option-conflict", message, hint="--on-clash prefix --prefix a/ --prefix b/")
+    if id_map is not None:
+        _prove_map(id_map, request)
+    merging = Merging(on_clash, prefixes)
+    report = _run(request, "merge", merging, progress)
+    if id_map is not None and not request.dry_run:
+        with staging.staged(id_map, "file", overwrite=request.overwrite) as stage:
+            _write(merging.table(), stage, id_map.suffix.lower())
+    return report
+
+
+def _prove_map(path: Path, request: Request) -> None:
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        message = f"--id-map takes a file that ends in .csv or .parquet, not {path.name!r}"
+        raise UsageError.of("bad-option-value", message)
+    data = {Path(source).resolve() for source in (*(named(text)[1] for text in request.sources), request.dst) if source}
+    if path.resolve() in data:
+        raise UsageError.of("report-is-data", "--id-map names a source or DST", where=str(path))
+    staging.refuse_existing(path, "file", overwrite=request.overwrite)
+
+
+def _write(table: pa.Table, path: Path, suffix: str) -> None:
+    if suffix == ".csv":
+        with pa.OSFile(str(path), "wb") as file:
+            file.write(",".join(table.column_names).encode() + b"\n")  # Arrow would put the names in quotes
+            pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False))
+    else:
+        pyarrow.parquet.write_table(table, path)
+
+
+def split(
+    request: Request,
+    parts: Mapping[str, Fraction],
+    seed: int = 0,
+    group_by: str | None = None,
+    group_regex: str | None = None,
+    *,
+    stratify: bool = True,
+    progress: Progress = silent,
+) -> Report:
+    """Put every image into a split; `parts` are the part of each, 0.8, 0.1 and 0.1 where there are none.
+
+    Raises as `pipeline.run`.
+    """
+    grouping = Grouping.of(group_by, group_regex)
+    return _run(request, "split", Splitting(checked(parts), seed, grouping, stratify), progress)
+
+
+def sample(
+    request: Request,
+    count: int | None = None,
+    fraction: Fraction | None = None,
+    seed: int = 0,
+    *,
+    stratify: bool = False,
+    progress: Progress = silent,
+) -> Report:
+    """Choose so many images, or this fraction of them. Raises as `pipeline.run`."""
+    return _run(request, "sample", Sampling(count, fraction, seed, stratify), progress)
+
+
+def filter(request: Request, expression: str, *, keep_empty: bool = False, progress: Progress = silent) -> Report:
+    """Keep what the expression is true of. Raises as `pipeline.run`, and UsageError for what is wrong in it."""
+    return _run(request, "filter", Filtering(expression, keep_empty), progress)
+
+
+def _run(request: Request, command: Command, choose: pipeline.Choose, progress: Progress) -> Report:
+    return replace(pipeline.run(request, progress, choose=choose), command=command)
