@@ -24,7 +24,6 @@ import pytest
 from helpers import coco
 
 import bboxconv
-from bboxconv import stats
 from bboxconv.__main__ import run
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample"
@@ -40,14 +39,6 @@ HOSTILE = (
     "line\u2028separator\u2029and {{script}} <!-- <script>",
     "javascript:window.hit=4//]]>",
 )
-
-
-@pytest.fixture(autouse=True)
-def _statistics(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(stats, "collect"):
-        import statistics_standin
-
-        monkeypatch.setattr(stats, "collect", statistics_standin.collect, raising=False)
 
 
 # -- what stands in the file

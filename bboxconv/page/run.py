@@ -13,6 +13,7 @@ from bboxconv import pipeline
 from bboxconv.account import Account
 from bboxconv.codec import EVERYTHING, Progress, Target, silent
 from bboxconv.codes import catalogue
+from bboxconv.counting import collect
 from bboxconv.errors import Diagnostic, Findings, UsageError
 from bboxconv.flow import Flow, encoded
 from bboxconv.imagefiles import ImageFiles
@@ -113,14 +114,6 @@ def _report(page: str, made: _Made, size: int, seconds: float) -> PageReport:
     )
 
 
-def _collect(request: Request, progress: Progress) -> Statistics:
-    """The statistics of the sources."""
-    from bboxconv import stats  # noqa: PLC0415 - until `collect` is there
-
-    found: Statistics = stats.collect(request, progress)  # type: ignore[attr-defined]
-    return found
-
-
 def _compare(request: Request, progress: Progress) -> Report:
     """The account of what the destination has of the sources. Their faults are findings of the page."""
     return pipeline.verify(replace(request, on_error="skip"), progress)
@@ -146,7 +139,7 @@ def _make(request: Request, thumbnails: int | None, progress: Progress) -> _Made
     if "-" in request.sources:
         message = "a page takes several readings, and standard input can be read once"
         raise UsageError.of("special-file", message, where="<stdin>", hint="name a file")
-    statistics = _collect(request, progress)
+    statistics = collect(request, progress)
     compared = _compare(request, progress) if request.dst else None
     findings = Findings()
     exif = request.in_.get("exif", "yes") != "no"
