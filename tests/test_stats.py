@@ -244,6 +244,16 @@ def test_box_formats_say_the_same(tmp_path: Path, box: str) -> None:
         assert [(y, x) for y in range(10) for x in range(10) if found.positions[y][x]] == [(1, 2), (7, 7)]
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "boxes.parquet", "a.jsonl"])
+def test_formats_say_the_same(tmp_path: Path, name: str) -> None:
+    """The same data has the same figures in another format, of which only the needed columns are read."""
+    out = {"layout": "boxes"} if name == "boxes.parquet" else {}
+    bboxconv.convert(SAMPLE / "coco", tmp_path / name, out=out)
+    want, found = (bboxconv.stats(source, by="class").as_dict() for source in (SAMPLE / "coco", tmp_path / name))
+    told = ("sources", "findings", "seconds")
+    assert {key: found[key] for key in found if key not in told} == {key: want[key] for key in want if key not in told}
+
+
 def test_sizes_that_are_not_known(tmp_path: Path) -> None:
     """Fractions without an image size have a relative area, and no size in pixels and no ratio, until one is given;
     sources in pixels and in fractions are counted side by side, each as it is."""
