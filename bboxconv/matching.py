@@ -28,6 +28,8 @@ _AT_ONCE = 1 << 20
 """Pairs of boxes that are compared at once."""
 _NOTHING = -1.5e308
 """Stands for no number: NaN is not equal to itself."""
+_SLACK = 1e-6
+"""How far apart boxes may be beyond the tolerance, and still be looked at."""
 _NOISE = 4e-15
 """What arithmetic on floats may add to a number, as a part of the largest number of its box."""
 
@@ -122,10 +124,13 @@ def _in_order(one: Boxes, other: Boxes, tolerance: Floats, threshold: float) -> 
 
 def _equal(one: Boxes, other: Boxes, tolerance: Floats, threshold: float) -> _Pairs:
     """The boxes of equal numbers, the first with the first and so on."""
-    keys = [np.column_stack([side.images, side.classes, side.edges]) for side in (one, other)]
-    _, codes = np.unique(np.nan_to_num(np.concatenate(keys), nan=_NOTHING), axis=0, return_inverse=True)
-    codes = codes.reshape(-1)
-    return _same(*matched(codes[: len(keys[0])], codes[len(keys[0]) :]))
+    rows = np.concatenate([np.column_stack([side.images, side.classes, side.edges]) for side in (one, other)])
+    rows = np.nan_to_num(rows, nan=_NOTHING)
+    order = np.lexsort(rows.T)
+    rows = rows[order]
+    codes = np.empty(len(rows), np.int64)
+    codes[order] = np.cumsum(np.concatenate([[False], (rows[1:] != rows[:-1]).any(axis=1)]))
+    return _same(*matched(codes[: len(one.classes)], codes[len(one.classes) :]))
 
 
 def near(one: Floats, other: Floats, tolerance: Floats) -> Mask:
@@ -166,6 +171,8 @@ def _candidates(
     """The pairs of boxes that may be one: rows of both sides, the stage in which they are paired, and their rank in it.
     Some boxes of one side at a time, with all those of their images."""
     images, lengths = one.images, np.diff(other.offsets)
+    spans = [_span(side.edges) for side in (one, other)]
+    slack = tolerance.max(axis=1, initial=0.0)[images] + _SLACK
     ends = np.cumsum(lengths[images])
     edges = [0]
     while edges[-1] < len(images):
@@ -176,6 +183,9 @@ def _candidates(
         left = np.repeat(np.arange(start, stop), counts)
         first = np.cumsum(counts) - counts
         right = np.arange(len(left)) - np.repeat(first - other.offsets[:-1][images[start:stop]], counts)
+        for (low, high), (least, most) in zip(*spans, strict=True):  # most boxes of a crowd are far from each other
+            near_by = ~((low[left] > most[right] + slack[left]) | (least[right] > high[left] + slack[left]))
+            left, right = left[near_by], right[near_by]
         a, b = one.edges[left], other.edges[right]
         close = near(a, b, tolerance[images[left]])
         overlap = pairs_iou(a, b)
@@ -186,6 +196,14 @@ def _candidates(
         stage = np.where(~alike, 2, np.where(close, 0, 1))[kept].astype(np.int8)
         rank = np.where(stage == 0, distance, -np.where(close[kept], 1.0, overlap[kept]))
         yield left[kept], right[kept], stage, rank
+
+
+def _span(edges: Floats) -> list[tuple[Floats, Floats]]:
+    """Where boxes (N, 4) begin and end (N,), along x and along y."""
+    return [
+        (np.minimum(edges[:, axis], edges[:, axis + 2]), np.maximum(edges[:, axis], edges[:, axis + 2]))
+        for axis in (0, 1)
+    ]
 
 
 def pairs_iou(one: Floats, other: Floats) -> Floats:

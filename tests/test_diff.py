@@ -298,6 +298,20 @@ def test_sizes_are_needed_between_pixels_and_fractions(tmp_path: Path) -> None:
     assert counts(bboxconv.diff(a, c, image_size=(4, 4))) == {"box removed": 1, "box added": 1}
 
 
+def test_sizes_are_read_from_images_beside_the_labels(
+    tmp_path: Path, picture: Callable[[Path, int, int], None]
+) -> None:
+    """Pixels without sizes are compared with YOLO's fractions by the images that lie beside these."""
+    (tmp_path / "yolo/labels").mkdir(parents=True)
+    (tmp_path / "yolo/labels/a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (tmp_path / "yolo/data.yaml").write_text("names: [cat]\ntrain: images\n")
+    picture(tmp_path / "yolo/images/a.png", 200, 100)
+    (tmp_path / "a.csv").write_text("filename,class,xmin,ymin,xmax,ymax\na.png,cat,75,25,125,75\n")
+    for sides in (("yolo", "a.csv"), ("a.csv", "yolo")):
+        found = bboxconv.diff(*(tmp_path / side for side in sides))
+        assert (counts(found), found.same_boxes, found.box) == ({}, 1, "xyxy")
+
+
 def test_faults_are_refused(put: Callable[..., Path]) -> None:
     """A side with faults is refused with all of them: what could not be read is no difference."""
     bad = put("bad.json", lambda d: box(d, 10).update(image_id=77))
@@ -461,10 +475,13 @@ def test_it_is_the_same_for_any_jobs_and_parts(put: Callable[..., Path], monkeyp
             row["bbox"][0] += 2
         del document["annotations"][::31], document["images"][-3:]
         document["annotations"] = [row for row in document["annotations"] if row["image_id"] < 297]
+        for image in document["images"][::5]:
+            image["file_name"] = f"elsewhere/{image['id']}.png"
 
     a, b = (Request((str(put(name, edit)),), jobs=1) for name, edit in (("a.json", many), ("b.json", changed)))
     wanted = replace(diffing.diff(a, b), seconds=0.0)
     assert set(counts(wanted)) == {"image only_in_a", "box moved", "box removed"}
+    assert [(finding.code, finding.count) for finding in wanted.findings] == [("diff-image-name", 60)]
     monkeypatch.setattr("bboxconv.dividing._PART", 2000)
     for more in ({"batch_size": 7}, {"memory": 2}, {}):
         found = diffing.diff(replace(a, **more), replace(b, **more))
