@@ -29,8 +29,18 @@ _OTHERS = (
     "segoeui.ttf",
 )
 """Fonts that systems have under these names, the first that has all letters of a text is taken."""
+_SIMPLER = {
+    "ß": "ss", "ẞ": "SS", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th",
+    "Þ": "Th", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "\u0131": "i", "ħ": "h", "Ħ": "H", "ŋ": "n", "Ŋ": "N",
+}  # fmt: skip
 _ABSENT = "\U0010ffff"
 """A character that no font has."""
+
+
+def simpler(text: str) -> str:
+    """The text without accents, and with Latin letters that many fonts lack as those that are usual in their place."""
+    parts = unicodedata.normalize("NFKD", "".join(_SIMPLER.get(letter, letter) for letter in text))
+    return "".join(letter for letter in parts if not unicodedata.combining(letter))
 
 
 def font_for(text: str, size: int) -> Font | None:

@@ -33,7 +33,7 @@ def ready(flow: Flow, rows: pa.RecordBatch, room: Size | None) -> tuple[list[pa.
     rows, _ = sizes.fill(rows, size_table(request, flow.workers), request.image_size, [], exif)
     names, replaced = shown_names(header.categories)
     for name, number in replaced.items():
-        message = "no font here has all letters of a class: its number stands for it on pictures"
+        message = "no font here has all letters of a class: others, or its number, stand for it on pictures"
         findings.add("name-not-shown", message, severity="warning", where=f"{name}: {number}")
     lookups = {split: _lookup(flow, split) for split in {None, *rows.column("split").to_pylist()}}
     if not any(lookup.roots for lookup in lookups.values()):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bboxconv.drawing.canvas import Canvas, Size, Status, blank, opened
 from bboxconv.drawing.figures import Figure, extent_of, figures_of, skeleton_of
-from bboxconv.drawing.fonts import font_for
+from bboxconv.drawing.fonts import font_for, simpler
 from bboxconv.drawing.labels import SMALLEST, draw_labels, placed
 from bboxconv.drawing.shapes import draw_figures
 from bboxconv.errors import printable
@@ -47,14 +47,16 @@ class Outcome:
 
 
 def shown_names(categories: Sequence[Category]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """What each class is called on pictures, and which names have letters that no font at hand has: a number stands for
-    such a one."""
+    """What each class is called on pictures, and which names have letters that no font at hand has: simpler ones stand
+    for these, or else the number of the class for its name."""
     names: list[str] = []
     replaced: dict[str, str] = {}
     for number, category in enumerate(categories):
         name = printable(category.name)
         if font_for(name, SMALLEST) is None:
-            replaced[name] = f"#{number if category.id is None else category.id}"
+            plain = simpler(name)
+            own = f"#{number if category.id is None else category.id}"
+            replaced[name] = own if font_for(plain, SMALLEST) is None else plain
         names.append(replaced.get(name, name))
     return tuple(names), replaced
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from bboxconv.drawing.fonts import font_for, height_of, shortened, width_of
+from bboxconv.drawing.fonts import font_for, height_of, shortened, simpler, width_of
 
 WIDTH = 1920
 """Pixels that a sheet is wide, about, as long as its pictures are not too small."""
@@ -66,7 +66,7 @@ def sheet_of(tiles: Sequence[Tile]) -> Image.Image:
 def _caption(pen: ImageDraw.ImageDraw, tile: Tile, left: int, top: int, room: int) -> None:
     name, font = tile.name, font_for(tile.name + tile.detail, _LETTERS)
     if font is None:
-        name = name.encode("ascii", "replace").decode()
+        name = simpler(name).encode("ascii", "replace").decode()
         font = font_for(name + tile.detail, _LETTERS)
     if font is not None:
         text = shortened(name, font, room - width_of(font, tile.detail), middle=True) + tile.detail
