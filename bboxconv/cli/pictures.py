@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bboxconv.cli import flags, usage
+from bboxconv.cli import flags, pageflags, usage
 from bboxconv.cli.commands import show_usage
 from bboxconv.cli.outcome import settle
 from bboxconv.cli.seeing import app as app
@@ -18,9 +18,9 @@ from bboxconv.errors import ExitCode, UsageError
 @app.command(add_help_option=False)
 def report(
     context: typer.Context,
-    sources: flags.PageSources = None,
-    dst: flags.Converted = "",
-    page: flags.PageFile = None,
+    sources: pageflags.Sources = None,
+    dst: pageflags.Converted = "",
+    page: pageflags.Page = None,
     from_: flags.From = None,
     to: flags.To = None,
     in_: flags.In = None,
@@ -28,12 +28,12 @@ def report(
     box: flags.Box = None,
     split: flags.Split = None,
     classes: flags.Classes = None,
-    images: flags.PageImages = None,
+    images: pageflags.Images = None,
     image_sizes: flags.ImageSizes = None,
     image_size: flags.ImageSize = None,
-    thumbnails: flags.Thumbnails = None,
-    overwrite: flags.PageOverwrite = False,
-    json: flags.PageJson = False,
+    thumbnails: pageflags.Thumbnails = None,
+    overwrite: pageflags.Overwrite = False,
+    json: pageflags.Json = False,
     batch_size: flags.BatchSize = "4096",
     jobs: flags.Jobs = "0",
     memory: flags.Memory = "256MiB",

@@ -18,7 +18,7 @@ FORMATS = ["coco", "csv", "hf", "jsonl", "parquet", "voc", "yolo"]
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("bboxconv ", ["convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema"]),
+        ("bboxconv ", ["convert", "inspect", "validate", "formats", "boxes", "explain", "verify", "schema", "report"]),
         ("bboxconv con", ["convert"]),
         ("bboxconv convert a.json b --to ", FORMATS),
         ("bboxconv convert -f ", FORMATS),
