@@ -213,6 +213,33 @@ def test_hostile_names_are_no_markup(tmp_path: Path) -> None:
     assert (data_of(text)[0]["names"], data_of(text)[0]["class_names"]) == (list(HOSTILE), list(HOSTILE))
 
 
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        (["a.json: image one, two.jpg, id 7"], {0}),
+        (["a.json: image one, two.jpg", "a.json: image sub/b.png, object 3"], {0, 1}),
+        (["data/images/sub/b.png"], {1}),
+        (["data/labels/sub/b.txt:3"], {1}),
+        (["voc/Annotations/c.xml:14"], {2}),
+        (["labels/twice.txt"], set()),
+        (["a.json: $.annotations[3].image_id"], set()),
+    ],
+)
+def test_findings_lead_to_their_images(places: Sequence[str], expected: set[int]) -> None:
+    """A place that names an image, its file or its file of labels leads to it; one that could be of two does not."""
+    import pyarrow as pa
+
+    from bboxconv.errors import Diagnostic, Place
+    from bboxconv.page.data import Images, Packed
+    from bboxconv.page.links import images_of
+
+    names = ["one, two.jpg", "sub/b.png", "c.jpg", "twice.jpg", "twice.png"]
+    none = np.zeros(0)
+    packed: Any = Packed(pa.array(names), pa.array(names), none, none, none, none, none, ())
+    found = images_of([Diagnostic("bad-value", "m", places=tuple(map(Place, places)))], Images((packed,)))
+    assert set(found[0].tolist()) == expected
+
+
 # -- the command
 
 

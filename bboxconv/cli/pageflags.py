@@ -1,4 +1,4 @@
-"""The flags of `bboxconv report`, beside those of flags.py."""
+"""The flags that `bboxconv report` alone has, as those of flags.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from bboxconv.cli import flags, usage
 
-PageSources = Annotated[
+Sources = Annotated[
     list[str] | None,
     typer.Argument(metavar="SRC...", help="What to read: a file, a folder, or split=path."),
 ]
@@ -19,7 +19,7 @@ Converted = Annotated[
         metavar="[DST]", help="What a conversion made of SRC: the last of several, unless it is split=path."
     ),
 ]
-PageFile = Annotated[
+Page = Annotated[
     Path | None,
     typer.Option(
         "--output",
@@ -39,7 +39,7 @@ Thumbnails = Annotated[
         help="How many images get a picture [all up to 1000, else those beside findings].",
     ),
 ]
-PageImages = Annotated[
+Images = Annotated[
     Path | None,
     typer.Option(
         "--images",
@@ -49,7 +49,7 @@ PageImages = Annotated[
         help="Folder of the images: for pictures and sizes.",
     ),
 ]
-PageOverwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel=flags.OUTPUT, help="Replace the page.")]
-PageJson = Annotated[
+Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel=flags.OUTPUT, help="Replace the page.")]
+Json = Annotated[
     bool, typer.Option("--json", rich_help_panel=flags.OUTPUT, help="Write what the page has to stdout as JSON.")
 ]

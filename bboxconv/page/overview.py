@@ -54,11 +54,12 @@ def classes(found: Statistics) -> str:
 def _facts(found: Statistics) -> str:
     group = found.all
     looked = group.images - group.unannotated_images
+    unused = sum(not one.boxes for one in found.classes)
     mean = f"{group.boxes / looked:.1f} in an image" if looked else ""
     rows = [
-        ("Images", group.images, noun(group.empty_images, "has no box", "have no box")),
+        ("Images", group.images, _without(group.empty_images, "has no box", "have no box", "each has a box")),
         ("Boxes", group.boxes, mean),
-        ("Classes", len(found.classes), noun(sum(not one.boxes for one in found.classes), "unused", "unused")),
+        ("Classes", len(found.classes), _without(unused, "has no box", "have no box", "each has a box")),
     ]
     for name, number in (
         ("Not annotated", group.unannotated_images),
@@ -74,6 +75,10 @@ def _facts(found: Statistics) -> str:
         for name, number, note in rows
     ]
     return element("dl", *cells, class_="facts")
+
+
+def _without(number: int, one: str, many: str, none: str) -> str:
+    return noun(number, one, many) if number else none
 
 
 def _splits(splits: tuple[Group, ...]) -> str:
