@@ -585,6 +585,19 @@ def test_the_same_bytes_for_any_jobs(
     assert files[0] == files[1] == files[2] != {}
 
 
+@pytest.mark.parametrize("layout", ["images", "boxes"])
+def test_parquet_is_divided_as_coco(layout: str, source: Path, tmp_path: Path) -> None:
+    """The same images are chosen of Parquet, of which the first look reads few columns, as of COCO."""
+    bboxconv.convert(source, tmp_path / "a.parquet", out={"layout": layout}, batch_size=30)
+    for number, path in enumerate((source, tmp_path / "a.parquet")):
+        bboxconv.sample(path, tmp_path / f"{number}.json", count=50, stratify=True, seed=2)
+        bboxconv.split(path, tmp_path / str(number), to="coco", group_by="extra.clip")
+        bboxconv.merge([f"a={path}", f"b={path}"], tmp_path / f"m{number}", to="coco")
+    assert ids(tmp_path / "0.json", "images") == ids(tmp_path / "1.json", "images")
+    assert splits(tmp_path / "0") == splits(tmp_path / "1")
+    assert splits(tmp_path / "m0") == splits(tmp_path / "m1")
+
+
 @pytest.mark.parametrize("command", ["sample", "filter", "split"])
 def test_what_is_left_out_when_writing(command: str, tmp_path: Path) -> None:
     """Where two images want the same file and one is set aside, the account is that of the images that were chosen."""

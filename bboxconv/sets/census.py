@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from bboxconv import jsontext, schema
 from bboxconv.errors import UsageError
 from bboxconv.flow import Flow, looked
+from bboxconv.sets.light import light
 from bboxconv.suggest import did_you_mean
 
 FOLDER = r"^(.*)/"
+_LOOKED_AT = frozenset({"image.split", "object.category"})
 KEYS = ("video", "folder", "extra.KEY")
 
 
@@ -47,6 +49,11 @@ class Grouping:
             hint = did_you_mean(key, KEYS) or f"keys: {', '.join(KEYS)}; or --group-regex"
             raise UsageError.of("unknown-column", f"--group-by: images have no key {key!r}", hint=hint)
         return None if key is None else cls(key)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it looks at."""
+        return frozenset({"image.file_name" if self.regex else f"image.{self.key.partition('.')[0]}"})
 
     def keys(self, batch: pa.RecordBatch) -> pa.StringArray:
         """The key (B,) of each image of a batch, null where it has none."""
@@ -134,7 +141,8 @@ class Census:
         classes = len(flow.opened.header.categories) if stratified else 0
         per_source = np.zeros(len(flow.opened.datasets), np.int64)
         held: list[_Seen] = []
-        for source, seen in looked(flow, partial(_see, grouping, classes)):
+        seeing = light(flow, grouping.fields | _LOOKED_AT if grouping else _LOOKED_AT)
+        for source, seen in looked(seeing, partial(_see, grouping, classes)):
             per_source[source] += len(seen.numbers)
             held.append(seen)
         numbers = _joined(seen.numbers for seen in held)

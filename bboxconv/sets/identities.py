@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from bboxconv import schema
 from bboxconv.duplicates import SEPARATOR, hashes, repeated
 from bboxconv.flow import Flow, looked
+from bboxconv.sets.light import light
 from bboxconv.shelf import Shelf
 from bboxconv.spool import Slip, Spool, leave
 
+_LOOKED_AT = frozenset({"image.id", "image.file_name", "image.split", "object.id", "object.category"})
 KINDS = ("image", "annotation")
 
 
@@ -46,7 +48,7 @@ class Identities:
         spool = Spool(flow.request.memory // 8)
         look = partial(_see, spool.shelf(apart=flow.workers.apart), by_split)
         found = cls({kind: [[] for _ in flow.opened.datasets] for kind in KINDS})
-        for source, slips in looked(flow, look):
+        for source, slips in looked(light(flow, _LOOKED_AT), look):
             for kind, slip in zip(KINDS, slips, strict=True):
                 found.slips[kind][source].append(spool.take(slip))
         return found

@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute as pc
 import pyarrow.parquet
 
-from bboxconv import pipeline, staging
+from bboxconv import jsontext, pipeline, staging
 from bboxconv.codec import Progress, silent
 from bboxconv.errors import UsageError
 from bboxconv.report import Command, Report
@@ -59,12 +59,22 @@ def _prove_map(path: Path, request: Request) -> None:
 
 
 def _write(table: pa.Table, path: Path, suffix: str) -> None:
-    if suffix == ".csv":
-        with pa.OSFile(str(path), "wb") as file:
-            file.write(",".join(table.column_names).encode() + b"\n")  # Arrow would put the names in quotes
-            pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False))
-    else:
+    if suffix == ".parquet":
         pyarrow.parquet.write_table(table, path)
+        return
+    with path.open("wb") as file:  # Arrow writes names in quotes, and what was in memory where they are left out
+        file.write(",".join(table.column_names).encode() + b"\n")
+        for batch in table.to_batches():
+            file.write(jsontext.joined(_lines(batch)))
+
+
+def _lines(batch: pa.RecordBatch) -> pa.StringArray:
+    """The rows of a csv file."""
+    source = batch.column("source")
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(source, '"', '""'), '"', "")
+    source = pc.if_else(pc.match_substring_regex(source, '[",\\r\\n]'), quoted, source)
+    others = [batch.column(name).cast(pa.string()) for name in ("kind", "old_id", "new_id")]
+    return pc.binary_join_element_wise(pc.binary_join_element_wise(source, *others, ","), "\n", "")
 
 
 def split(

@@ -63,6 +63,7 @@ def _deal_by_class(
     wants = [[float(count) * fraction for fraction in fractions] for count in images]
     by_class = np.argsort(class_of, kind="stable")
     edges = np.searchsorted(class_of[by_class], np.arange(census.classes + 1))
+    classes, weights = class_of.tolist(), census.weights.tolist()  # small numbers, which Python has but once
     for rare in np.argsort(np.diff(edges), kind="stable").tolist():
         groups = group_of[by_class[edges[rare] : edges[rare + 1]]]
         groups = groups[part[groups] < 0]
@@ -72,7 +73,7 @@ def _deal_by_class(
             part[group] = chosen
             room[chosen] -= size
             at, end = starts[group], starts[group + 1]
-            for other, weight in zip(class_of[at:end].tolist(), census.weights[at:end].tolist(), strict=True):
+            for other, weight in zip(classes[at:end], weights[at:end], strict=True):
                 wants[other][chosen] -= weight
 
 
