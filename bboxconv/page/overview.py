@@ -24,7 +24,7 @@ def overview(found: Statistics) -> str:
     drawn = [
         charts.histogram("Boxes in an image", "images", group.boxes_per_image, _plain, whole_numbers=True),
         charts.histogram("Size of a box, as a part of its image", "boxes", group.relative_areas, _percent),
-        charts.histogram("Width to height of a box", "boxes", group.aspect_ratios, _plain),
+        charts.histogram("Width to height of a box", "boxes", group.aspect_ratios, _ratio),
         charts.positions("Where the centers of boxes lie", group.positions),
         _listed("Size of a box: small to 32 x 32 pixels, medium to 96 x 96", "size", group.sizes, group.boxes),
         _listed("Sizes of images", "pixels", group.image_sizes, group.images),
@@ -118,6 +118,13 @@ def _listed(title: str, head: str, values: Mapping[str, int], whole: int) -> str
 
 def _plain(value: float) -> str:
     return f"{value:,.3g}" if abs(value) < 1000 or not math.isfinite(value) else f"{value:,.0f}"
+
+
+def _ratio(value: float) -> str:
+    """Width to height as people say it: 1:2.4, 1.7:1."""
+    if not 0 < value < math.inf:
+        return _plain(value)
+    return f"{value:.2g}:1" if value >= 1 else f"1:{1 / value:.2g}"
 
 
 def _percent(value: float) -> str:
