@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 from typing import Generic
 
 import numpy as np
@@ -114,6 +115,14 @@ class Flow:
     """Whether images without a size get one, if there is one to be found, though nothing needs it."""
     selections: tuple[Selection, ...] = ()
     """What is made first of the images of each source; empty: nothing."""
+    moved: bool = False
+    """Whether images are in other splits than those in whose folders they lie."""
+
+    @property
+    def image_folders(self) -> tuple[tuple[str | None, Path], ...]:
+        """Where the sources have the images of each split that they come to be in (None: of all)."""
+        folders = [folder for dataset in self.opened.datasets for folder in dataset.image_folders]
+        return tuple((None, path) for _, path in folders) if self.moved else tuple(folders)
 
 
 def _each(flow: Flow, target: Target | None, account: Account, encode: Encoder[P] | None) -> Iterator[_Done[P]]:

@@ -76,21 +76,21 @@ def run(
         )
         target = _target(writer, opened.header, options, box, layout)
         header = replace(opened.header, box=target.box or opened.header.box)
+        flow = Flow(request, opened, findings, crew, progress)
+        if choose is not None:
+            flow = choose(flow, target)
         context = WriteContext(
             opened.header.box,
             options,
             findings,
             request.batch_size,
             request.images,
-            tuple(folder for one in opened.datasets for folder in one.image_folders),
+            flow.image_folders,
             request.dst,
         )
         loss.count_header(opened.header, target, account)
         for other, index in zip(opened.datasets, opened.index, strict=True):
             loss.count_overruled(other.header, index, opened.header, account)
-        flow = Flow(request, opened, findings, crew, progress)
-        if choose is not None:
-            flow = choose(flow, target)
 
         def fill(stage: Path) -> Written:
             if request.dry_run:

@@ -370,6 +370,25 @@ def test_split_says_what_is_wrong(source: Path, tmp_path: Path) -> None:
     assert Counter(found) == {"train": 320, "val": 40, "test": 40}
 
 
+def test_split_takes_images_along(tmp_path: Path) -> None:
+    """Images are copied from the folders of their old splits into those of the new ones; where names do not tell
+    which is which, that is refused."""
+    for split, letter in (("train", "t"), ("val", "v")):
+        for folder, suffix, text in (("images", "jpg", split), ("labels", "txt", "0 0.5 0.5 0.25 0.25\n")):
+            (tmp_path / "a" / folder / split).mkdir(parents=True)
+            for number in range(10):
+                (tmp_path / "a" / folder / split / f"{letter}{number}.{suffix}").write_text(text)
+    (tmp_path / "a/data.yaml").write_text("train: images/train\nval: images/val\nnames: [dog]\n")
+    bboxconv.split(tmp_path / "a", tmp_path / "b", to="yolo", out={"images": "copy"}, seed=1)
+    found = {path.name: path for path in (tmp_path / "b/images").rglob("*.jpg")}
+    assert Counter(path.parent.name for path in found.values()) == {"train": 16, "val": 2, "test": 2}
+    assert all(path.read_text() == {"t": "train", "v": "val"}[name[0]] for name, path in found.items())
+    (tmp_path / "a/images/val/t0.jpg").write_text("val")
+    (tmp_path / "a/labels/val/t0.txt").write_text("")
+    with pytest.raises(UsageError, match="option-conflict"):
+        bboxconv.split(tmp_path / "a", tmp_path / "c", to="yolo", out={"images": "copy"})
+
+
 @given(st.integers(0, 1000), st.lists(st.integers(1, 50), min_size=1, max_size=5))
 def test_shares_add_up(total: int, weights: list[int]) -> None:
     """Largest remainders: the sizes add up, and none is a whole image or more from its part."""

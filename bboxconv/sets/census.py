@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import jsontext, schema
+from bboxconv.duplicates import hashes
 from bboxconv.errors import UsageError
 from bboxconv.flow import Flow, looked
 from bboxconv.sets.light import light
 from bboxconv.suggest import did_you_mean
 
 FOLDER = r"^(.*)/"
-_LOOKED_AT = frozenset({"image.split", "object.category"})
+_LOOKED_AT = frozenset({"image.file_name", "image.split", "object.category"})
 KEYS = ("video", "folder", "extra.KEY")
 
 
@@ -98,6 +99,8 @@ class _Seen:
     keys: pa.StringArray | None
     split: int
     """How many images are in a split."""
+    names: pa.Int64Array
+    """A number for each name."""
 
 
 def _see(grouping: Grouping | None, classes: int, batch: pa.RecordBatch, numbers: NDArray[np.int64]) -> _Seen:
@@ -110,7 +113,8 @@ def _see(grouping: Grouping | None, classes: int, batch: pa.RecordBatch, numbers
         counts = np.bincount(pairs // classes, minlength=len(batch)).astype(np.int32)
         of_images = (pairs % classes).astype(np.int32)
     keys = None if grouping is None else grouping.keys(batch)
-    return _Seen(numbers, counts, of_images, keys, len(batch) - batch.column("split").null_count)
+    names = hashes(batch.column("file_name"))
+    return _Seen(numbers, counts, of_images, keys, len(batch) - batch.column("split").null_count, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,8 @@ class Census:
     """How many images have no key, where there is grouping."""
     split: int
     """How many images were in a split."""
+    alike: int = 0
+    """How many images have the name of another, as far as is known."""
 
     @classmethod
     def of(cls, flow: Flow, grouping: Grouping | None, *, stratified: bool) -> Census:
@@ -158,7 +164,9 @@ class Census:
         both = np.column_stack([pairs // max(classes, 1), pairs % max(classes, 1)])
         sources = np.concatenate([[0], np.cumsum(per_source)])
         split = sum(seen.split for seen in held)
-        return cls(numbers, sources, groups, sizes, both, weights.astype(np.int64), classes, loose, split)
+        names = pa.chunked_array([seen.names for seen in held], pa.int64())
+        alike = len(names) - names.null_count - pc.count_distinct(names, mode="only_valid").as_py()
+        return cls(numbers, sources, groups, sizes, both, weights.astype(np.int64), classes, loose, split, alike)
 
 
 def _joined(parts: Iterable[NDArray[np.signedinteger]]) -> NDArray[np.int64]:

@@ -135,7 +135,7 @@ class Merging:
             return ()
         sources = flow.request.sources
         if self.on_clash == "prefix":
-            if flow.request.out.get("images", "no") in ("copy", "link", "embed"):
+            if flow.request.out.get("images", "none") != "none":
                 message = "images cannot be copied, linked or embedded under names with a prefix"
                 raise UsageError.of("option-conflict", message, hint="put them into the folders of the prefixes")
             message = "sources have images of the same names: the names of all have the prefix of their source"

@@ -73,6 +73,7 @@ class Splitting:
             hint = "name a folder, which has a file for each split"
             raise UsageError.of("splits-not-carried", message, where=flow.request.dst, hint=hint)
         census = Census.of(flow, self.grouping, stratified=self.stratified)
+        self._prove_images(flow, census)
         sizes = shares(len(census.numbers), list(self.parts.values()))
         part = dealt(census, sizes, self.seed)
         self._tell(flow, census, sizes, part)
@@ -80,11 +81,20 @@ class Splitting:
         places = zip(census.sources[:-1].tolist(), census.sources[1:].tolist(), strict=True)
         return replace(
             flow,
+            moved=True,
             selections=tuple(
                 Assignment(census.numbers[start:stop], of_image[start:stop], tuple(self.parts))
                 for start, stop in places
             ),
         )
+
+    def _prove_images(self, flow: Flow, census: Census) -> None:
+        """Raise UsageError where images are wanted whose names do not tell which they are, without their old split."""
+        folders = {split for split, _ in flow.image_folders}
+        if census.alike and len(folders) > 1 and flow.request.out.get("images", "none") != "none":
+            message = "images of several splits have the same name, and a new split could get the wrong one"
+            hint = "leave out --out images, or give the images names of their own"
+            raise UsageError.of("option-conflict", message, where=flow.request.dst, hint=hint)
 
     def _tell(self, flow: Flow, census: Census, sizes: list[int], part: NDArray[np.int64]) -> None:
         """What the splits are not as they were asked for."""
