@@ -192,6 +192,23 @@ def test_how_many_pictures(
     assert {int(number) for number in pictures} == expected
 
 
+def test_sizes_that_nobody_knows(tmp_path: Path) -> None:
+    """Without a size the canvas ends where the boxes do, or is the unit square; what is far outside is at the limit."""
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg", "width": 100, "height": 50}]
+    boxes = [
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 20, 300, 100]},
+        {"id": 2, "image_id": 2, "category_id": 1, "bbox": [-5000, 20, 30, 10]},
+    ]
+    data, _ = data_of(made(tmp_path, coco(tmp_path / "a.json", images, boxes, [{"id": 1, "name": "cat"}])))
+    assert (numbers(data["widths"]).tolist(), numbers(data["heights"]).tolist()) == ([-310, 100], [-120, 50])
+    assert numbers(data["boxes"]).reshape(2, 4)[:, :2].tolist() == [[529, 2731], [-32767, 6554]]
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    data, _ = data_of(made(tmp_path, tmp_path / "labels", name="labels.html"))
+    assert (numbers(data["widths"]).tolist(), numbers(data["heights"]).tolist()) == ([-1], [-1])
+    assert numbers(data["boxes"]).tolist() == [6144, 4096, 10240, 12288]
+
+
 def hostile(tmp_path: Path) -> Path:
     """A data set in which every text is an attack."""
     images = [{"id": at, "file_name": name, "width": 64, "height": 48} for at, name in enumerate(HOSTILE)]

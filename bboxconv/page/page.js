@@ -7,11 +7,13 @@
   const pictures = JSON.parse(find("pictures").textContent);
 
   const ARRAYS = { Int8Array, Uint8Array, Int16Array, Uint16Array, Int32Array };
-  const numbers = (column) => {
-    const text = atob(column.data);
+  const numbers = (column) => new ARRAYS[column.type](bytesOf(column.data).buffer);
+  const bytesOf = (data) => {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(data);
+    const text = atob(data);
     const bytes = new Uint8Array(text.length);
     for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
-    return new ARRAYS[column.type](bytes.buffer);
+    return bytes;
   };
   const names = data.names;
   const [splitOf, widths, heights, counts, boxes, classes] = ["split", "widths", "heights", "counts", "boxes", "classes"].map(

@@ -195,7 +195,8 @@ def _pieces(made: _Made) -> Iterator[str]:
     shown = _without_places(made.request)
     sides = [shown(side.path) + (f" as {side.split}" if side.split else "") for side in made.opened.sides]
     formats = " + ".join(dict.fromkeys(side.format for side in made.opened.sides))
-    title = Path(shown(made.opened.sides[0].path)).name if len(sides) == 1 else f"{len(sides)} data sets"
+    given = [Path(named(source)[1]).name for source in made.request.sources]
+    title = given[0] or "data set" if len(given) == 1 else f"{len(given)} data sets"
     parts = {
         "title": text(title),
         "sources": text(f"{formats}: {', '.join(sides)}"),
