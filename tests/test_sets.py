@@ -638,6 +638,14 @@ def test_what_is_left_out_when_writing(command: str, tmp_path: Path) -> None:
     assert report.read.images == report.written.images + sum(report.left_out_images.values())
 
 
+@pytest.mark.parametrize("command", RUNS)
+def test_an_empty_data_set(command: str, tmp_path: Path) -> None:
+    """Of nothing, nothing is made, and nothing fails."""
+    path = coco(tmp_path / "a.json", [], [], [{"id": 1, "name": "dog"}])
+    report = RUNS[command](path, tmp_path / "b", to="coco")
+    assert (report.exit_code, report.written.images, report.left_out_images) == (0, 0, {})
+
+
 def test_standard_input(source: Path, tmp_path: Path) -> None:
     """Standard input, which can be read once, is sampled all the same, and standard output taken."""
     words = ["sample", "-", "-o", "-", "--from", "coco", "--to", "coco", "-n", "5", "-q"]
