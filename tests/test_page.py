@@ -456,7 +456,7 @@ def test_keyboard(look: Callable[..., Seen]) -> None:
     assert seen.inner_text("#viewer-name") == "harbour/quay 2.final.jpg"
     seen.keyboard.press("Escape")
     assert not seen.evaluate("document.getElementById('viewer').open")
-    assert seen.evaluate(focused) == "harbour/quay 2.final.jpg"
+    seen.wait_for_selector("#grid .tile[title='harbour/quay 2.final.jpg']:focus")
     seen.keyboard.press("ArrowLeft")
     assert seen.evaluate(focused) == "harbour/quay 1.jpg"
     seen.keyboard.press("/")

@@ -107,7 +107,7 @@ def _reasons(reasons: Mapping[str, int]) -> str:
         element("tr", element("th", text(reason), scope="row"), element("td", count(number), class_="number"))
         for reason, number in reasons.items()
     ]
-    return element("table", *rows, class_="plain")
+    return element("table", *rows, class_="plain narrow")
 
 
 def _fields(fields: Mapping[str, Values], shown: Shown) -> str:

@@ -105,7 +105,7 @@
       h: ((y2 - y1) / UNIT) * area.h,
     };
   };
-  let [ground, halo] = ["", ""];
+  let [ground, halo, haloOfPale] = ["", "", ""];
   const picture = (image, width, height) => {
     const area = fit(image, width, height);
     const canvas = make("canvas");
@@ -114,7 +114,10 @@
     canvas.height = Math.round(height * ratio);
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
-    const under = (color) => (pictures[image] ? `${inkOn(color)}99` : halo); // on a picture, one of the two is seen
+    const under = (color) => {
+      const ink = inkOn(color);
+      return pictures[image] ? `${ink}99` : ink === "#000000" ? haloOfPale : halo; // on a picture, one of the two is seen
+    };
     const holder = make("span", { className: "picture" });
     holder.style.height = `${height + 2}px`; // with its border
     if (pictures[image]) holder.append(photo(image, area));
@@ -552,7 +555,7 @@
     find("theme").ariaLabel = isDark() ? "Show the page light" : "Show the page dark";
     const probe = make("span");
     document.body.append(probe);
-    [ground, halo] = ["var(--canvas)", "var(--halo)"].map((name) => {
+    [ground, halo, haloOfPale] = ["var(--canvas)", "var(--halo)", "var(--halo-of-pale)"].map((name) => {
       probe.style.color = name;
       return getComputedStyle(probe).color;
     });
