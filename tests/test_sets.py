@@ -27,7 +27,7 @@ import bboxconv
 from bboxconv.api import Options
 from bboxconv.cli.commands import convert
 from bboxconv.cli.sharing import OWN, Given
-from bboxconv.errors import BboxconvError, DataError, UsageError
+from bboxconv.errors import BboxconvError, DataError, OutputError, UsageError
 from bboxconv.report import Report
 from bboxconv.sets.expression import parsed
 from bboxconv.sets.merging import usual_prefixes
@@ -370,6 +370,26 @@ def test_split_says_what_is_wrong(source: Path, tmp_path: Path) -> None:
     assert Counter(found) == {"train": 320, "val": 40, "test": 40}
 
 
+def test_split_of_splits_that_count_alike(tmp_path: Path) -> None:
+    """Of files that all count from 1, as exports of one split each do, ids that clash become new ones: every box stays
+    on its image, and pycocotools finds all of them."""
+    for split in ("train", "val"):
+        images = [{"id": n, "file_name": f"{split}{n}.jpg", "width": 99, "height": 99} for n in range(1, 11)]
+        boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [n, 0, 9, 9]} for n in range(1, 11)]
+        coco(tmp_path / f"{split}.json", images, boxes, [{"id": 1, "name": "dog"}])
+    report = bboxconv.split([f"{one}={tmp_path / one}.json" for one in ("train", "val")], tmp_path / "s", to="coco")
+    assert "ids-renumbered" in notes(report)
+    found = []
+    for path in (tmp_path / "s").glob("*.json"):
+        document = read(path)
+        names = {image["id"]: image["file_name"] for image in document["images"]}
+        found += [(one["id"], names[one["image_id"]], one["bbox"][0]) for one in document["annotations"]]
+    assert len({number for number, _, _ in found}) == 20
+    assert {(name, x) for _, name, x in found} == {
+        (f"{one}{n}.jpg", n) for one in ("train", "val") for n in range(1, 11)
+    }
+
+
 def test_split_takes_images_along(tmp_path: Path) -> None:
     """Images are copied from the folders of their old splits into those of the new ones; where names do not tell
     which is which, that is refused."""
@@ -549,6 +569,7 @@ def test_prefixes() -> None:
     [
         ({"prefix": ["a/", "b/"]}, "option-conflict"),
         ({"prefix": ["a/"], "on_clash": "prefix"}, "bad-option-value"),
+        ({"prefix": ["a/", "a/"], "on_clash": "prefix"}, "bad-option-value"),
         ({"id_map": "ids.txt"}, "bad-option-value"),
         ({"id_map": "ids.csv"}, "output-exists"),
     ],
@@ -556,13 +577,25 @@ def test_prefixes() -> None:
 def test_merge_says_what_is_wrong(
     options: dict[str, Any], code: str, twins: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A prefix without its flag, too few of them, and a map of no known kind or over another file are refused."""
+    """A prefix without its flag, too few of them, one for two sources, and a map of no known kind or over another
+    file are refused."""
     monkeypatch.chdir(tmp_path)
     Path("ids.csv").write_text("mine")
     with pytest.raises(UsageError) as raised:
         bboxconv.merge(twins, "m.json", **options)
     assert raised.value.diagnostics[0].code == code
     assert (Path("ids.csv").read_text(), Path("m.json").exists()) == ("mine", False)
+
+
+@pytest.mark.parametrize("target", ["m.json", "m"])
+def test_no_data_without_its_map(target: str, twins: tuple[Path, Path], tmp_path: Path) -> None:
+    """Where the map cannot be written, nothing is; it may lie in the folder that is made."""
+    with pytest.raises(OutputError):
+        bboxconv.merge(twins, tmp_path / target, to="coco", id_map=twins[0] / "ids.csv")
+    assert not (tmp_path / target).exists()
+    if target == "m":
+        bboxconv.merge(twins, tmp_path / target, to="coco", id_map=tmp_path / target / "ids.csv")
+        assert {path.name for path in (tmp_path / target).glob("[!.]*")} == {"instances.json", "ids.csv"}
 
 
 def test_ids_without_room(tmp_path: Path) -> None:

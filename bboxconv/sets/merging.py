@@ -100,33 +100,22 @@ class Merging:
             count = len(flow.request.sources)
             message = f"--prefix is given {len(self.prefixes)} times, and there are {count} sources"
             raise UsageError.of("bad-option-value", message, hint="give it once for each source, in their order")
+        twice = next((one for at, one in enumerate(self.prefixes) if one in self.prefixes[:at]), None)
+        if twice is not None:
+            message = f"--prefix is {twice!r} for two sources, whose names would still clash"
+            raise UsageError.of("bad-option-value", message, hint="give each source one of its own")
         seen = Identities.of(flow, by_split="image.split" in target.carries)
         prefixes = self._prefixes(flow, seen)
-        new = {kind: self._new_ids(flow, seen, kind) for kind in KINDS}
+        new = {kind: new_ids(flow, seen, kind, "--id-map FILE keeps the map") for kind in KINDS}
+        for kind, sources in new.items():
+            self.mapped += [
+                (shown, kind, one) for shown, one in zip(opened.shown, sources, strict=True) if len(one.old)
+            ]
         selections = tuple(
             Renamed(images, objects, prefixes[given] if prefixes else "")
             for images, objects, given in zip(new["image"], new["annotation"], opened.given, strict=True)
         )
         return replace(flow, selections=selections, repeats=flow.repeats and not prefixes)
-
-    def _new_ids(self, flow: Flow, seen: Identities, kind: str) -> list[NewIds]:
-        taken = seen.taken(kind)
-        first = seen.free(kind, sum(map(len, taken)))
-        if first is None:
-            message = f"there are no numbers left for the {kind} ids that clash"
-            raise DataError.of("ids-exhausted", message, where=", ".join(flow.request.sources))
-        found = []
-        for shown, old in zip(flow.opened.shown, taken, strict=True):
-            new = NewIds(old, first)
-            found.append(new)
-            first += len(old)
-            if len(old):
-                self.mapped.append((shown, kind, new))
-                message = f"{kind} ids that an earlier source has were replaced by new ones"
-                detail = f"{len(old):,}, from {new.first} on"
-                hint = "--id-map FILE keeps the map"
-                flow.findings.add("ids-renumbered", message, severity="note", where=shown, detail=detail, hint=hint)
-        return found
 
     def _prefixes(self, flow: Flow, seen: Identities) -> tuple[str, ...]:
         """What comes before the file names of each source that was named; empty where no names clash."""
@@ -168,6 +157,24 @@ class Merging:
             [("source", pa.string()), ("kind", pa.string()), ("old_id", pa.int64()), ("new_id", pa.int64())]
         )
         return pa.concat_tables([kind.empty_table(), *parts])
+
+
+def new_ids(flow: Flow, seen: Identities, kind: str, hint: str = "") -> list[NewIds]:
+    """What becomes of ids, of one of KINDS, for each source; it is told. Raises DataError where no number is left."""
+    taken = seen.taken(kind)
+    first = seen.free(kind, sum(map(len, taken)))
+    if first is None:
+        message = f"there are no numbers left for the {kind} ids that clash"
+        raise DataError.of("ids-exhausted", message, where=", ".join(flow.request.sources))
+    found = []
+    for shown, old in zip(flow.opened.shown, taken, strict=True):
+        found.append(NewIds(old, first))
+        first += len(old)
+        if len(old):
+            message = f"{kind} ids that an earlier source has were replaced by new ones"
+            detail = f"{len(old):,}, from {found[-1].first} on"
+            flow.findings.add("ids-renumbered", message, severity="note", where=shown, detail=detail, hint=hint)
+    return found
 
 
 def usual_prefixes(sources: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -41,10 +42,14 @@ def merge(
     if id_map is not None:
         _prove_map(id_map, request)
     merging = Merging(on_clash, prefixes)
-    report = _run(request, "merge", merging, progress)
-    if id_map is not None and not request.dry_run:
-        with staging.staged(id_map, "file", overwrite=request.overwrite) as stage:
-            _write(merging.table(), stage, id_map.suffix.lower())
+    if id_map is None or request.dry_run:
+        return _run(request, "merge", merging, progress)
+    with ExitStack() as stack:
+        within = Path(request.dst).resolve() in id_map.resolve().parents  # a folder that must not exist before
+        report = _run(request, "merge", merging, progress) if within else None
+        stage = stack.enter_context(staging.staged(id_map, "file", overwrite=request.overwrite))
+        report = report or _run(request, "merge", merging, progress)  # after it, so that no data lacks its map
+        _write(merging.table(), stage, id_map.suffix.lower())
     return report
 
 

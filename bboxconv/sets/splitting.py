@@ -18,6 +18,8 @@ from bboxconv.errors import Findings, UsageError
 from bboxconv.flow import Flow
 from bboxconv.selection import Chosen
 from bboxconv.sets.census import Census, Grouping
+from bboxconv.sets.identities import KINDS, Identities
+from bboxconv.sets.merging import Renamed, new_ids
 from bboxconv.sets.strata import dealt, shares
 
 USUAL: Mapping[str, Fraction] = {"train": Fraction(8, 10), "val": Fraction(1, 10), "test": Fraction(1, 10)}
@@ -45,16 +47,23 @@ class Assignment:
     part: NDArray[np.uint8]
     """The split (N,) of each."""
     names: tuple[str, ...]
+    ids: Renamed | None = None
+    """New ids; None: there are none."""
     sized: bool = False
 
     def __call__(self, batch: pa.RecordBatch, numbers: NDArray[np.int64], box: BoxFormat, findings: Findings) -> Chosen:
         """All images, each in its split."""
+        if self.ids is not None:
+            batch = self.ids(batch, numbers, box, findings).batch
         part = self.part[np.searchsorted(self.numbers, numbers)]
         splits = pa.array(self.names, pa.string()).take(pa.array(part))
         return Chosen(schema.with_image_columns(batch, {"split": splits}), np.ones(len(batch), np.bool_))
 
     def count(self, batch: pa.RecordBatch, carries: frozenset[str], account: Account) -> None:
-        """A split is what was asked for: no value of the source is changed by it, but those that a note tells."""
+        """A split is what was asked for: no value of the source is changed by it, but those that a note tells, and
+        ids that clash."""
+        if self.ids is not None:
+            self.ids.count(batch, carries, account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +87,24 @@ class Splitting:
         part = dealt(census, sizes, self.seed)
         self._tell(flow, census, sizes, part)
         of_image = part[census.groups].astype(np.uint8)
+        ids = self._ids(flow, target)
         places = zip(census.sources[:-1].tolist(), census.sources[1:].tolist(), strict=True)
         return replace(
             flow,
             moved=True,
             selections=tuple(
-                Assignment(census.numbers[start:stop], of_image[start:stop], tuple(self.parts))
-                for start, stop in places
+                Assignment(census.numbers[start:stop], of_image[start:stop], tuple(self.parts), renamed)
+                for (start, stop), renamed in zip(places, ids, strict=True)
             ),
         )
+
+    def _ids(self, flow: Flow, target: Target) -> list[Renamed | None]:
+        """New ids for each source: files of the old splits may all count from 1, and their images come together."""
+        if len(flow.opened.datasets) < 2 or not {"image.id", "object.id"} & target.carries:
+            return [None] * len(flow.opened.datasets)
+        seen = Identities.of(flow, by_split=False)
+        images, objects = (new_ids(flow, seen, kind) for kind in KINDS)
+        return [Renamed(*both) for both in zip(images, objects, strict=True)]
 
     def _prove_images(self, flow: Flow, census: Census) -> None:
         """Raise UsageError where images are wanted whose names do not tell which they are, without their old split."""
