@@ -172,6 +172,21 @@ def test_filter_in_pixels(source: Path, boxes: pd.DataFrame, tmp_path: Path) -> 
     assert report.written.boxes == len(where(boxes, "box_width * box_height > 20000.05"))
 
 
+def test_filter_says_what_nobody_knows(source: Path, boxes: pd.DataFrame, tmp_path: Path) -> None:
+    """What is left out because the data has no value to compare is told and counted, for boxes and for images, with
+    any batch size; not where the rest of the expression decides."""
+    report = bboxconv.filter(source, tmp_path / "b.json", "score > 0.5 or category = 'dog'", batch_size=7)
+    (found,) = [found for found in report.findings if found.code == "filter-without-value"]
+    assert (found.severity, found.count) == ("warning", int((boxes.score.isna() & (boxes.category != "dog")).sum()))
+    report = bboxconv.filter(source, tmp_path / "c.json", "not difficult and split = 'train'")
+    assert {found.count for found in report.findings if found.code == "filter-without-value"} == {len(boxes)}
+    report = bboxconv.filter(source, tmp_path / "d.json", "split = 'train'")
+    assert [found.count for found in report.findings] == [IMAGES, 1]
+    assert [found.code for found in report.findings] == ["filter-without-value", "nothing-left"]
+    report = bboxconv.filter(source, tmp_path / "e.json", "score is null or score > 0.5")
+    assert not report.findings
+
+
 # -- the parser
 
 NUMBERS, TEXTS, FLAGS = ("width", "area", "score"), ("category", "split"), ("iscrowd", "difficult")

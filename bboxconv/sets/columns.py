@@ -52,12 +52,13 @@ COLUMNS: Mapping[str, Type] = {**IMAGE, **BOX}
 `area` is as the source has it, else that of the box in square pixels; `relative_area` its part of the image."""
 _CORNERS, _SIDES = BoxFormat("xyxy"), BoxFormat("xywh")
 _PLACES = ("x1", "y1", "x2", "y2")
-_MEASURED = frozenset({*_PLACES, "box_width", "box_height", "area", "relative_area", "aspect_ratio"})
+MEASURED = frozenset({*_PLACES, "box_width", "box_height", "area", "relative_area", "aspect_ratio"})
+"""Columns that come of the place of a box."""
 
 
 def needs_sizes(names: Collection[str]) -> bool:
     """Whether a column may depend on the size of the image."""
-    return bool((_MEASURED | {"width", "height"}) & set(names))
+    return bool((MEASURED | {"width", "height"}) & set(names))
 
 
 def image_columns(batch: pa.RecordBatch, objects: Objects, names: Collection[str]) -> dict[str, pa.Array]:
@@ -79,11 +80,11 @@ def box_columns(
     image_of = pa.array(objects.image_of())
     found = {name: column.take(image_of) for name, column in image_columns(batch, objects, names).items()}
     unsized = 0
-    if _MEASURED & set(names):
+    if MEASURED & set(names):
         measures = Measures.of(batch, objects, box)
-        found.update({name: measures.column(name, objects) for name in _MEASURED & set(names)})
+        found.update({name: measures.column(name, objects) for name in MEASURED & set(names)})
         unsized = measures.unsized
-    for name in BOX.keys() & set(names) - _MEASURED:
+    for name in BOX.keys() & set(names) - MEASURED:
         column = objects.column(name)
         found[name] = classes.take(column) if name == "category" else column
         if name == "shape":

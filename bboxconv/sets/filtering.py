@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import schema
@@ -15,9 +17,9 @@ from bboxconv.codec import Target
 from bboxconv.errors import Findings
 from bboxconv.flow import Flow
 from bboxconv.selection import Chosen
-from bboxconv.sets.columns import BOX, COLUMNS, box_columns, image_columns, needs_sizes
+from bboxconv.sets.columns import BOX, COLUMNS, MEASURED, box_columns, image_columns, needs_sizes
 from bboxconv.sets.expression import parsed
-from bboxconv.sets.tree import Node, columns_of, is_true
+from bboxconv.sets.tree import Node, columns_of, truth
 
 REASON = "filtered out"
 
@@ -45,26 +47,34 @@ class Filter:
         """What the expression is true of."""
         objects = schema.flat(batch)
         if not self.names & BOX.keys():
-            found = is_true(self.node, image_columns(batch, objects, self.names), len(batch))
-            return Chosen(batch, _mask(found), REASON)
+            columns = image_columns(batch, objects, self.names)
+            return Chosen(batch, self._mask(columns, len(batch), "images", findings), REASON)
         columns, unsized = box_columns(batch, objects, box, self.names, self.classes)
         if unsized:
             message = "the size of an image is not known, so where its boxes lie in pixels is not either"
             hint = "--images DIR, --image-sizes FILE or --image-size WxH gives it; a comparison with it is not true"
             findings.add("filter-without-size", message, severity="warning", count=unsized, hint=hint)
-        keep = _mask(is_true(self.node, columns, len(objects.rows)))
+        keep = self._mask(columns, len(objects.rows), "boxes", findings)
         left = schema.keep_objects(objects, keep)
         stays = np.ones(len(batch), np.bool_)
         if not self.keep_empty:
             stays = (np.diff(left.offsets) > 0) | (np.diff(objects.offsets) == 0)
         return Chosen(batch if left is objects else schema.with_objects(batch, left), stays, REASON)
 
+    def _mask(self, columns: Mapping[str, pa.Array], length: int, what: str, findings: Findings) -> NDArray[np.bool_]:
+        """Which rows (N,) it is true of. Of those that nobody can tell, as a column has no value, it is told."""
+        found = truth(self.node, columns, length)
+        undecided = found.is_null() if found.null_count else None
+        for name in sorted(columns.keys() - MEASURED) if undecided is not None else ():
+            count = pc.and_(undecided, columns[name].is_null()).true_count
+            if count:
+                message = f"{what} have no {name}, so that the expression is neither true nor false: they are left out"
+                hint = f"({name} is null or ...) keeps them"
+                findings.add("filter-without-value", message, severity="warning", count=count, hint=hint)
+        return np.asarray(found.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
+
     def count(self, batch: pa.RecordBatch, carries: frozenset[str], account: Account) -> None:
         """It changes nothing."""
-
-
-def _mask(found: pa.BooleanArray) -> NDArray[np.bool_]:
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from bboxconv import jsontext, pipeline, staging
 from bboxconv.codec import Progress, silent
-from bboxconv.errors import UsageError
+from bboxconv.errors import Findings, UsageError
 from bboxconv.report import Command, Report
 from bboxconv.request import Request
 from bboxconv.sets.census import Grouping
@@ -119,4 +119,10 @@ def filter(request: Request, expression: str, *, keep_empty: bool = False, progr
 
 
 def _run(request: Request, command: Command, choose: pipeline.Choose, progress: Progress) -> Report:
-    return replace(pipeline.run(request, progress, choose=choose), command=command)
+    report = replace(pipeline.run(request, progress, choose=choose), command=command)
+    if report.written.images or not report.left_out_images:
+        return report
+    findings = Findings()
+    message = "no image is left: the output has none"
+    findings.add("nothing-left", message, severity="warning", where=request.dst)
+    return replace(report, findings=(*report.findings, *findings))

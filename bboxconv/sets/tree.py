@@ -56,10 +56,13 @@ def nodes(node: Node) -> Iterator[Node]:
 
 def is_true(node: Node, columns: Mapping[str, pa.Array], length: int) -> pa.BooleanArray:
     """For which rows (N,) an expression is true; there it is neither false nor null."""
+    return truth(node, columns, length).fill_null(False)
+
+
+def truth(node: Node, columns: Mapping[str, pa.Array], length: int) -> pa.BooleanArray:
+    """For which rows (N,) an expression is true, false or null."""
     found = _value(node, columns)
-    if isinstance(found, pa.Scalar):
-        return pa.repeat(bool(found.as_py()), length)
-    return found.fill_null(False)
+    return pa.repeat(_flag(found), length) if isinstance(found, pa.Scalar) else _flag(found)
 
 
 def _value(node: Node, columns: Mapping[str, pa.Array]) -> Value:
