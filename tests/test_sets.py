@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -29,6 +30,7 @@ from bboxconv.cli.commands import convert
 from bboxconv.cli.sharing import OWN, Given
 from bboxconv.errors import BboxconvError, DataError, OutputError, UsageError
 from bboxconv.report import Report
+from bboxconv.sets.census import Grouping
 from bboxconv.sets.expression import parsed
 from bboxconv.sets.merging import usual_prefixes
 from bboxconv.sets.strata import shares
@@ -349,6 +351,16 @@ def test_groups_stay_together(
     assert "image-without-group" not in notes(report)
 
 
+@pytest.mark.parametrize(
+    ("regex", "key"), [(r"\Qx(\E", "x("), (r"\Qx(\E([0-9])", "1"), (r"[[:alpha:](]+([0-9])", "1"), (r"\\Q|x(.)", "(")]
+)
+def test_parentheses_that_are_no_groups(regex: str, key: str) -> None:
+    """What is quoted, and what stands in brackets, is no group."""
+    grouping = Grouping.of(None, regex)
+    assert grouping is not None
+    assert pc.struct_field(pc.extract_regex(pa.array(["x(1"]), grouping.regex), "key").to_pylist() == [key]
+
+
 def test_images_without_group(source: Path, tmp_path: Path) -> None:
     """Images without a key go on their own, which is said; large groups make other sizes, which is said too."""
     report = bboxconv.split(source, tmp_path / "s", to="coco", group_regex="^(set0)/")
@@ -379,6 +391,7 @@ def test_split_says_what_is_wrong(source: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as raised:
             bboxconv.split(source, **{"dst": tmp_path / "s", **options})
         assert raised.value.diagnostics[0].code == code
+    assert raised.value.diagnostics[0].message.endswith("no regular expression: missing ): (")
     report = bboxconv.split(f"old={source}", tmp_path / "b.parquet", stratify=False)
     assert [found.count for found in report.findings if found.code == "split-replaced"] == [IMAGES]
     found = pyarrow.parquet.read_table(tmp_path / "b.parquet", columns=["split"])["split"].to_pylist()
@@ -463,6 +476,26 @@ def test_stratified_sample(source: Path, boxes: pd.DataFrame, tmp_path: Path) ->
     for category in CLASSES[:-1]:
         images = set(boxes[boxes.category == category].image_id)
         assert abs(len(images & chosen) - len(images) / 4) <= 3, category
+
+
+@pytest.mark.parametrize(
+    "options", [{"drop_empty": True, "to": "voc"}, {"to": "csv", "out": {"layout": "tfod"}}, {"to": "voc"}]
+)
+def test_images_that_are_not_written_are_not_chosen(options: dict[str, Any], tmp_path: Path) -> None:
+    """So many images are written as were asked for, and splits have their sizes, where images without boxes are left
+    out."""
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 99, "height": 99} for n in range(200)]
+    boxes = [{"id": n, "image_id": 2 * n, "category_id": 1, "bbox": [n, 0, 9, 9]} for n in range(100)]
+    path = coco(tmp_path / "a.json", images, boxes, [{"id": 1, "name": "dog"}])
+    written = len(images) if options == {"to": "voc"} else len(boxes)
+    report = bboxconv.sample(path, tmp_path / "b", count=50, **options)
+    assert report.written.images == 50
+    assert report.left_out_images.total() == 150
+    report = bboxconv.sample(path, tmp_path / "c", count=201, **options)
+    assert notes(report)["sample-too-large"] == (f"{tmp_path / 'c'}: {written}, not 201",)
+    report = bboxconv.split(path, tmp_path / "d.parquet", drop_empty=True, stratify=False)
+    found = pyarrow.parquet.read_table(tmp_path / "d.parquet", columns=["split"])["split"].to_pylist()
+    assert Counter(found) == {"train": 80, "val": 10, "test": 10}
 
 
 def test_sample_of_a_split(source: Path, tmp_path: Path) -> None:

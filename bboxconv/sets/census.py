@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bboxconv import jsontext, schema
+from bboxconv.codec import Target
 from bboxconv.duplicates import hashes
 from bboxconv.errors import UsageError
 from bboxconv.flow import Flow, looked
+from bboxconv.request import Request
 from bboxconv.sets.light import light
 from bboxconv.suggest import did_you_mean
 
@@ -71,7 +73,9 @@ class Grouping:
 
 def _named_group(regex: str) -> str:
     """The expression with its first group named, and the others without: where it has none, all of it is one."""
-    parts = re.split(r"(\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?P?<[A-Za-z_]\w*>)?(?!\?))", regex, flags=re.DOTALL)
+    quoted, signs = r"\\Q.*?(?:\\E|\Z)|\\.", r"\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]"
+    group = r"\((?:\?P?<[A-Za-z_]\w*>)?(?!\?)"
+    parts = re.split(f"({quoted}|{signs}|{group})", regex, flags=re.DOTALL)
     first = True
     for at in range(1, len(parts), 2):
         if parts[at].startswith("("):
@@ -80,10 +84,13 @@ def _named_group(regex: str) -> str:
     whole = "".join(parts)
     pattern = f"(?P<key>{whole})" if first else whole
     try:
-        pc.extract_regex(pa.array(["x"]), pattern)
+        pc.match_substring_regex(pa.array(["x"]), regex)  # the error is of what was written
+        found = pc.extract_regex(pa.array(["x"]), pattern).type
     except pa.ArrowInvalid as error:
-        message = f"--group-regex is no regular expression: {str(error).rsplit(': ', 1)[-1]}"
+        message = f"--group-regex is no regular expression: {str(error).split(': ', 1)[-1]}"
         raise UsageError.of("bad-option-value", message, where=regex) from error
+    if found.get_field_index("key") < 0:
+        raise UsageError.of("bad-option-value", "--group-regex has a group that is not understood", where=regex)
     return pattern
 
 
@@ -103,7 +110,38 @@ class _Seen:
     """A number for each name."""
 
 
-def _see(grouping: Grouping | None, classes: int, batch: pa.RecordBatch, numbers: NDArray[np.int64]) -> _Seen:
+@dataclass(frozen=True, slots=True)
+class _Unwritten:
+    """Which images are left out later, whatever is chosen: they are not seen."""
+
+    empty: bool
+    """Those without boxes."""
+    unannotated: bool
+    """Those at which nobody looked."""
+
+    @classmethod
+    def by(cls, target: Target, request: Request) -> _Unwritten:
+        """As the target and the user have it."""
+        empty = request.drop_empty or "image.objects" in target.requires
+        return cls(empty, request.unannotated == "skip" and "unannotated" not in target.carries)
+
+    def without(self, batch: pa.RecordBatch, numbers: NDArray[np.int64]) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+        """The images that are written, and their numbers."""
+        if not self.empty and not self.unannotated:
+            return batch, numbers
+        objects = schema.flat(batch)
+        keep = np.diff(objects.offsets) > 0 if self.empty else objects.annotated
+        return (batch, numbers) if keep.all() else (schema.keep_images(batch, keep), numbers[keep])
+
+
+def _see(
+    grouping: Grouping | None,
+    classes: int,
+    unwritten: _Unwritten,
+    batch: pa.RecordBatch,
+    numbers: NDArray[np.int64],
+) -> _Seen:
+    batch, numbers = unwritten.without(batch, numbers)
     counts, of_images = np.zeros(len(batch), np.int32), np.zeros(0, np.int32)
     if classes:
         objects = schema.flat(batch)
@@ -119,7 +157,7 @@ def _see(grouping: Grouping | None, classes: int, batch: pa.RecordBatch, numbers
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """All N images, in G groups that stay together; without grouping, each is one."""
+    """All N images that can be written, in G groups that stay together; without grouping, each is one."""
 
     numbers: NDArray[np.int64]
     """The number (N,) of each, rising."""
@@ -142,13 +180,15 @@ class Census:
     """How many images have the name of another, as far as is known."""
 
     @classmethod
-    def of(cls, flow: Flow, grouping: Grouping | None, *, stratified: bool) -> Census:
-        """Of all images of a run, which are looked at once. Classes are not looked at where that is not wanted."""
+    def of(cls, flow: Flow, target: Target, grouping: Grouping | None, *, stratified: bool) -> Census:
+        """Of the images of a run that the target takes; all are looked at once. Classes are not looked at where that
+        is not wanted."""
         classes = len(flow.opened.header.categories) if stratified else 0
         per_source = np.zeros(len(flow.opened.datasets), np.int64)
         held: list[_Seen] = []
+        look = partial(_see, grouping, classes, _Unwritten.by(target, flow.request))
         seeing = light(flow, grouping.fields | _LOOKED_AT if grouping else _LOOKED_AT)
-        for source, seen in looked(seeing, partial(_see, grouping, classes)):
+        for source, seen in looked(seeing, look):
             per_source[source] += len(seen.numbers)
             held.append(seen)
         numbers = _joined(seen.numbers for seen in held)

@@ -65,7 +65,7 @@ class Sampling:
 
     def __call__(self, flow: Flow, target: Target) -> Flow:
         """The flow with the choice of each source."""
-        census = Census.of(flow, None, stratified=self.stratified)
+        census = Census.of(flow, target, None, stratified=self.stratified)
         total = len(census.numbers)
         size = shares(total, [self.fraction, 1 - self.fraction])[0] if self.fraction is not None else self.count or 0
         if size > total:

@@ -43,7 +43,7 @@ class Assignment:
     """Puts images into splits: a `Selection`."""
 
     numbers: NDArray[np.int64]
-    """The number (N,) of each image of the source, rising."""
+    """The number (N,) of each image of the source that can be written, rising."""
     part: NDArray[np.uint8]
     """The split (N,) of each."""
     names: tuple[str, ...]
@@ -55,7 +55,9 @@ class Assignment:
         """All images, each in its split."""
         if self.ids is not None:
             batch = self.ids(batch, numbers, box, findings).batch
-        part = self.part[np.searchsorted(self.numbers, numbers)]
+        known = np.isin(numbers, self.numbers, assume_unique=True)
+        part = np.zeros(len(batch), np.uint8)  # of those that are left out, any
+        part[known] = self.part[np.searchsorted(self.numbers, numbers[known])]
         splits = pa.array(self.names, pa.string()).take(pa.array(part))
         return Chosen(schema.with_image_columns(batch, {"split": splits}), np.ones(len(batch), np.bool_))
 
@@ -81,7 +83,7 @@ class Splitting:
             message = "the destination is one file that does not say splits, so that they would be lost"
             hint = "name a folder, which has a file for each split"
             raise UsageError.of("splits-not-carried", message, where=flow.request.dst, hint=hint)
-        census = Census.of(flow, self.grouping, stratified=self.stratified)
+        census = Census.of(flow, target, self.grouping, stratified=self.stratified)
         self._prove_images(flow, census)
         sizes = shares(len(census.numbers), list(self.parts.values()))
         part = dealt(census, sizes, self.seed)
