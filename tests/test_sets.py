@@ -249,6 +249,8 @@ def test_an_expression_means_what_it_means_in_sql(expressions: list[str]) -> Non
 
 
 HOSTILE = {
+    "column in double quotes": "\"category\" = 'cat'",
+    "column in double quotes, in": "\"category\" in ('cat', 'dog')",
     "attribute": "area.__class__ = 1",
     "call": "__import__('os').system('true')",
     "function": "area(1) > 0",

@@ -54,7 +54,8 @@ def split(
     `parts` are fractions that add up to 1, by the name of the split; None: train 0.8, val 0.1, test 0.1. Sizes are
     exact to the image, by largest remainders, but where images are grouped: those of the same `group_by` (`video`,
     `folder`, `extra.KEY`), or in whose names `group_regex` (RE2) finds the same, are in one split. With `stratify`
-    each split has its share of the images of every class, as far as that goes; where it does not, a note says so.
+    each split has its share of the images of every class, as far as that goes; where it does not, a note says so. Ids
+    that several sources have become new ones in the later of them, as in `merge`.
 
     Returns and raises as `convert`.
     """

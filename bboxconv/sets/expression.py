@@ -124,7 +124,9 @@ class _Reader:
             return _joined("and", parts), "flag"
         denied = bool(self.takes("not"))
         what = self.takes("in", "like", "matches", "between", *(() if denied else ("is",)))
-        if not what:
+        if what:
+            self.no_column((left,), start)
+        else:
             if denied:
                 raise self.mistake("'in', 'like', 'matches' or 'between' follows on 'not' here")
             return left
@@ -144,6 +146,7 @@ class _Reader:
         return (Call("not", (node,)) if denied else node), "flag"
 
     def compare(self, sign: str, left: _Typed, right: _Typed, place: Word) -> Node:
+        self.no_column((left, right), place)
         kinds = {left[1], right[1]} - {None}
         if kinds == {"flag", "number"}:  # as in COCO, where a flag is 0 or 1
             left, right = (
@@ -155,6 +158,13 @@ class _Reader:
             if sign in ("=", "!=") and one == Column("category") and isinstance(other, Constant):
                 self.known_class(other)
         return Call(sign, (left[0], right[0]))
+
+    def no_column(self, values: Sequence[_Typed], place: Word) -> None:
+        """Refuse the name of a column in quotes where texts alone are compared: in some SQL it is the column."""
+        names = [one.value for one, _ in values if isinstance(one, Constant)]
+        for name in names if len(names) == len(values) else ():
+            if isinstance(name, str) and name in self.columns:
+                raise self.mistake(f"{name!r} is a text here", f"a column stands without quotes: {name}", place)
 
     def among(self, left: _Typed) -> Node:
         self.needs("(")

@@ -85,7 +85,7 @@ def without_same_ids(piece: Piece, ids: SameIds, shelf: Shelf, name: str, findin
                 "two images would have the same id in one file: the first has it",
                 where=name,
                 detail=f"id {own}: {image.file_name}" if isinstance(image.file_name, str) else f"id {own}",
-                hint="name a folder as destination: every split gets a file of its own",
+                hint="name a folder: every split gets a file of its own; or `bboxconv merge`: numbers become new ones",
                 images=1,
                 boxes=int(piece.boxes[row]),
                 late=True,
