@@ -302,8 +302,8 @@ def test_the_document() -> None:
     found = json.loads(json.dumps(bboxconv.stats(SAMPLES["train"], by="class").as_dict(), allow_nan=False))
     assert (found["version"], found["command"], found["by"]) == (1, "stats", "class")
     assert [*found] == [
-        "version", "command", "sources", "box", "by", "all", "splits", "classes", "groups", "classless_boxes",
-        "duplicate_images", "duplicate_boxes", "findings", "seconds",
+        "version", "command", "exit_code", "sources", "box", "by", "all", "splits", "classes", "groups",
+        "classless_boxes", "duplicate_images", "duplicate_boxes", "findings", "seconds",
     ]  # fmt: skip
     groups = [found["all"], *found["splits"], *found["groups"]]
     assert {tuple(group) for group in groups} == {

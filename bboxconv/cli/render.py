@@ -14,11 +14,12 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from bboxconv.agreement import Agreement
-from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, printable
+from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, faults, printable
 from bboxconv.report import CONVERSIONS, Counts, Inspection, Report, Side
 
 if TYPE_CHECKING:
     from bboxconv.page.run import PageReport
+    from bboxconv.statistics import Statistics
 
 Paint = Callable[[str, str], str]
 """Style (`error`, `warning`, `note`, `done`, `label`) and text to text."""
@@ -218,7 +219,18 @@ def page(made: PageReport, paint: Paint) -> str:
     found = f"{_counts(made.counts)}, {count(made.thumbnails, 'thumbnail')}"
     same = "" if made.same is None else ", DST agrees" if made.same else ", DST differs"
     where = "stdout" if made.page == "-" else printable(made.page)
-    return f"{paint('done', 'done')}: {found}{same}, {where}, {size(made.bytes)}, {made.seconds:.1f} s"
+    return f"{_done(made.findings, 'done', paint)}: {found}{same}, {where}, {size(made.bytes)}, {made.seconds:.1f} s"
+
+
+def statistics(found: Statistics, paint: Paint) -> str:
+    """The last line of statistics that are not of all that the sources have."""
+    counted = f"{count(found.all.images, 'image')}, {count(found.all.boxes, 'box')}"
+    return f"{_done(found.findings, 'counted', paint)}: {counted}, {found.seconds:.1f} s"
+
+
+def _done(findings: Sequence[Diagnostic], done: str, paint: Paint) -> str:
+    aside = faults(findings)
+    return f"{paint('warning', done)}, {count(aside, 'fault')} set aside" if aside else paint("done", done)
 
 
 def _formats(sources: Sequence[Side]) -> str:
