@@ -377,3 +377,16 @@ def test_long_lists_and_narrow_terminals(tmp_path: Path) -> None:
             assert not any("\x1b" in line for line in lines)
         every = statstable.statistics(found, True, 80, lambda style, text: text, histograms.BLOCKS)
         assert sum(line.startswith("class ") for line in every) == 51
+
+
+def test_wide_and_long_and_blank_names(tmp_path: Path) -> None:
+    """A wide character takes two columns; with -v one long name moves no other row; a blank name is seen."""
+    names = ["car", "汽车", "e\u0301t\u00e9", " ", "x" * 300]
+    images = [{"file_name": "a", "objects": [one for n in range(5) for one in boxes([0, 0, 9, 9], category=n)]}]
+    bboxconv.write(helpers.dataset(images, names), tmp_path / "a.jsonl")
+    found = bboxconv.stats(tmp_path / "a.jsonl")
+    for verbose, name in ((False, "x" * 21 + "..."), (True, "x" * 300)):
+        lines = statstable.statistics(found, verbose, 80, lambda style, text: text, histograms.PLAIN)
+        cells = ["car" + " " * 21, "汽车" + " " * 20, "e\u0301t\u00e9" + " " * 21, "' '" + " " * 21, name]
+        at = lines.index(f"class{'':19}  boxes       images")
+        assert lines[at + 1 : at + 6] == [f"{cell}      1  20%       1  {'#' * 30}" for cell in cells]
