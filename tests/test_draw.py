@@ -400,6 +400,7 @@ def test_findings_lead_to_their_images(tmp_path: Path) -> None:
         ({"output": "a.png", "each": True}, "output-is-file", "-o a/"),
         ({"output": ""}, "missing-option", "sheet.png"),
         ({"count": 0}, "bad-argument", ""),
+        ({"images": __file__}, "path-not-found", "it is a file"),
     ],
 )
 def test_what_is_wrong_is_told(options: dict[str, object], code: str, hint: str, tmp_path: Path) -> None:

@@ -284,6 +284,13 @@ def test_odd_boxes(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_boxes_beyond_all_numbers(tmp_path: Path) -> None:
+    """A box whose area is no float is large, and no warning of numpy is shown."""
+    image = {"file_name": "a", "width": 10, "height": 10, "objects": boxes([0, 0, 1e300, 1e300], [0, 0, 1, 1])}
+    found = bboxconv.stats(saved(tmp_path / "a.jsonl", [image])).all
+    assert (found.sizes["small"], found.sizes["large"], found.relative_areas.counts[-1]) == (1, 1, 1)
+
+
 def document(found: Statistics) -> dict[str, object]:
     """The document without what differs from run to run."""
     return found.as_dict() | {"seconds": 0}
