@@ -282,6 +282,16 @@ class Findings:
         return sum(sight.count for sight in self._seen.values() if sight.first.severity == "error")
 
 
+def faults(findings: Iterable[Diagnostic]) -> int:
+    """How many faults there are: records that could not be used as they are."""
+    return sum(found.count for found in findings if found.severity == "error")
+
+
+def exit_code_of(findings: Iterable[Diagnostic]) -> ExitCode:
+    """What a look at data ends with: SET_ASIDE where there are faults, as what is shown is without them."""
+    return ExitCode.SET_ASIDE if faults(findings) else ExitCode.DONE
+
+
 def _said(place: Place) -> tuple[str, str]:
     return place.where, place.detail
 

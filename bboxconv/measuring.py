@@ -157,8 +157,9 @@ def _codes(batch: pa.RecordBatch, objects: Objects, box: BoxFormat) -> _Codes:
 
 
 def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The area (N,) of boxes cx, cy, w, h; zero where a side is negative."""
-    area: NDArray[np.float64] = np.maximum(boxes[:, 2], 0) * np.maximum(boxes[:, 3], 0)
+    """The area (N,) of boxes cx, cy, w, h; zero where a side is negative, inf beyond the largest number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        area: NDArray[np.float64] = np.maximum(boxes[:, 2], 0) * np.maximum(boxes[:, 3], 0)
     return area
 
 

@@ -44,6 +44,8 @@ class Request:
     rejects: Path | None = None
     max_errors: int | None = None
     on_invalid: Literal["keep", "clip", "drop", "fail"] = "keep"
+    looks: bool = False
+    """Whether it is a command that has no --on-invalid, so that advice names one that has."""
     strict: str | None = None
     """None; `default` (no loss of geometry, labels, flags); `all` (no loss, no change); or field names with commas."""
     overwrite: bool = False

@@ -51,10 +51,18 @@ def image_place(batch: pa.RecordBatch, image: int, shown: str) -> Record:
 
 
 def check_boxes(
-    batch: pa.RecordBatch, box: BoxFormat, on_invalid: str, findings: Findings, left_out: Counter[str], shown: str
+    batch: pa.RecordBatch,
+    box: BoxFormat,
+    on_invalid: str,
+    findings: Findings,
+    left_out: Counter[str],
+    shown: str,
+    looks: bool = False,
 ) -> pa.RecordBatch:
     """Count boxes that pass an edge of their image or have no area; keep or drop them, or make them faults. Those
-    that are to be clipped are kept: `clip` follows, once it is known which are written."""
+    that are to be clipped are kept: `clip` follows, once it is known which are written. `looks` is as in Request."""
+    advice = f"{'bboxconv convert ' if looks else ''}--on-invalid clip, drop or fail treats them otherwise"
+    hint = advice if on_invalid == "keep" else ""
     objects = schema.flat(batch)
     if not len(objects.rows):
         return batch
@@ -66,12 +74,12 @@ def check_boxes(
         ("box-outside-image", passing, "a box passes an edge of its image"),
         ("box-without-area", flat, "a box has no width or no height"),
     ):
-        _report_boxes(batch, objects, rows, code, message, on_invalid, findings, shown)
+        _report_boxes(batch, objects, rows, code, message, on_invalid, findings, shown, hint)
     if on_invalid == "clip" and passing.any():
         clipped = clip_boxes(values, box, sizes)
         gone = degenerate(clipped, box) & valid & ~flat
         message = "a box outside its image was clipped to no width or no height"
-        _report_boxes(batch, objects, gone, "box-without-area", message, on_invalid, findings, shown)
+        _report_boxes(batch, objects, gone, "box-without-area", message, on_invalid, findings, shown, hint)
     if on_invalid in ("drop", "fail") and (passing | flat).any():
         left_out["box-outside-image"] += int((passing & ~flat).sum())
         left_out["box-without-area"] += int(flat.sum())
@@ -129,14 +137,10 @@ def _report_boxes(
     on_invalid: str,
     findings: Findings,
     shown: str,
+    hint: str,
 ) -> None:
-    done = {
-        "keep": "kept",
-        "clip": "clipped" if code == "box-outside-image" else "kept",
-        "drop": "left out",
-        "fail": "refused",
-    }[on_invalid]
-    hint = "--on-invalid clip, drop or fail treats them otherwise" if on_invalid == "keep" else ""
+    clipped = "clipped" if code == "box-outside-image" else "kept"
+    done = {"keep": "kept", "clip": clipped, "drop": "left out", "fail": "refused"}[on_invalid]
     bad = np.flatnonzero(rows).tolist()
     findings.add_each(
         code,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from bboxconv.errors import Diagnostic
+from bboxconv.errors import Diagnostic, ExitCode, exit_code_of
 from bboxconv.report import Side
 
 if TYPE_CHECKING:
@@ -122,11 +122,17 @@ class Statistics:
     by: str = ""
     """What was asked for: `class`, `split` or nothing."""
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a run of the command line ends with."""
+        return exit_code_of(self.findings)
+
     def as_dict(self) -> dict[str, object]:
         """The document as plain types."""
         return {
             "version": VERSION,
             "command": "stats",
+            "exit_code": int(self.exit_code),
             "sources": [side.as_dict() for side in self.sources],
             "box": self.box,
             "by": self.by,

@@ -64,7 +64,8 @@ class Step:
             batch = self.with_sizes(batch, account)
         if self.selection is not None:
             batch = self._selected(batch, self.selection, numbers, account, findings, rows)
-        batch = stages.check_boxes(batch, box, request.on_invalid, findings, account.left_out_boxes, self.shown)
+        left_out, looks = account.left_out_boxes, request.looks
+        batch = stages.check_boxes(batch, box, request.on_invalid, findings, left_out, self.shown, looks=looks)
         if target is not None:
             batch = self._fit(batch, target, account, findings, rows)
             if box.needs_size(goal):

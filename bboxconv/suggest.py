@@ -27,9 +27,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def for_missing(path: Path) -> str:
-    """The hint for a path that does not exist: the name beside it that may have been meant, or what else is wrong."""
+    """The hint for a path that is not there, or is a file and not a folder: the name that may have been meant, or what
+    else is wrong."""
     if any(sign in path.name for sign in "*?["):
         return "no file matches this pattern; leave out the quotes, since it is the shell that knows patterns"
+    if path.is_file():
+        return "it is a file"
     if path.is_symlink():
         return "it is a link, and leads to nothing"
     parent = path.parent

@@ -537,7 +537,7 @@ def test_the_command_says_what_differs(put: Callable[..., Path], tmp_path: Path)
         "images only in a (1)\n"
         "  dock/5.jpg\n"
         "\n"
-        "moved (1)\n"
+        "moved (1, shown as xyxy)\n"
         "  yard/1.jpg: cat, [0, 41, 60, 91] -> [3, 41, 63, 91], IoU 0.90\n"
         "\n"
         "different: 2 differences; 4 images in both, 15 boxes the same, "

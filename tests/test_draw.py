@@ -400,6 +400,7 @@ def test_findings_lead_to_their_images(tmp_path: Path) -> None:
         ({"output": "a.png", "each": True}, "output-is-file", "-o a/"),
         ({"output": ""}, "missing-option", "sheet.png"),
         ({"count": 0}, "bad-argument", ""),
+        ({"images": __file__}, "path-not-found", "it is a file"),
     ],
 )
 def test_what_is_wrong_is_told(options: dict[str, object], code: str, hint: str, tmp_path: Path) -> None:
@@ -511,6 +512,20 @@ def test_splits_and_equal_names_stay_apart(tmp_path: Path) -> None:
     images = [{"id": n, "file_name": name, "width": 9, "height": 9} for n, name in enumerate(["a.jpg", "A.png"])]
     source = helpers.coco(tmp_path / "a.json", images, [], [{"id": 1, "name": "cat"}])
     assert bboxconv.draw(source, f"{tmp_path}/two/").files == ("a.png", "A-2.png")
+
+
+def test_an_image_from_another_folder_is_told(tmp_path: Path) -> None:
+    """An image that is found by the last part of its name alone may be another one, and is told; under its whole name
+    it is not."""
+    (tmp_path / "images/one").mkdir(parents=True)
+    for name in ("a.png", "one/b.png"):
+        Image.new("RGB", (9, 9)).save(tmp_path / "images" / name)
+    names = ["a.png", "two/a.png", "one/b.png", "./one\\b.png", "one/b"]
+    images = [{"id": n, "file_name": name, "width": 9, "height": 9} for n, name in enumerate(names)]
+    source = helpers.coco(tmp_path / "a.json", images, [], [{"id": 1, "name": "cat"}])
+    drawing = bboxconv.draw(source, tmp_path / "sheet.png", images=tmp_path / "images")
+    assert [(one.code, one.where) for one in drawing.findings] == [("image-elsewhere", ("two/a.png: a.png",))]
+    assert drawing.blank == {}
 
 
 # -- the command

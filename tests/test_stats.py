@@ -284,6 +284,13 @@ def test_odd_boxes(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_boxes_beyond_all_numbers(tmp_path: Path) -> None:
+    """A box whose area is no float is large, and no warning of numpy is shown."""
+    image = {"file_name": "a", "width": 10, "height": 10, "objects": boxes([0, 0, 1e300, 1e300], [0, 0, 1, 1])}
+    found = bboxconv.stats(saved(tmp_path / "a.jsonl", [image])).all
+    assert (found.sizes["small"], found.sizes["large"], found.relative_areas.counts[-1]) == (1, 1, 1)
+
+
 def document(found: Statistics) -> dict[str, object]:
     """The document without what differs from run to run."""
     return found.as_dict() | {"seconds": 0}
@@ -302,8 +309,8 @@ def test_the_document() -> None:
     found = json.loads(json.dumps(bboxconv.stats(SAMPLES["train"], by="class").as_dict(), allow_nan=False))
     assert (found["version"], found["command"], found["by"]) == (1, "stats", "class")
     assert [*found] == [
-        "version", "command", "sources", "box", "by", "all", "splits", "classes", "groups", "classless_boxes",
-        "duplicate_images", "duplicate_boxes", "findings", "seconds",
+        "version", "command", "exit_code", "sources", "box", "by", "all", "splits", "classes", "groups",
+        "classless_boxes", "duplicate_images", "duplicate_boxes", "findings", "seconds",
     ]  # fmt: skip
     groups = [found["all"], *found["splits"], *found["groups"]]
     assert {tuple(group) for group in groups} == {
@@ -377,3 +384,16 @@ def test_long_lists_and_narrow_terminals(tmp_path: Path) -> None:
             assert not any("\x1b" in line for line in lines)
         every = statstable.statistics(found, True, 80, lambda style, text: text, histograms.BLOCKS)
         assert sum(line.startswith("class ") for line in every) == 51
+
+
+def test_wide_and_long_and_blank_names(tmp_path: Path) -> None:
+    """A wide character takes two columns; with -v one long name moves no other row; a blank name is seen."""
+    names = ["car", "汽车", "e\u0301t\u00e9", " ", "x" * 300]
+    images = [{"file_name": "a", "objects": [one for n in range(5) for one in boxes([0, 0, 9, 9], category=n)]}]
+    bboxconv.write(helpers.dataset(images, names), tmp_path / "a.jsonl")
+    found = bboxconv.stats(tmp_path / "a.jsonl")
+    for verbose, name in ((False, "x" * 21 + "..."), (True, "x" * 300)):
+        lines = statstable.statistics(found, verbose, 80, lambda style, text: text, histograms.PLAIN)
+        cells = ["car" + " " * 21, "汽车" + " " * 20, "e\u0301t\u00e9" + " " * 21, "' '" + " " * 21, name]
+        at = lines.index(f"class{'':19}  boxes       images")
+        assert lines[at + 1 : at + 6] == [f"{cell}      1  20%       1  {'#' * 30}" for cell in cells]

@@ -36,11 +36,13 @@ def lines(found: Difference, width: int, paint: Paint) -> list[str]:
     shown += row("boxes", ", ".join([same, *_counted(found.boxes, BOXES)]), width, paint)
     flags = [f"{key} {c.count:,} of {c.compared or 0:,}" for key, c in found.fields.items() if c.count]
     shown += row("fields", ", ".join(flags), width, paint)
+    other = {found.a.box, found.b.box} != {found.box}
     for group, words in ((found.images, IMAGES), (found.classes, IMAGES), (found.boxes, BOXES), (found.fields, {})):
         what = "images " if group is found.images else "classes " if group is found.classes else ""
         for key, change in group.items():
             if change.count:
-                shown += _examples(what + words.get(key, f"{key} differs"), change, paint)
+                form = found.box if other and any(one.box_a or one.box_b for one in change.first) else ""
+                shown += _examples(what + words.get(key, f"{key} differs"), change, form, paint)
     images, boxes = count(found.paired_images, "image"), count(found.same_boxes, "box")
     if found.same:
         return [*shown, f"{paint('done', 'the same')}: {images}, {boxes}, {found.seconds:.1f} s"]
@@ -73,8 +75,9 @@ def _largest(found: Difference) -> str:
     return f"{found.largest:.2g} px" if found.box == "xyxy" else f"{found.largest:.2g} of the side"
 
 
-def _examples(title: str, change: Change, paint: Paint) -> list[str]:
-    shown = ["", f"{paint('label', title)} ({change.count:,})"]
+def _examples(title: str, change: Change, form: str, paint: Paint) -> list[str]:
+    """`form` is the box format of the examples, where that is not the one of both sides."""
+    shown = ["", f"{paint('label', title)} ({change.count:,}{f', shown as {form}' if form else ''})"]
     shown += [f"  {_example(one)}" for one in change.first]
     if change.count > len(change.first):
         shown.append(f"  ... and {change.count - len(change.first):,} more")

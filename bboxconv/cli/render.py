@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
+from unicodedata import combining, east_asian_width
 
 from bboxconv.agreement import Agreement
-from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, printable
+from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, faults, printable
 from bboxconv.report import CONVERSIONS, Counts, Inspection, Report, Side
 
 if TYPE_CHECKING:
     from bboxconv.page.run import PageReport
+    from bboxconv.statistics import Statistics
 
 Paint = Callable[[str, str], str]
 """Style (`error`, `warning`, `note`, `done`, `label`) and text to text."""
@@ -181,13 +183,23 @@ def inspection(seen: Inspection, verbose: bool, width: int, paint: Paint) -> lis
     return lines
 
 
-def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Rows as columns two blanks apart; those numbered in `right` end at one edge."""
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: two for a wide character, none for one that combines."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), most: int | None = None) -> list[str]:
+    """Rows as columns two blanks apart; those numbered in `right` end at one edge. A first cell of more than `most`
+    columns moves the rest of its own row alone."""
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
+    widths[0] = min(widths[0], most or widths[0])
     return [
         "  ".join(
-            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            " " * (w - columns(c)) + c if i in right else c + " " * (w - columns(c))
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in cells
     ]
@@ -218,7 +230,18 @@ def page(made: PageReport, paint: Paint) -> str:
     found = f"{_counts(made.counts)}, {count(made.thumbnails, 'thumbnail')}"
     same = "" if made.same is None else ", DST agrees" if made.same else ", DST differs"
     where = "stdout" if made.page == "-" else printable(made.page)
-    return f"{paint('done', 'done')}: {found}{same}, {where}, {size(made.bytes)}, {made.seconds:.1f} s"
+    return f"{_done(made.findings, 'done', paint)}: {found}{same}, {where}, {size(made.bytes)}, {made.seconds:.1f} s"
+
+
+def statistics(found: Statistics, paint: Paint) -> str:
+    """The last line of statistics that are not of all that the sources have."""
+    counted = f"{count(found.all.images, 'image')}, {count(found.all.boxes, 'box')}"
+    return f"{_done(found.findings, 'counted', paint)}: {counted}, {found.seconds:.1f} s"
+
+
+def _done(findings: Sequence[Diagnostic], done: str, paint: Paint) -> str:
+    aside = faults(findings)
+    return f"{paint('warning', done)}, {count(aside, 'fault')} set aside" if aside else paint("done", done)
 
 
 def _formats(sources: Sequence[Side]) -> str:

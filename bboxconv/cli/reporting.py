@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import typer
 
@@ -68,6 +69,7 @@ def report(
             given, output, from_, to, in_, out, box, split, classes, None, None, None, None, images, image_sizes,
             image_size, False, "skip", "skip", None, "keep", batch_size, jobs, memory, max_expansion,
         )  # fmt: skip
+        asked = replace(asked, looks=True)
         most = None if thumbnails is None else usage.whole("--thumbnails", thumbnails, 0)
         if str(page) == "-" and look.json:
             raise UsageError.of("stdout-taken", "--json and -o - both want stdout", hint="name a file: -o report.html")
@@ -85,6 +87,6 @@ def report(
         if not look.quiet:
             ui.say([render.page(made, paint)])
         ui.publish(made.as_dict(), look)
-        return ExitCode.DONE
+        return made.exit_code
 
     return settle(work, look)

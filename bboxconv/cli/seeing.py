@@ -70,7 +70,7 @@ def stats(
         with ui.progress(look) as progress:
             found = counting.collect(asked, progress, grouped)
         ui.show_statistics(found, look)
-        return ExitCode.DONE
+        return found.exit_code
 
     return settle(work, look)
 

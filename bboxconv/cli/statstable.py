@@ -117,12 +117,13 @@ def _side_by_side(rows: Sequence[Sequence[str]], width: int) -> list[str]:
 
 def _classes(found: Statistics, verbose: bool, width: int, paint: Paint, marks: Marks) -> list[str]:
     """The classes, those with most boxes first, with bars; the boxes of each split where there is room."""
-    longest = _longest(width, verbose)
+    longest = None if verbose else _longest(width)
     known = [one for one in sorted(found.classes, key=lambda one: -one.boxes) if one.boxes or verbose]
     shown = known if verbose else known[:SHOWN_CLASSES]
     if found.classless_boxes:
         shown = [*shown, ClassCount("(no class)", None, found.classless_boxes, 0)]
     names = [split.name for split in found.splits] if len(found.splits) > 1 else []
+    usual = _longest(width)
     for splits in (names, []):
         rows = [["class", "boxes", "", "images", *(name or "(none)" for name in splits)]]
         rows += [
@@ -135,15 +136,15 @@ def _classes(found: Statistics, verbose: bool, width: int, paint: Paint, marks: 
             ]
             for one in shown
         ]
-        lines = render.table(rows, range(1, len(rows[0])))
-        table_width = max(map(len, lines))
+        usual = _longest(width)
+        lines, table_width = render.table(rows, range(1, len(rows[0])), usual), _width(rows, usual)
         if table_width + 2 + LEAST_BAR <= width:
             break
     most = max((one.boxes for one in shown), default=0)
     room = min(width - table_width - 2, WIDEST_BAR)
     if room >= LEAST_BAR:
         lines[1:] = [
-            f"{line:<{table_width}}  {bar(one.boxes, most, room, marks)}".rstrip()
+            f"{line}{' ' * (table_width - render.columns(line))}  {bar(one.boxes, most, room, marks)}".rstrip()
             for line, one in zip(lines[1:], shown, strict=True)
         ]
     lines[0] = paint("label", lines[0])
@@ -153,7 +154,7 @@ def _classes(found: Statistics, verbose: bool, width: int, paint: Paint, marks: 
 
 def _class_groups(found: Statistics, verbose: bool, width: int, paint: Paint, marks: Marks) -> list[str]:
     """The classes with the sizes and shapes of their boxes, each histogram in one line."""
-    longest = _longest(width, verbose)
+    longest = None if verbose else _longest(width)
     known = [one for one in sorted(found.groups, key=lambda one: -one.boxes) if one.boxes or verbose]
     shown = known if verbose else known[:SHOWN_CLASSES]
     heads = ["class", "boxes", "images", "small", "med.", "large", "area", "ratio"]
@@ -168,8 +169,9 @@ def _class_groups(found: Statistics, verbose: bool, width: int, paint: Paint, ma
         ]
         for one in shown
     ]
-    fits = next((n for n in (8, 7, 6) if max(map(len, render.table([row[:n] for row in [heads, *rows]]))) <= width), 3)
-    first, *others = render.table([row[:fits] for row in [heads, *rows]], range(1, min(fits, 6)))
+    usual = _longest(width)
+    fits = next((n for n in (8, 7, 6) if _width([row[:n] for row in [heads, *rows]], usual) <= width), 3)
+    first, *others = render.table([row[:fits] for row in [heads, *rows]], range(1, min(fits, 6)), usual)
     lines = [paint("label", first), *others]
     left = [] if verbose else known[SHOWN_CLASSES:]
     lines += _left_out(len(left), sum(one.boxes for one in left)) + ([] if verbose else _unused(found, width))
@@ -177,6 +179,11 @@ def _class_groups(found: Statistics, verbose: bool, width: int, paint: Paint, ma
         note = "area: of the image, as below, from nothing to all of it; ratio: from high to wide"
         lines += render.row("", note, width, paint)
     return lines
+
+
+def _width(rows: Sequence[Sequence[str]], usual: int) -> int:
+    """Columns of a table but for its rows with a longer name than usual."""
+    return max(map(render.columns, render.table([row for row in rows if render.columns(row[0]) <= usual])))
 
 
 def _left_out(classes: int, boxes: int) -> list[str]:
@@ -193,11 +200,16 @@ def _unused(found: Statistics, width: int) -> list[str]:
     return textwrap.wrap(f"without boxes: {', '.join(names[:SHOWN_NAMES])}{more}", max(width, 20))
 
 
-def _longest(width: int, verbose: bool) -> int | None:
-    """Characters of a class name that are shown; None: all."""
-    return None if verbose else max(8, min(LONGEST_NAME, width - 24))
+def _longest(width: int) -> int:
+    """Columns that a class name has."""
+    return max(8, min(LONGEST_NAME, width - 24))
 
 
 def _short(name: str, longest: int | None) -> str:
-    shown = printable(name)
-    return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 3]}..."
+    """A class name in so many columns, or whole; one without visible characters is quoted."""
+    shown = printable(name) if name.strip() else repr(name)
+    if longest is None or render.columns(shown) <= longest:
+        return shown
+    while render.columns(shown) > longest - 3:
+        shown = shown[:-1]
+    return f"{shown}..."

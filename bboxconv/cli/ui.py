@@ -127,15 +127,20 @@ def show_statistics(found: Statistics, look: Look) -> None:
 
     paint, marks = painter(sys.stdout, look.color), histograms.marks_for(sys.stdout.encoding or "")
     lines = [] if look.json else statstable.statistics(found, look.verbose, width(sys.stdout), paint, marks)
-    _show_seen(lines, found.findings, found.as_dict(), look)
+    told = [render.statistics(found, painter(sys.stderr, look.color))] if found.exit_code and not look.quiet else []
+    _show_seen(lines, found.findings, found.as_dict(), look, told)
 
 
 def _show_seen(
-    lines: Sequence[str], findings: Sequence[Diagnostic], document: Mapping[str, object], look: Look
+    lines: Sequence[str],
+    findings: Sequence[Diagnostic],
+    document: Mapping[str, object],
+    look: Look,
+    last: Sequence[str] = (),
 ) -> None:
     say(lines, sys.stdout)
     sys.stdout.flush()
-    say(render.diagnostics(findings, painter(sys.stderr, look.color), look.verbose, look.hidden))
+    say([*render.diagnostics(findings, painter(sys.stderr, look.color), look.verbose, look.hidden), *last])
     publish(document, look)
 
 

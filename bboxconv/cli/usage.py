@@ -189,6 +189,7 @@ def reading(
         jobs=whole("--jobs", jobs, 0),
         memory=amount("--memory", memory),
         max_expansion=None if max_expansion is None else whole("--max-expansion", max_expansion, 0),
+        looks=True,
     )
 
 
@@ -238,6 +239,7 @@ def converting(
         on_error=choice("--on-error", on_error, ON_ERROR),
         max_errors=None if max_errors is None else whole("--max-errors", max_errors, 1),
         on_invalid=choice("--on-invalid", on_invalid, ON_INVALID),
+        looks=False,
     )
 
 

@@ -150,6 +150,9 @@ def _tell(rows: Sequence[pa.RecordBatch], outcomes: Sequence[Outcome], style: St
             case "too-large":
                 message = "an image has more pixels than Pillow opens safely: a blank canvas stands for it"
                 findings.add("image-too-large", message, severity="warning", where=name)
+        if outcome.elsewhere and outcome.status == "drawn":
+            message = "an image is not in its folder: a file with the last part of its name is drawn on"
+            findings.add("image-elsewhere", message, severity="note", where=name, detail=outcome.elsewhere)
         if outcome.differs:
             message = "an image has another size than its annotations say: boxes are drawn as they are"
             findings.add("image-size-differs", message, severity="warning", where=name, detail=outcome.differs)

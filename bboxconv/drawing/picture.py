@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 from PIL import Image
@@ -14,7 +15,7 @@ from bboxconv.drawing.fonts import font_for, simpler
 from bboxconv.drawing.labels import SMALLEST, draw_labels, placed
 from bboxconv.drawing.shapes import draw_figures
 from bboxconv.errors import printable
-from bboxconv.imagelookup import ImageLookup
+from bboxconv.imagelookup import ImageLookup, without_suffix
 from bboxconv.schema import Category, Header
 
 
@@ -44,6 +45,8 @@ class Outcome:
     """How many objects have a segmentation or keypoints that cannot be read."""
     differs: str
     """The sizes of the image and of the annotations, where these are not the same."""
+    elsewhere: str = ""
+    """The file that was taken for the image by the last part of its name alone."""
 
 
 def shown_names(categories: Sequence[Category]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -79,9 +82,14 @@ def drawn(row: pa.RecordBatch, style: Style) -> tuple[Image.Image, Outcome]:
     name, split = row.column("file_name")[0].as_py(), row.column("split")[0].as_py()
     lookup = style.lookups.get(split, style.lookups[None])
     found: Canvas | Status = "missing"
+    elsewhere = ""
     if name is not None and lookup.roots:
         try:
-            found = opened(list(lookup.files(name)), known, style.room, exif=style.exif)
+            files = list(lookup.files(name))
+            found = opened(files, known, style.room, exif=style.exif)
+            whole = f"/{without_suffix(PurePosixPath(name.replace(chr(92), '/')).as_posix())}"
+            if files and not without_suffix(files[0].as_posix()).endswith(whole):
+                elsewhere = files[0].name
         except OSError:  # a name that no system takes
             found = "missing"
     if isinstance(found, Canvas):
@@ -98,7 +106,7 @@ def drawn(row: pa.RecordBatch, style: Style) -> tuple[Image.Image, Outcome]:
     if canvas.status == "drawn" and known is not None and known != canvas.size:
         differs = f"{canvas.size[0]}x{canvas.size[1]}, annotated as {known[0]}x{known[1]}"
     unread = sum(figure.odd for figure in figures)
-    return canvas.picture, Outcome(canvas.status, canvas.jpeg, len(figures), unread, differs)
+    return canvas.picture, Outcome(canvas.status, canvas.jpeg, len(figures), unread, differs, elsewhere)
 
 
 def _figures(row: pa.RecordBatch, style: Style, size: Size) -> list[Figure]:

@@ -14,7 +14,7 @@ from bboxconv.account import Account
 from bboxconv.codec import EVERYTHING, Progress, Target, silent
 from bboxconv.codes import catalogue
 from bboxconv.counting import collect
-from bboxconv.errors import Diagnostic, Findings, UsageError
+from bboxconv.errors import Diagnostic, ExitCode, Findings, UsageError, exit_code_of
 from bboxconv.flow import Flow, encoded
 from bboxconv.imagefiles import ImageFiles
 from bboxconv.page import account, overview
@@ -53,12 +53,17 @@ class PageReport:
     bytes: int
     seconds: float
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a run of the command line ends with."""
+        return exit_code_of(self.findings)
+
     def as_dict(self) -> dict[str, object]:
         """The document as plain types."""
         return {
             "version": VERSION,
             "command": "report",
-            "exit_code": 0,
+            "exit_code": int(self.exit_code),
             "sources": [side.as_dict() for side in self.sources],
             "target": self.target.as_dict() if self.target else None,
             "page": self.page,

@@ -67,3 +67,20 @@ def test_wrong_words(words: list[str], error: str, shell: Shell) -> None:
 def test_bare(shell: Shell) -> None:
     """Without a source it shows its help on stderr, exit 2."""
     assert shell("stats") == Done("", (GOLDEN / "help-stats.txt").read_text(), 2)
+
+
+def test_faults_are_no_success(shell: Shell) -> None:
+    """Figures of less than all the data have exit code 3 and say so last, and a page likewise; advice names a command
+    that takes it."""
+    data = json.loads((shell.folder / "a.json").read_text())
+    data["annotations"] = [{**data["annotations"][0], "bbox": box} for box in ([0, 0, "x", 5], [0, 0, -1, 5])]
+    (shell.folder / "faulty.json").write_text(json.dumps(data))
+    done = shell("stats", "faulty.json", "--from", "coco", "--json")
+    told = json.loads(done.out)
+    assert (done.code, told["exit_code"], told["all"]["boxes"]) == (3, 3, 1)
+    assert "\n  hint: bboxconv convert --on-invalid clip, " in done.err
+    images = f"{len(data['images'])} image" + "s" * (len(data["images"]) > 1)
+    assert done.err.endswith(f"\ncounted, 1 fault set aside: {images}, 1 box, 0.0 s\n")
+    page = shell("report", "faulty.json", "--from", "coco", "-o", "page.html", "--json")
+    assert (page.code, json.loads(page.out)["exit_code"]) == (3, 3)
+    assert page.err.splitlines()[-1].startswith("done, 1 fault set aside: ")
