@@ -23,6 +23,16 @@ class ImageLookup:
         """In these folders, the first one first."""
         return cls(tuple(root for folder in folders for root in dict.fromkeys(_beside(folder)) if root.is_dir()))
 
+    @classmethod
+    def of_split(
+        cls, split: str | None, images: Path | None, folders: Sequence[tuple[str | None, Path]]
+    ) -> ImageLookup:
+        """Of the images of a split: in the folder that the user named, and where the sources have those of each split
+        (None: of all)."""
+        given = [] if images is None else [images]
+        within = [folder / split for folder in given if split and unsafe_name(split) is None]
+        return cls.of([*within, *given, *[folder for one, folder in folders if one is None or one == split]])
+
     def files(self, name: str) -> Iterator[Path]:
         """The files that the image may be, the likeliest first."""
         name = name.replace("\\", "/")

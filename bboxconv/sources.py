@@ -229,7 +229,7 @@ def _of_splits(opened: list[Found], wanted: Sequence[str]) -> list[Found]:
 
 def unknown_split(name: str, known: Sequence[str]) -> UsageError:
     """The error for a split that was asked for and is none of the known ones."""
-    hint = did_you_mean(name, known) or f"splits: {', '.join(known)}"
+    hint = did_you_mean(name, known) or (f"splits: {', '.join(known)}" if known else "the data has no splits")
     return UsageError.of("unknown-split", f"there is no split {name!r}", hint=hint)
 
 

@@ -147,7 +147,8 @@ def test_an_output_that_differs_is_said_to(tmp_path: Path) -> None:
 
 
 def test_pictures(tmp_path: Path) -> None:
-    """Images get small pictures, turned as they are displayed; missing and broken files are counted, not fatal."""
+    """Images get small pictures, turned as they are displayed, found by the last part of their names if need be, as
+    for `draw`, and never outside the folder; missing and broken files are counted, not fatal."""
     image_kind = pytest.importorskip("PIL.Image")
     folder = tmp_path / "images"
     folder.mkdir()
@@ -167,11 +168,11 @@ def test_pictures(tmp_path: Path) -> None:
     path = coco(tmp_path / "a.json", images, [], [{"id": 1, "name": "cat"}])
     report = bboxconv.report_page(path, tmp_path / "page.html", images=folder)
     _, pictures = data_of((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert {one.code: one.count for one in report.findings} == {"image-missing": 2, "image-unreadable": 1}
+    assert {one.code: one.count for one in report.findings} == {"image-missing": 1, "image-unreadable": 1}
     shown = {number: image_kind.open(io.BytesIO(base64.b64decode(text))) for number, text in pictures.items()}
-    assert {number: one.size for number, one in shown.items()} == {"0": (256, 128), "1": (85, 256)}
+    assert {number: one.size for number, one in shown.items()} == {"0": (256, 128), "1": (85, 256), "4": (256, 128)}
     assert np.abs(np.array(shown["0"].getpixel((9, 9))) - (200, 30, 40)).max() < 6
-    assert report.thumbnails == 2
+    assert report.thumbnails == 3
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, {3}), (0, set()), (2, {0, 3}), (9, {0, 1, 2, 3, 4, 5})])

@@ -35,20 +35,14 @@ def ready(flow: Flow, rows: pa.RecordBatch, room: Size | None) -> tuple[list[pa.
     for name, number in replaced.items():
         message = "no font here has all letters of a class: others, or its number, stand for it on pictures"
         findings.add("name-not-shown", message, severity="warning", where=f"{name}: {number}")
-    lookups = {split: _lookup(flow, split) for split in {None, *rows.column("split").to_pylist()}}
+    own = [folder for dataset in flow.opened.datasets for folder in dataset.image_folders]
+    splits = {None, *rows.column("split").to_pylist()}
+    lookups = {split: ImageLookup.of_split(split, flow.request.images, own) for split in splits}
     if not any(lookup.roots for lookup in lookups.values()):
         message = "no folder of images is known: boxes are drawn on blank canvases"
         findings.add("images-not-given", message, severity="note", hint="--images DIR names it")
     style = Style(header, names, skeletons_of(header.categories), lookups, exif, room)
     return [rows.slice(row, 1) for row in range(len(rows))], style
-
-
-def _lookup(flow: Flow, split: str | None) -> ImageLookup:
-    """Where the images of a split are: in the folder that the user named, and where the sources have theirs."""
-    given = [] if flow.request.images is None else [flow.request.images]
-    within = [folder / split for folder in given if split and unsafe_name(split) is None]
-    own = [pair for dataset in flow.opened.datasets for pair in dataset.image_folders]
-    return ImageLookup.of([*within, *given, *[folder for one, folder in own if one is None or one == split]])
 
 
 def made(

@@ -6,12 +6,12 @@ import base64
 import importlib.util
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bboxconv.errors import Findings, printable
-from bboxconv.imagefiles import ImageFiles
+from bboxconv.imagelookup import ImageLookup
 from bboxconv.workers import Workers
 
 SIDE = 256
@@ -37,12 +37,26 @@ def available() -> bool:
 
 
 def pictures(
-    wanted: Sequence[Wanted], files: ImageFiles, workers: Workers, findings: Findings, *, exif: bool, told: bool
+    wanted: Sequence[Wanted],
+    lookup: Callable[[str | None], ImageLookup],
+    workers: Workers,
+    findings: Findings,
+    *,
+    exif: bool,
+    told: bool,
 ) -> Iterator[tuple[int, str]]:
     """The number of each image with its picture, a JPEG in base64; none for images that are not there, which is a
-    finding where `told`, and for those that cannot be read, which always is one. `exif`: as displayed."""
-    missing = findings if told else Findings()
-    found = [(one, path) for one in wanted if (path := files.find(one.name, one.split, missing)) is not None]
+    finding where `told`, and for those that cannot be read, which always is one. `lookup` is where the images of a
+    split are; `exif`: as displayed."""
+    lookups = {split: lookup(split) for split in {one.split for one in wanted}}
+    found: list[tuple[Wanted, Path]] = []
+    for one in wanted:
+        path = next(lookups[one.split].files(one.name), None)
+        if path is not None:
+            found.append((one, path))
+        elif told:
+            message = "an image is not in the folder of the images"
+            findings.add("image-missing", message, severity="warning", where=printable(one.name))
     paths = [str(path) for _, path in found]
     tasks = (_Shrink(tuple(paths[at : at + _TASK]), exif) for at in range(0, len(paths), _TASK))
     made = (picture for some in workers.run(_shrink, tasks) for picture in some)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,7 @@ from bboxconv.codes import catalogue
 from bboxconv.counting import collect
 from bboxconv.errors import Diagnostic, ExitCode, Findings, UsageError, exit_code_of
 from bboxconv.flow import Flow, encoded
-from bboxconv.imagefiles import ImageFiles
+from bboxconv.imagelookup import ImageLookup
 from bboxconv.page import account, overview
 from bboxconv.page.data import ODD, READ, Images, Pack, column
 from bboxconv.page.document import document
@@ -161,9 +162,9 @@ def _make(request: Request, thumbnails: int | None, progress: Progress) -> _Made
         shown: dict[int, str] = {}
         if folders and available():
             wanted = _wanted(images, thumbnails, images_of(told, images))
-            files = ImageFiles("none", folders)
+            lookup = partial(ImageLookup.of_split, images=request.images, folders=own)
             asked = request.images is not None
-            shown = dict(pictures(wanted, files, workers, findings, exif=exif, told=asked))
+            shown = dict(pictures(wanted, lookup, workers, findings, exif=exif, told=asked))
         elif folders and (request.images is not None or thumbnails):
             message = "there are no pictures: Pillow, which makes them, is not installed"
             findings.add("missing-library", message, severity="warning", hint="pip install 'bboxconv[draw]'")
