@@ -26,6 +26,7 @@ import bboxconv
 from bboxconv.errors import Findings
 from bboxconv.minibatch.batches import MiniBatches
 from bboxconv.minibatch.order import LANES, Order, shuffled
+from bboxconv.minibatch.pieces import Kept
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample"
 
@@ -209,7 +210,7 @@ def test_workers_take_turns(tmp_path: Path, workers: int) -> None:
     """The batches of any number of workers, taken in turn, are those of one, to the last number; a worker of two,
     three or six reads but its part of the row groups."""
     path = parquet(tmp_path / "a.parquet", images(600))
-    batches = bboxconv.minibatches(path, 4, shuffle=True, window=60)
+    batches = bboxconv.minibatches(path, 4, shuffle=True, window=60, keep=0)
     alone = [(batch.file_names, batch.boxes.tolist()) for batch in batches]
     reads = Reads(batches)
     for worker in range(workers):
@@ -242,11 +243,27 @@ class _Watched:
         self.reads.pieces.append(self.number)
         return self.piece.load()  # type: ignore[attr-defined]
 
+    def check(self) -> None:
+        self.piece.check()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("keep", "read"), [(64 << 20, 0), (1500, 37), (0, 38)])
+def test_what_was_read_is_kept_for_the_next_epoch(tmp_path: Path, keep: int, read: int) -> None:
+    """A second epoch reads the row groups alone that are not among the first `keep` bytes, and gives the same batches;
+    another process is sent none of them."""
+    path = parquet(tmp_path / "a.parquet", images(600))
+    batches = bboxconv.minibatches(path, 4, keep=keep)
+    first = [(batch.file_names, batch.boxes.tolist()) for batch in batches]
+    assert pickle.loads(pickle.dumps(batches)).kept == Kept(keep)
+    reads = Reads(batches)
+    assert [(batch.file_names, batch.boxes.tolist()) for batch in batches] == first
+    assert len(reads.pieces) == read
+
 
 def test_one_process_reads_each_row_group_once(tmp_path: Path) -> None:
     """An epoch loads every row group once, also where lanes cut it."""
     path = parquet(tmp_path / "a.parquet", images(600))
-    batches = bboxconv.minibatches(path, 4, shuffle=True, window=60)
+    batches = bboxconv.minibatches(path, 4, shuffle=True, window=60, keep=0)
     reads = Reads(batches)
     assert len(names(batches)) == 600
     assert sorted(reads.pieces) == sorted(set(reads.pieces))
@@ -729,7 +746,7 @@ def test_held_images_that_are_gone(tmp_path: Path) -> None:
     """Of mini-batches that hold their images, a copy outlives them not: it is a DataError, also where others hold
     theirs at the same place by then."""
     _lines(tmp_path / "a.jsonl", helpers.dataset(images(30)))
-    batches = bboxconv.minibatches(tmp_path / "a.jsonl", 8)
+    batches = bboxconv.minibatches(tmp_path / "a.jsonl", 8, keep=0)
     copy = pickle.loads(pickle.dumps(batches))
     assert names(copy) == names(batches)
     del batches

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Generic, Literal, Self, TypeAlias, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bboxconv.errors import DataError
@@ -38,14 +39,19 @@ class FlatBatch(Generic[A]):
     image_ids: A
     """(B,) int64: ids of the source; -1 where it has none, or one that is no 64-bit integer. In JAX, which has 32 bits
     unless jax_enable_x64 is set, an array of numpy where they do not fit."""
-    file_names: tuple[str | None, ...]
-    """B file names as the source wrote them."""
+    names: pa.StringArray
+    """B file names; `file_names` has them as texts, which are made when they are asked for."""
     epoch: int
     number: int
     """Which batch of the epoch this is, of those of this rank, from 0."""
 
     def __len__(self) -> int:
-        return len(self.file_names)
+        return len(self.names)
+
+    @property
+    def file_names(self) -> tuple[str | None, ...]:
+        """B file names as the source wrote them."""
+        return tuple(self.names.to_pylist())
 
     def to(self, device: object, *, non_blocking: bool = False) -> Self:
         """The same batch with its tensors on a device, as `torch.Tensor.to` takes it. Raises TypeError where it has
@@ -67,30 +73,34 @@ class ListBatch(Generic[A]):
     """B mappings with `boxes` (N, 4) and `labels` (N,) of an image."""
     image_sizes: A
     image_ids: A
-    file_names: tuple[str | None, ...]
+    names: pa.StringArray
     epoch: int
     number: int
 
     def __reduce__(self) -> tuple[object, ...]:
         """Tensors are sent as one for each field, and cut into those of the images again: for each that is sent, torch
         opens a file in both processes, of which a process may have a thousand."""
-        rest = self.image_sizes, self.image_ids, self.file_names, self.epoch, self.number
+        rest = self.image_sizes, self.image_ids, self.names, self.epoch, self.number
         library = sys.modules.get("torch")
         tensors = library is not None and all(
             type(v) is library.Tensor for target in self.targets for v in target.values()
         )
         if library is None or not tensors or any(target.keys() != {"boxes", "labels"} for target in self.targets):
             return ListBatch, (self.targets, *rest)
-        names = ("boxes", "labels")
         try:
-            whole = [library.cat([target[name] for target in self.targets]) for name in names]
+            whole = [library.cat([target[name] for target in self.targets]) for name in ("boxes", "labels")]
         except (RuntimeError, TypeError, ValueError):  # what someone made of them does not fit together, or is nothing
             return ListBatch, (self.targets, *rest)
         lengths = [len(target["boxes"]) for target in self.targets]  # type: ignore[arg-type]  # tensors
         return _list_batch, (*whole, lengths, rest)
 
     def __len__(self) -> int:
-        return len(self.file_names)
+        return len(self.names)
+
+    @property
+    def file_names(self) -> tuple[str | None, ...]:
+        """B file names as the source wrote them."""
+        return tuple(self.names.to_pylist())
 
     def to(self, device: object, *, non_blocking: bool = False) -> Self:
         """The same batch with its tensors on a device, as `torch.Tensor.to` takes it. Raises TypeError where it has
@@ -116,12 +126,17 @@ class PaddedBatch(Generic[A]):
     """(B, K) bool: where there is a box. Those of an image come first."""
     image_sizes: A
     image_ids: A
-    file_names: tuple[str | None, ...]
+    names: pa.StringArray
     epoch: int
     number: int
 
     def __len__(self) -> int:
-        return len(self.file_names)
+        return len(self.names)
+
+    @property
+    def file_names(self) -> tuple[str | None, ...]:
+        """B file names as the source wrote them."""
+        return tuple(self.names.to_pylist())
 
     def to(self, device: object, *, non_blocking: bool = False) -> Self:
         """The same batch with its tensors on a device, as `torch.Tensor.to` takes it. Raises TypeError where it has
@@ -154,7 +169,7 @@ def _list_batch(
     boxes: torch.Tensor,
     labels: torch.Tensor,
     lengths: list[int],
-    rest: tuple[torch.Tensor, torch.Tensor, tuple[str | None, ...], int, int],
+    rest: tuple[torch.Tensor, torch.Tensor, pa.StringArray, int, int],
 ) -> ListBatch[torch.Tensor]:
     pairs = zip(boxes.split(lengths), labels.split(lengths), strict=True)
     return ListBatch([{"boxes": own, "labels": classes} for own, classes in pairs], *rest)
@@ -165,7 +180,7 @@ def batch_of(columns: Columns, layout: Layout, pad_to: int | None, make: Make[A]
 
     Raises DataError where an image has more boxes than `pad_to`.
     """
-    names = tuple(columns.names.tolist())
+    names = pa.concat_arrays([columns.names])  # a part of an array is sent to other processes as the whole
     rest = make(columns.sizes.copy()), make(columns.ids.copy()), names, epoch, number
     if layout == "flat":
         own = (columns.boxes.copy(), columns.labels.copy(), columns.image.copy())
@@ -183,7 +198,7 @@ def _padded(columns: Columns, pad_to: int | None) -> tuple[Numbers, Numbers, Num
     most = int(counts.max(initial=0))
     if pad_to is not None and most > pad_to:
         image = int(counts.argmax())
-        name = columns.names[image] if columns.names[image] is not None else int(columns.ids[image])
+        name = columns.names[image].as_py() if columns.names[image].is_valid else int(columns.ids[image])
         hint = f"pad_to={most} or more has room for them, pad_to=None in every batch for as many as it has"
         message = f"an image has {most} boxes, and pad_to is {pad_to}"
         raise DataError.of("too-many-boxes", message, where=f"image {name}", hint=hint)

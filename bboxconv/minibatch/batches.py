@@ -11,7 +11,7 @@ from bboxconv.errors import UsageError
 from bboxconv.minibatch.batch import Arrays, Batch, Layout, batch_of, maker
 from bboxconv.minibatch.columns import Columns, joined
 from bboxconv.minibatch.order import Order, Window
-from bboxconv.minibatch.pieces import Pieces
+from bboxconv.minibatch.pieces import Kept, Pieces
 from bboxconv.schema import Category, Header
 
 
@@ -24,6 +24,7 @@ class MiniBatches:
     layout: Layout
     pad_to: int | None
     arrays: Arrays
+    kept: Kept
     epoch: int = 0
     """The epoch that the next iteration gives; it changes by `set_epoch` and `load_state_dict` alone."""
     _start: tuple[int, int] = (0, 1)
@@ -118,7 +119,7 @@ class MiniBatches:
         for run in window.runs:
             whole = cut.pop(run.piece, None) if cut is not None else None
             if whole is None:
-                whole = self.pieces.pieces[run.piece].load()
+                whole = self.kept.load(run.piece, self.pieces.pieces[run.piece])
                 if cut is not None and run.stop - run.start < len(whole):
                     cut[run.piece] = whole
             parts.append(whole.cut(run.start, run.stop))

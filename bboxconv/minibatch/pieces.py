@@ -10,7 +10,7 @@ import os
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bboxconv.boxes import BoxFormat
@@ -36,6 +36,10 @@ class Piece(Protocol):
 
     def load(self) -> Columns:
         """Read them. Raises DataError where that cannot be done."""
+        ...
+
+    def check(self) -> None:
+        """Raises DataError where they would be others by now."""
         ...
 
 
@@ -67,6 +71,12 @@ class _Fresh:
             raise DataError.of("source-changed", message, where=self.prepare.step.shown)
         return joined(found)
 
+    def check(self) -> None:
+        """Raises DataError where the source is another one by now."""
+        unchanged = getattr(self.part, "unchanged", None)
+        if unchanged is not None:
+            unchanged()
+
 
 @dataclass(frozen=True, slots=True)
 class _Held:
@@ -89,6 +99,34 @@ class _Held:
             raise DataError.of("held-images-gone", message, hint=hint)
         found: Columns = pickle.loads(memoryview(data)[len(self.mark) :])
         return found
+
+    def check(self) -> None:
+        """They are what they were."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """Pieces that were loaded, for the next epochs: the first ones, up to `most` bytes together. What is sent to
+    another process takes none along."""
+
+    most: int
+    held: dict[int, Columns] = field(default_factory=dict)
+    size: int = 0
+
+    def load(self, number: int, piece: Piece) -> Columns:
+        """A piece, by its number. Raises DataError as the piece does."""
+        found = self.held.get(number)
+        if found is not None:
+            piece.check()
+            return found
+        found = piece.load()
+        if self.size + found.nbytes <= self.most:
+            self.held[number] = found
+            self.size += found.nbytes
+        return found
+
+    def __reduce__(self) -> tuple[type[Kept], tuple[int]]:
+        return Kept, (self.most,)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

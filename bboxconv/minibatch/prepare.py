@@ -73,7 +73,7 @@ class Preparation:
         image = image.take(rows)
         boxes = self._boxes(batch, objects, rows, sizes.take(image, axis=0), findings)
         lengths = np.bincount(image, minlength=len(batch))
-        names = batch.column("file_name").to_numpy(zero_copy_only=False)
+        names = pa.concat_arrays([batch.column("file_name")])  # to be held without what it is a part of
         ids = batch.column("id").fill_null(-1).to_numpy()
         found = Columns(names, ids, sizes, offsets_of(lengths), images_of(lengths), boxes, labels)
         return found if self.empty else found.taken(np.flatnonzero(lengths))

@@ -101,13 +101,17 @@ class _Rows:
         """
         if self.wanted == EVERYTHING:
             return pq.ParquetFile(self.path, pre_buffer=False, buffer_size=BUFFER)
+        return pq.ParquetFile(self.path, metadata=self.unchanged(), pre_buffer=False, memory_map=True)
+
+    def unchanged(self) -> pq.FileMetaData:
+        """The footer of the file. Raises DataError where the file is another one by now."""
         footer, mark = _footer(self.path, *_stamp(Path(self.path), self.where))
         if mark != self.mark:
             hint = "open the file anew after it was written"
             raise DataError.of(
                 "source-changed", "the file has changed since it was opened", where=self.where, hint=hint
             )
-        return pq.ParquetFile(self.path, metadata=footer, pre_buffer=False, memory_map=True)
+        return footer
 
     def read(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         """The images of an open file."""
