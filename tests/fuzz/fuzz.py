@@ -21,9 +21,12 @@ HERE = Path(__file__).parent
 SECONDS = 5
 """Of processor time: what takes longer for some kilobytes is a finding, even where it ends."""
 
-OTHERS = ("bboxconv.__main__", "bboxconv.cli", "bboxconv.testing", "bboxconv.minibatch", "bboxconv.preload")
-"""Modules that are not fuzzed; the last sets up a process in which memory is not searched for cycles, and mini-batches
-need torch in part."""
+OTHERS = (
+    *("bboxconv.__main__", "bboxconv.cli", "bboxconv.testing", "bboxconv.minibatch", "bboxconv.preload"),
+    *("bboxconv.drawing", "bboxconv.pictures", "bboxconv.choosing"),
+)
+"""Modules that are not fuzzed; `preload` sets up a process in which memory is not searched for cycles, mini-batches
+need torch in part, and pictures need Pillow."""
 
 
 def main() -> None:
