@@ -257,7 +257,8 @@ def test_labels_stay_inside(size: tuple[int, int]) -> None:
         assert not taken[top:bottom, left:right].any()
         taken[top:bottom, left:right] = True
     if size == (4000, 3000):
-        assert {label.text for label in found} >= {"cat", "café"}
+        assert names[2] in ("café", "cafe")  # where no font has the accent
+        assert {label.text for label in found} >= {"cat", names[2]}
 
 
 def test_colors_are_told_apart_by_everybody() -> None:
