@@ -10,19 +10,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from bboxconv import agreement, io, loss, recount, registry, staging
+from bboxconv import io, loss, recount, registry, staging
 from bboxconv.account import Account
-from bboxconv.agreement import Agreement
 from bboxconv.boxes import BoxFormat
 from bboxconv.codec import Encodes, Encoding, Progress, Source, Target, WriteContext, Writes, Written, silent
 from bboxconv.errors import DataError, ExitCode, Findings, UsageError
 from bboxconv.flow import Flow, encoded, stream
 from bboxconv.passing import passing
-from bboxconv.readback import read_back
 from bboxconv.rejects import Rejects
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
@@ -31,6 +29,9 @@ from bboxconv.sources import Opened, at_hand, named, open_sources
 from bboxconv.staging import Claim, Layout
 from bboxconv.suggest import did_you_mean, for_missing
 from bboxconv.workers import Workers, at_work, available
+
+if TYPE_CHECKING:
+    from bboxconv.agreement import Agreement
 
 
 class Choose(Protocol):
@@ -109,9 +110,11 @@ def run(
                 recount.take_back(flow, target, _left_out(findings), account)
             _refuse(request, findings, account)
             if request.verify:
+                from bboxconv import agreement, readback  # noqa: PLC0415 - few runs compare
+
                 ours = replace(request, max_expansion=0)  # what this run wrote may be read, however small it became
                 again = replace(flow, request=ours, findings=Findings(), repeats=False)  # all was told
-                agreements.append(read_back(again, target, Account(), stage, writer.INFO, request.dst))
+                agreements.append(readback.read_back(again, target, Account(), stage, writer.INFO, request.dst))
                 agreements[0].excuse(_not_written(findings))
                 agreement.refuse(agreements[0], findings)
             if request.rejects and request.listing:
@@ -303,6 +306,8 @@ def verify(request: Request, progress: Progress = silent) -> Report:
 
     Raises UsageError, and DataError where a side cannot be read, or the sources have faults.
     """
+    from bboxconv.readback import read_back  # noqa: PLC0415 - other commands do not compare
+
     began = time.monotonic()
     findings, account = Findings(), Account()
     with ExitStack() as stack:

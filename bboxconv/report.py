@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bboxconv.account import Values, class_of
-from bboxconv.agreement import Agreement
 from bboxconv.errors import Diagnostic, ExitCode
+
+if TYPE_CHECKING:
+    from bboxconv.agreement import Agreement
 
 Command = Literal["convert", "validate", "verify", "merge", "split", "sample", "filter"]
 CONVERSIONS: tuple[Command, ...] = ("convert", "merge", "split", "sample", "filter")

@@ -14,11 +14,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
-from bboxconv.agreement import Agreement
 from bboxconv.errors import FIRST_PLACES, Diagnostic, ExitCode, faults, printable
 from bboxconv.report import CONVERSIONS, Counts, Inspection, Report, Side
 
 if TYPE_CHECKING:
+    from bboxconv.agreement import Agreement
     from bboxconv.page.run import PageReport
     from bboxconv.statistics import Statistics
 

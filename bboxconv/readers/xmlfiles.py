@@ -1,4 +1,4 @@
-"""Shared by the formats of one XML file per image: finding, loading and safely parsing; elements as JSON and back.
+"""Shared by the formats of one XML file per image: loading and safely parsing; elements as JSON and back.
 
 XML as JSON: an element with text alone is that string; any other is an object of `@attribute`, `#text` and its
 children, where a repeated child is a list. What XML text cannot say (a number, null, an empty list from another
@@ -10,23 +10,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
 from typing import TypeAlias
 
 from lxml import etree
 
 from bboxconv import jsontext
 from bboxconv.errors import Findings, OutputError, Record, cut
-from bboxconv.io import listing, read_small
-from bboxconv.names import Names
+from bboxconv.io import read_small
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
-LITTER = frozenset(["__MACOSX", ".ipynb_checkpoints"])
-"""Folders of copies that nobody made on purpose; so are files called `._*`."""
 DEPTH = 100
 """How deep elements may stand in each other: beyond it a document is refused before recursion fails."""
 _ENCODING = (etree.ErrorTypes.ERR_INVALID_ENCODING, etree.ErrorTypes.I18N_CONV_FAILED)
@@ -39,47 +34,6 @@ _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ASCII = json.JSONEncoder(separators=(",", ":"))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile('[&<>"\t\n\r]')
-
-
-def find(root: Path, depth: int = 64) -> list[str]:
-    """The XML files below a folder, in code-point order of their paths relative to it (`/` between parts).
-
-    Raises OutputError where a folder cannot be read.
-    """
-    return sorted(prefix + name for prefix, names in by_folder(root, depth) for name in names)
-
-
-def by_folder(root: Path, depth: int = 64) -> Iterator[tuple[str, Names]]:
-    """The folders below a folder, and itself, that hold XML files: the path of each, which ends with `/` (that of the
-    folder itself is empty), and its files in order.
-
-    Hidden folders of `root` and what systems leave behind are passed over. Raises OutputError where a folder cannot
-    be read.
-    """
-    seen: set[tuple[int, int]] = set()
-    waiting = [("", 0)]
-    while waiting:
-        prefix, level = waiting.pop()
-        try:
-            folder = (root / prefix).stat()
-            if (folder.st_dev, folder.st_ino) in seen:  # a link may lead back
-                continue
-            seen.add((folder.st_dev, folder.st_ino))
-            there = listing(root / prefix)
-            names = there.ending(".xml")
-            if there.others:  # what is no file is found out when it is read, and named
-                names = Names.of(chain(names, (name for name in there.others if name[-4:].lower() == ".xml"))).sorted()
-            if names and (there.starting("._") or there.others):
-                names = Names.of(name for name in names if name[:2] != "._")
-            deeper = there.folders if level < depth else ()
-            inside = [name for name in deeper if name not in LITTER and (level or name[0] != ".") and name[:2] != "._"]
-            waiting += [(f"{prefix}{name}/", level + 1) for name in inside]
-        except OSError as error:
-            raise OutputError.of(
-                "read-failed", f"cannot read: {error.strerror or error}", where=str(root / prefix)
-            ) from error
-        if names:
-            yield prefix, names
 
 
 def load(path: str) -> bytes:

@@ -21,7 +21,8 @@ from bboxconv.errors import DataError, Findings
 from bboxconv.formats import voc
 from bboxconv.formats.voc import documents
 from bboxconv.formats.voc.documents import Task, parse_slice
-from bboxconv.readers.xmlfiles import find, parse, to_json, written
+from bboxconv.readers.xmlfiles import parse, to_json, written
+from bboxconv.readers.xmlfolders import by_folder
 from bboxconv.schema import Category, Dataset, Header, bbox_array, image_batch, object_rows
 from bboxconv.workers import at_work
 
@@ -56,6 +57,11 @@ def tree(root: Path, files: dict[str, str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return root
+
+
+def find(root: Path) -> list[str]:
+    """The XML files below a folder, in order."""
+    return sorted(prefix + name for prefix, names in by_folder(root) for name in names)
 
 
 def doc(filename: str = "", *names: str) -> str:

@@ -104,15 +104,14 @@ _START = re.compile(rb'\{.*"(?:objects|bbox|bboxes|annotations)"\s*:\s*[\[{]', r
 
 def detect(path: Path, head: bytes) -> Match | None:
     """Parquet with features or a column of boxes, metadata.jsonl, or a folder of such files."""
+    folder, line = path.is_dir(), head.partition(b"\n")[0]
+    if not folder and not head.startswith(b"PAR1"):
+        named = path.name in METADATA and b"file_name" in line
+        return Match(0.9, f"{path.name} with file_name") if named else None
     from bboxconv.formats.hf.tree import boxes_in, first_file
 
-    if not path.is_dir():
-        if head.startswith(b"PAR1"):
-            return boxes_in(path)
-        line = head.partition(b"\n")[0]
-        if path.name in METADATA and b"file_name" in line:
-            return Match(0.9, f"{path.name} with file_name")
-        return None
+    if not folder:
+        return boxes_in(path)
     first = first_file(path)
     if first is None:
         return None

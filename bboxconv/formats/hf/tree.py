@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bboxconv.codec import Match
 from bboxconv.errors import DataError
@@ -54,6 +53,8 @@ class Tree:
 
 def boxes_in(path: Path) -> Match | None:
     """Whether a Parquet file holds a column of boxes; one of bboxconv's own is no business of this format."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - 10 ms, where most folders hold none
+
     try:
         kind = pq.read_schema(path)
     except (OSError, ValueError, pa.ArrowException):

@@ -109,15 +109,16 @@ def detect(path: Path, head: bytes) -> Match | None:
     if not path.is_dir():
         weight, what = _looks(head)
         return Match(weight, what) if weight else None
-    from bboxconv.formats.voc.lists import is_tree
-    from bboxconv.readers.xmlfiles import by_folder
+    from bboxconv.readers.xmlfolders import by_folder
 
     everywhere = list(by_folder(path, depth=4))
+    if not everywhere:
+        return Match(0.5, "an empty folder Annotations") if (path / "Annotations").is_dir() else None
+    from bboxconv.formats.voc.lists import is_tree
+
     found = [(prefix, names) for prefix, names in everywhere if is_tree(prefix)] or everywhere
     first = sorted(prefix + name for prefix, names in found for name in names[:3])[:3]
     seen = [_looks(_head(f"{path}/{name}")) for name in first]
-    if not seen and (path / "Annotations").is_dir():
-        return Match(0.5, "an empty folder Annotations")
     if not any(weight for weight, _ in seen):
         return None
     only = found[0][0].rstrip("/")

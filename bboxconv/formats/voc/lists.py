@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bboxconv.codec import ReadContext, Source
 from bboxconv.errors import DataError, Findings, Record, cut, printable
 from bboxconv.names import Names
-from bboxconv.readers.xmlfiles import by_folder, compact, load
+from bboxconv.readers.xmlfiles import compact, load
+from bboxconv.readers.xmlfolders import by_folder
 from bboxconv.splits import SPLIT_NAMES, split_rank
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
