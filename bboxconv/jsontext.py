@@ -23,6 +23,10 @@ WHOLE = 1 << 52
 """From here on every float64 is a whole number."""
 _SHORT = 1e10
 """From here on whole numbers are shorter with an exponent."""
+_PIXELS = 1024
+"""Below this the text of hundredths is looked up: 100,000 texts, made in 6 ms,"""
+_MANY = 4096
+"""where there are so many numbers."""
 Texts: TypeAlias = pa.StringArray | str | Sequence[pa.StringArray | str]
 """A text for each row; one for all; or what they are put together from, none of it null."""
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -115,10 +119,14 @@ def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
     plain = values.fill_null(0.0).to_numpy(zero_copy_only=False)
     negative_zero = (plain == 0) & np.signbit(plain)
     if plain.dtype == np.float64 and (np.abs(plain) < _SHORT).all() and not negative_zero.any():
+        mask = None if not values.null_count else values.is_null().to_numpy(zero_copy_only=False)
         whole = plain.astype(np.int64)
         if (whole == plain).all():  # the same text in a ninth of the time
-            mask = None if not values.null_count else values.is_null().to_numpy(zero_copy_only=False)
             return pa.array(whole, mask=mask).cast(pa.string())
+        if len(plain) >= _MANY and plain.min() >= 0 and plain.max() < _PIXELS:  # as COCO writes boxes: in a sixth
+            cents = np.rint(plain * 100).astype(np.int32)
+            if (cents / 100 == plain).all():
+                return _hundredths().take(pa.array(cents, mask=mask))
     text = values.cast(pa.string())
     odd = ~np.isfinite(plain)
     if odd.any():
@@ -126,6 +134,12 @@ def numbers(values: pa.Array, *, on_non_finite: str = "null") -> pa.StringArray:
     if negative_zero.any():  # "-0" reads back as the integer 0
         text = pc.if_else(pa.array(negative_zero), pa.scalar("-0.0"), text)
     return text
+
+
+@lru_cache(maxsize=1)
+def _hundredths() -> pa.StringArray:
+    """The text of each hundredth below `_PIXELS`: 0, 0.01 and so on."""
+    return pa.array(np.arange(100 * _PIXELS) / 100).cast(pa.string())
 
 
 def decimals(values: NDArray[np.floating], digits: int) -> pa.StringArray:

@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bboxconv import jsontext
 from bboxconv.errors import Findings, Record, cut
@@ -185,9 +186,9 @@ def _part(fields: tuple[Field, ...], elements: Sequence[msgspec.Struct], keys: K
     values = _values(elements, names)
     for field in fields:
         if field.key in values:
-            if field.required and None in values[field.key]:
-                raise msgspec.ValidationError(f"an object has no {field.key}")
             column = _column(field.kind, values[field.key])
+            if field.required and column.null_count:
+                raise msgspec.ValidationError(f"an object has no {field.key}")
             if field.kind == "raw":
                 nothing = pc.equal(column, "null")
                 if pc.any(nothing).as_py():
@@ -202,10 +203,9 @@ def _part(fields: tuple[Field, ...], elements: Sequence[msgspec.Struct], keys: K
 
 
 def _values(elements: Sequence[msgspec.Struct], names: Mapping[str, str]) -> dict[str, Sequence[object]]:
-    """The values of each key: one pass over the objects, where one for each key takes twice as long."""
-    if not elements:
-        return dict.fromkeys(names, ())
-    return dict(zip(names, zip(*map(msgspec.structs.astuple, elements), strict=True), strict=True))
+    """The values of each key: of one list of all, in half the time of asking each object for each key."""
+    every = list(chain.from_iterable(map(msgspec.structs.astuple, elements)))
+    return {key: every[number :: len(names)] for number, key in enumerate(names)}
 
 
 def _batch(fields: Sequence[Field], columns: Mapping[str, pa.Array], length: int) -> pa.RecordBatch:
@@ -222,11 +222,11 @@ def _column(kind: Kind, values: Sequence[object]) -> pa.Array:
     if kind == "raw":
         return _raw(values)
     if kind == "flag":
-        numbers = pa.array(values, pa.int8())
+        numbers = _integers(values, pa.int8())
         if pc.any(pc.and_kleene(pc.not_equal(numbers, 0), pc.not_equal(numbers, 1))).as_py():
             raise msgspec.ValidationError("a flag is neither 0 nor 1")
         return numbers.cast(pa.bool_())
-    array = pa.array(values, _ARROW[kind])
+    array = pa.array(values, _ARROW[kind]) if kind in ("text", "float") else _integers(values, _ARROW[kind])
     if kind == "size" and pc.any(pc.less(array, 1)).as_py():
         raise msgspec.ValidationError("a size is not above 0")
     if kind == "float" and pc.any(pc.greater_equal(pc.abs(array), float(EXACT))).as_py():
@@ -234,27 +234,42 @@ def _column(kind: Kind, values: Sequence[object]) -> pa.Array:
     return array
 
 
+def _integers(values: Sequence[object], kind: pa.DataType) -> pa.Array:
+    """Integers, in half the time of Arrow where none is null."""
+    try:
+        return pa.array(np.fromiter(values, kind.to_pandas_dtype(), len(values)))
+    except TypeError:
+        return pa.array(values, kind)
+
+
 def _boxes(values: Sequence[object]) -> pa.Array:
-    valid = None
-    if None in values:
+    try:
+        return bbox_array(_corners(values))
+    except TypeError:  # one is null: to look for it takes as long as to go without
         valid = np.fromiter((value is not None for value in values), np.bool_, len(values))
-        values = [_NO_BOX if value is None else value for value in values]
+        return bbox_array(_corners([_NO_BOX if value is None else value for value in values]), valid)
+
+
+def _corners(values: Sequence[object]) -> NDArray[np.float64]:
     flat: Iterable[float] = chain.from_iterable(values)  # type: ignore[arg-type]
-    return bbox_array(np.fromiter(flat, np.float64, len(values) * 4).reshape(-1, 4), valid)
+    return np.fromiter(flat, np.float64, len(values) * 4).reshape(-1, 4)
 
 
 def _raw(values: Sequence[object]) -> pa.Array:
     """Raw JSON to text in one join; the cast proves that it is UTF-8, which the decoder does not."""
-    absent = None in values
-    present: Sequence[msgspec.Raw] = [b"" if value is None else value for value in values] if absent else values  # type: ignore[assignment, misc]
+    try:
+        return _joined(values)
+    except TypeError:  # as above
+        text = _joined([b"" if value is None else value for value in values])
+        return pc.if_else(pa.array([value is not None for value in values]), text, _ABSENT)
+
+
+def _joined(values: Sequence[object]) -> pa.StringArray:
+    present: Sequence[msgspec.Raw] = values  # type: ignore[assignment]
     offsets = np.zeros(len(values) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, present), np.int32, len(values)), out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(present))]
-    text = pa.Array.from_buffers(pa.binary(), len(values), buffers).cast(pa.string())
-    if not absent:
-        return text
-    valid = pa.array([value is not None for value in values])
-    return pc.if_else(valid, text, _ABSENT)
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers).cast(pa.string())
 
 
 def _slow(fields: tuple[Field, ...], elements: Sequence[bytes], keys: Keys) -> tuple[Part, Keys]:
