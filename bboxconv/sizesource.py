@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bboxconv import io, sizes
@@ -12,21 +14,36 @@ from bboxconv.sources import open_sources
 from bboxconv.suggest import for_missing
 from bboxconv.workers import Workers
 
+_TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
-def size_table(request: Request, workers: Workers) -> sizes.SizeTable | None:
+
+@contextmanager
+def reading(request: Request) -> Iterator[Future[sizes.SizeTable] | None]:
+    """A csv or Parquet table that is read while this process does other things, for `size_table`; None where
+    `--image-sizes` names none."""
+    path = Path(request.image_sizes or "")
+    if not path.is_file() or io.base_suffix(path) not in _TABLES:
+        yield None
+        return
+    with ThreadPoolExecutor(1) as beside:
+        yield beside.submit(sizes.from_table, path, request.max_expansion)
+
+
+def size_table(
+    request: Request, workers: Workers, begun: Future[sizes.SizeTable] | None = None
+) -> sizes.SizeTable | None:
     """The table of `--image-sizes`: a csv or Parquet table, or any data set that can be read; None without it."""
     if request.image_sizes is None:
         return None
     path = Path(request.image_sizes)
     if not path.exists():
         raise UsageError.of("path-not-found", f"--image-sizes: there is no {path}", hint=for_missing(path))
-    if path.is_file() and io.base_suffix(path) in (".csv", ".tsv", ".txt"):
-        return sizes.from_table(path, request.max_expansion)
-    if path.is_file() and io.base_suffix(path) == ".parquet":
+    if path.is_file() and io.base_suffix(path) in _TABLES:
         try:
-            return sizes.from_table(path, request.max_expansion)
+            return begun.result() if begun else sizes.from_table(path, request.max_expansion)
         except UsageError:
-            pass
+            if io.base_suffix(path) != ".parquet":
+                raise
     with ExitStack() as stack:
         asked = Request((request.image_sizes,), max_expansion=request.max_expansion)
         other = open_sources(asked, Findings(), stack, workers)

@@ -100,6 +100,19 @@ def test_way_back(tmp_path: Path, layout: str, size: int) -> None:
 
 
 @LAYOUTS
+@pytest.mark.parametrize(("compression", "codec"), [("snappy", "SNAPPY"), ("none", "UNCOMPRESSED"), ("zstd", "ZSTD")])
+def test_compression(tmp_path: Path, layout: str, compression: str, codec: str) -> None:
+    """Every column is compressed as `compression` says, and what is read back is the same."""
+    options = {"layout": layout, "compression": compression}
+    context = WriteContext(HEADER.box, options=options, batch_size=2)
+    parquet.write(HEADER, [everything(), everything()], tmp_path / "a.parquet", context)
+    footer = pq.read_metadata(tmp_path / "a.parquet")
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    assert {group.column(number).compression for group in groups for number in range(group.num_columns)} == {codec}
+    assert same(load(tmp_path / "a.parquet").to_table(), everything(), everything())
+
+
+@LAYOUTS
 def test_nothing(tmp_path: Path, layout: str) -> None:
     """A data set without images is a file with a header."""
     written(tmp_path / "a.parquet", layout=layout)

@@ -131,5 +131,6 @@ def _kept(rows: Rows, keep: NDArray[np.bool_], shelf: Shelf) -> Rows:
         text = b"".join(b",\n" + bytes(texts[row]) for row in np.flatnonzero(keep).tolist())
         return replace(rows, count=count, text=shelf.leave([text])[0])
     if rows.rest is not None:
-        return replace(rows, count=count, rest=leave([rows.rest.load().filter(pa.array(keep))], shelf)[0])
+        rest = rows.rest.load().filter(pa.array(keep))
+        return replace(rows, count=count, rest=leave([rest], shelf)[0], lacking=rest.column("id").null_count)
     return rows

@@ -54,6 +54,8 @@ class Rows:
     """Those that are not, as text."""
     text: Left | None = None
     rest: Slip | None = None
+    lacking: int = 0
+    """How many have no id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ def _rows(
     if not found:
         columns["image"] = image
     columns["rest"] = pc.binary_join_element_wise(pa.repeat("", count), *rest, "")
-    return Rows(count, known, others, None, leave([pa.record_batch(columns)], shelf)[0])
+    return Rows(count, known, others, None, leave([pa.record_batch(columns)], shelf)[0], ids.null_count)
 
 
 def _box(corners: list[pa.StringArray], valid: NDArray[np.bool_]) -> jsontext.Texts:

@@ -5,11 +5,12 @@ of it is there: images stand first, and ids that the source lacks are numbered f
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,6 +81,8 @@ def write_coco(header: Header, pieces: Iterable[Texts], out: Path, context: Writ
 _FILLED = ("category.id", "image.id", "object.id", "object.area", "object.iscrowd")
 """The fields that get a value where the source has none, in the order in which they are told."""
 _NONE = np.zeros(0, np.int64)
+_BESIDE = 2
+"""Threads that make texts."""
 
 
 @dataclass(slots=True)
@@ -99,16 +102,21 @@ class _Ids:
             self.numbers.append(rows.numbers)
             self.others.extend(rows.others)
 
-    def completed(self, texts: pa.StringArray) -> pa.StringArray:
-        """The texts of ids, those that are null numbered on. Raises DataError where no int64 is left."""
-        count = texts.null_count
-        if not count:
-            return texts
-        if self.next + count > 1 << 63:
+    def take(self, count: int) -> int:
+        """The first of so many numbers that no id has yet. Raises DataError where no int64 is left."""
+        if count and self.next + count > 1 << 63:
             raise DataError.of("bad-value", "no number is left for an id behind the largest", where=self.name)
-        found = jsontext.numbers(pa.array(np.arange(self.next, self.next + count)))
         self.next += count
-        return found if count == len(texts) else pc.replace_with_mask(texts, texts.is_null(), found)
+        return self.next - count
+
+
+def _completed(texts: pa.StringArray, first: int) -> pa.StringArray:
+    """The texts of ids, those that are null numbered from `first` on."""
+    count = texts.null_count
+    if not count:
+        return texts
+    found = jsontext.numbers(pa.array(np.arange(first, first + count)))
+    return found if count == len(texts) else pc.replace_with_mask(texts, texts.is_null(), found)
 
 
 @dataclass(slots=True)
@@ -161,40 +169,46 @@ class _Document:
         """Let go of the file, however the run ends."""
         self.file.close()
 
-    def _write(self, texts: Iterator[Left]) -> None:
-        """Write the texts of rows: each is made beside the writing of the one before."""
+    def _write(self, texts: Iterator[Callable[[], Left]]) -> None:
+        """Write the texts of rows: each is made beside the writing of those before."""
         skip = 1  # no comma before the first
-        with ThreadPoolExecutor(1) as beside:
-            waiting = beside.submit(next, texts, None)
-            while (text := waiting.result()) is not None:
-                waiting = beside.submit(next, texts, None)
+        with ThreadPoolExecutor(_BESIDE) as beside:
+            waiting = deque(beside.submit(make) for make in islice(texts, _BESIDE))
+            while waiting:
+                text = waiting.popleft().result()
+                waiting.extend(beside.submit(make) for make in islice(texts, 1))
                 text.copy_to(self.file, skip if text.size else 0)
                 skip = 0 if text.size else skip
 
-    def _texts_of_images(self) -> Iterator[Left]:
+    def _texts_of_images(self) -> Iterator[Callable[[], Left]]:
         for piece in self.pieces:
-            self.found.append(None if piece.image_ids is None else self.image_ids.completed(piece.image_ids))
-            yield self._text(piece.images, self.found[-1], None)
+            ids = piece.image_ids
+            self.found.append(None if ids is None else _completed(ids, self.image_ids.take(ids.null_count)))
+            yield partial(_text, piece.images, self.found[-1], None, 0)
 
-    def _texts_of_annotations(self) -> Iterator[Left]:
+    def _texts_of_annotations(self) -> Iterator[Callable[[], Left]]:
         for piece, image_ids in zip(self.pieces, self.found, strict=True):
-            yield self._text(piece.annotations, None, image_ids)
+            yield partial(
+                _text, piece.annotations, None, image_ids, self.annotation_ids.take(piece.annotations.lacking)
+            )
 
-    def _text(self, rows: Rows, ids: pa.StringArray | None, image_ids: pa.StringArray | None) -> Left:
-        """The text of rows; `ids`: their own, where they are known; `image_ids`: those of the images of the batch."""
-        if rows.text is not None:
-            return rows.text
-        if rows.rest is None or not rows.count:
-            return Left(0, b"")
-        batch = rows.rest.load()
-        own = self.annotation_ids.completed(batch.column("id")) if ids is None else ids
-        image: tuple[str | pa.StringArray, ...] = ()
-        if "image" in batch.schema.names:
-            assert image_ids is not None
-            image = (',"image_id":', image_ids.take(batch.column("image")))
-        lines = pc.binary_join_element_wise(',\n{"id":', own, *image, batch.column("rest"), "")
-        text = jsontext.joined(lines)
-        return Left(len(text), text)
+
+def _text(rows: Rows, ids: pa.StringArray | None, image_ids: pa.StringArray | None, first: int) -> Left:
+    """The text of rows; `ids`: their own, where they are known, else those that are lacking are numbered from `first`
+    on; `image_ids`: those of the images of the batch."""
+    if rows.text is not None:
+        return rows.text
+    if rows.rest is None or not rows.count:
+        return Left(0, b"")
+    batch = rows.rest.load()
+    own = _completed(batch.column("id"), first) if ids is None else ids
+    image: tuple[str | pa.StringArray, ...] = ()
+    if "image" in batch.schema.names:
+        assert image_ids is not None
+        image = (',"image_id":', image_ids.take(batch.column("image")))
+    lines = pc.binary_join_element_wise(',\n{"id":', own, *image, batch.column("rest"), "")
+    text = jsontext.joined(lines)
+    return Left(len(text), text)
 
 
 def _head(header: Header, category_ids: pa.StringArray) -> bytes:

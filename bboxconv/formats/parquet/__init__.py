@@ -12,7 +12,8 @@ columns too. Policies:
   `category_index` its place in the header (which is what is read back), `category_id` the source's id.
 - JSON text is a plain string column with the metadata `content` = `json`. As Arrow's JSON extension type it would be
   no text to Polars, whose older versions refuse the file.
-- Compressed with zstd, one row group for about `batch_size` images, no time stamps: the same data give the same bytes.
+- Compressed with zstd, or as `compression` says; one row group for about `batch_size` images, no time stamps: the same
+  data give the same bytes.
 - Files that bboxconv wrote are read, and folders of them, with their columns in any order. Other Parquet files are
   refused.
 """
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     from bboxconv.formats.parquet.writing import GroupEncoder, RowGroup, Rows
 
 LAYOUT = Option("layout", "images", "one row for each image, or one for each box", ("images", "boxes"))
+COMPRESSION = Option(
+    "compression", "zstd", "zstd makes the smallest files, snappy is as old as Parquet", ("zstd", "snappy", "none")
+)
 INFO = FormatInfo(
     name="parquet",
     title="Parquet, one row an image or one row a box",
@@ -61,7 +65,7 @@ INFO = FormatInfo(
     compressible=False,
     box="any",
     carries=EVERYTHING,
-    write_options=(LAYOUT,),
+    write_options=(LAYOUT, COMPRESSION),
 )
 
 KEY = "bboxconv"
@@ -113,7 +117,8 @@ def encoder(header: Header, out: Path, context: WriteContext) -> GroupEncoder:
     """A row group for each batch."""
     from bboxconv.formats.parquet.writing import group_encoder
 
-    return group_encoder(header, option(context.options, LAYOUT), context.batch_size)
+    layout, compression = (option(context.options, one) for one in (LAYOUT, COMPRESSION))
+    return group_encoder(header, layout, context.batch_size, compression)
 
 
 def assemble(header: Header, pieces: Iterable[RowGroup | Rows], out: Path, context: WriteContext) -> Written:

@@ -60,6 +60,7 @@ class GroupEncoder:
     size: int
     few: tuple[str, ...]
     plain: tuple[str, ...]
+    compression: str
 
     def __call__(self, batch: pa.RecordBatch, encoding: Encoding) -> RowGroup | Rows:
         """A row group, or where it would be less than half as large as others, its rows."""
@@ -74,8 +75,8 @@ class GroupEncoder:
         with pq.ParquetWriter(
             sink,
             rows.schema,
-            compression="zstd",
-            compression_level=1,
+            compression=self.compression,
+            compression_level=1 if self.compression == "zstd" else None,
             use_dictionary=list(self.few),
             write_statistics=list(self.plain),
             store_schema=False,
@@ -102,7 +103,7 @@ def as_file(group: RowGroup) -> bytes:
     return b"".join([MAGIC, group.columns.read(), group.footer, len(group.footer).to_bytes(4, "little"), MAGIC])
 
 
-def group_encoder(header: Header, layout: str, size: int) -> GroupEncoder:
+def group_encoder(header: Header, layout: str, size: int, compression: str) -> GroupEncoder:
     """A row group for each batch."""
     leaves = _metadata(_kind(header, layout)).schema
     paths = [leaves.column(index).path for index in range(len(leaves))]
@@ -113,6 +114,7 @@ def group_encoder(header: Header, layout: str, size: int) -> GroupEncoder:
         size,
         tuple(path for path in paths if _name(path) in few),
         tuple(path for path in paths if _name(path) not in _JSON),
+        compression,
     )
 
 
