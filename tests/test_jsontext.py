@@ -111,6 +111,23 @@ def test_whole_numbers_are_written_as_beside_others() -> None:
     assert jsontext.numbers(pa.array([123456789.0], pa.float32())).to_pylist() == ["123456790"]
 
 
+def test_hundredths_are_written_as_the_standard_library_does() -> None:
+    """Columns of hundredths, which are looked up, have the text of any other; so have those with one number that is
+    none, is negative, too large, missing or not finite."""
+    hundredths = np.arange(102_400) / 100
+    assert jsontext.numbers(pa.array(hundredths)).to_pylist() == [shortest(value) for value in hundredths.tolist()]
+    for odd in (0.1 + 0.2, 1024.0, 1024.01, -0.01, -0.0, 1e-7, 1e300, math.nextafter(1.15, 2), None, math.inf):
+        column = [*hundredths[:5000].tolist(), odd]
+        assert jsontext.numbers(pa.array(column)).to_pylist() == [shortest(value) for value in column]
+
+
+def shortest(value: float | None) -> str | None:
+    """The text of a number by the standard library; whole ones without a point."""
+    if value is None or not math.isfinite(value):
+        return None if value is None else "null"
+    return repr(value).removesuffix(".0").replace("e-0", "e-") if math.copysign(1, value) > 0 or value else "-0.0"
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.none()))
 def test_strings_are_json_strings(values: list[str | None]) -> None:
     """Quotes, backslashes and control characters are escaped, everything else stands as it is."""
