@@ -245,7 +245,7 @@ def _integers(values: Sequence[object], kind: pa.DataType) -> pa.Array:
 def _boxes(values: Sequence[object]) -> pa.Array:
     try:
         return bbox_array(_corners(values))
-    except TypeError:  # one is null: to look for it takes as long as to go without
+    except TypeError:  # one is null: to look for it first would cost every block
         valid = np.fromiter((value is not None for value in values), np.bool_, len(values))
         return bbox_array(_corners([_NO_BOX if value is None else value for value in values]), valid)
 
