@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -49,9 +49,9 @@ class Rows:
 
     count: int
     numbers: NDArray[np.int64]
-    """The ids that are int64."""
+    """The ids of images that are int64; of annotations the largest."""
     others: tuple[str, ...]
-    """Those that are not, as text."""
+    """Those of images that are not, as text."""
     text: Left | None = None
     rest: Slip | None = None
     lacking: int = 0
@@ -169,7 +169,8 @@ class Kind:
         image = pa.array(objects.image_of(), pa.int32())
         image = image if image_ids.null_count else image_ids.take(image)
         rows = _rows(objects.column("id"), others, ids, image, _hide(texts, own), extra, self.shelf)
-        return rows, filled
+        largest = np.sort(rows.numbers)[-1:]  # all that is asked of them, and some millions are not to be sent
+        return replace(rows, numbers=largest, others=()), filled
 
 
 def _mask(values: pa.BooleanArray) -> NDArray[np.bool_]:
