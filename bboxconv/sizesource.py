@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bboxconv import io, sizes
@@ -21,12 +21,17 @@ _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 def reading(request: Request) -> Iterator[Future[sizes.SizeTable] | None]:
     """A csv or Parquet table that is read while this process does other things, for `size_table`; None where
     `--image-sizes` names none."""
-    path = Path(request.image_sizes or "")
-    if not path.is_file() or io.base_suffix(path) not in _TABLES:
+    path, there = Path(request.image_sizes or ""), False
+    with suppress(OSError):  # `size_table` says so, in its turn
+        there = path.is_file()
+    if not there or io.base_suffix(path) not in _TABLES:
         yield None
         return
-    with ThreadPoolExecutor(1) as beside:
+    beside = ThreadPoolExecutor(1)
+    try:
         yield beside.submit(sizes.from_table, path, request.max_expansion)
+    finally:
+        beside.shutdown(wait=False)  # who fails, or is stopped, does not wait for it
 
 
 def size_table(
@@ -36,7 +41,9 @@ def size_table(
     if request.image_sizes is None:
         return None
     path = Path(request.image_sizes)
-    if not path.exists():
+    with io.given_file(path):
+        there = path.exists()
+    if not there:
         raise UsageError.of("path-not-found", f"--image-sizes: there is no {path}", hint=for_missing(path))
     if path.is_file() and io.base_suffix(path) in _TABLES:
         try:

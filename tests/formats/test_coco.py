@@ -778,6 +778,15 @@ def test_captions_are_refused_with_one_message(tmp_path: Path, odd: Coco) -> Non
     assert faults(tmp_path, document(*rows)) == [("no-boxes", [""])]
 
 
+def test_a_block_of_images_that_are_all_faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left of a block, and another one has an id twice: both are told."""
+    monkeypatch.setattr(reading, "read_document", partial(read_document, block=64))
+    images = [*[image(True, "x" * 99)] * 9, image(1), image(1, "b.jpg")]
+    codes, places = zip(*faults(tmp_path, document(images=images)), strict=True)
+    assert codes == ("bad-value", "duplicate-image-id")
+    assert places[1] == ["$.images[10]"]
+
+
 def test_captions_before_boxes_are_faults_and_no_box_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where boxes follow in another block, the annotations without one are faults each."""
     monkeypatch.setattr(reading, "read_document", partial(read_document, block=64))
@@ -1017,6 +1026,24 @@ def test_no_number_behind_the_largest_is_an_error(tmp_path: Path) -> None:
     """Behind 2^63-1 there is no id: refused, not wrapped around."""
     with pytest.raises(DataError, match="no number is left for an id"):
         convert(tmp_path, document(annotation(2**63 - 1), annotation(...)))
+
+
+@pytest.mark.parametrize("lacking", [1, 2, 3])
+def test_the_last_numbers_are_written_as_they_are(tmp_path: Path, lacking: int) -> None:
+    """Ids that are lacking are numbered up to 2^63-1, each to its last digit."""
+    last = 2**63 - 1
+    head = {"type": "dataset", "bboxconv": 1, "box": "xywh", "categories": [{"name": "cat"}]}
+    box = {"category": 0, "bbox": [1, 2, 3, 4]}
+    lines = [
+        {"type": "image", "file_name": f"{i}.jpg", **({} if i else {"id": last - lacking}), "objects": []}
+        for i in range(lacking + 1)
+    ]
+    lines[0]["objects"] = [{"id": last - lacking, **box}, *[box] * lacking]
+    save(tmp_path / "in.jsonl", "".join(json.dumps(line) + "\n" for line in [head, *lines]))
+    bboxconv.convert(tmp_path / "in.jsonl", tmp_path / "out.json", from_="jsonl", verify=True)
+    found = json.loads((tmp_path / "out.json").read_text())
+    for key in ("images", "annotations"):
+        assert [one["id"] for one in found[key]] == [*range(last - lacking, last + 1)]
 
 
 def test_a_key_that_a_column_has_is_written_once(tmp_path: Path) -> None:

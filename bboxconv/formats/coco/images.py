@@ -217,7 +217,7 @@ def _first_entries(
                 findings.add("duplicate-image", message, severity="warning", where=place, detail=f"id {key}", images=1)
             else:
                 repeats[element] = (key, f"id {key}: {first[key]} and {name}")
-        yield _block(batch.filter(pa.array(keep)), Shelf()).held(spool)
+        yield _block(batch.filter(pa.array(keep, pa.bool_())), Shelf()).held(spool)
 
 
 def _element(blocks: Sequence[ImageBlock], block: ImageBlock, batch: pa.RecordBatch, row: int) -> int:

@@ -115,7 +115,7 @@ def _completed(texts: pa.StringArray, first: int) -> pa.StringArray:
     count = texts.null_count
     if not count:
         return texts
-    found = jsontext.numbers(pa.array(np.arange(first, first + count)))
+    found = jsontext.numbers(pa.array(first + np.arange(count)))  # 2**63 as a bound would make floats of all
     return found if count == len(texts) else pc.replace_with_mask(texts, texts.is_null(), found)
 
 
