@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -27,7 +26,6 @@ from bboxconv.request import Request
 from bboxconv.schema import Part
 from bboxconv.selection import Selection
 from bboxconv.shelf import Shared, Shelf, Unnamed, share
-from bboxconv.sizes import SizeTable
 from bboxconv.sizesource import size_table
 from bboxconv.sources import Opened, unknown_split
 from bboxconv.spool import Slip, Spool, leave
@@ -117,8 +115,6 @@ class Flow:
     """Whether images without a size get one, if there is one to be found, though nothing needs it."""
     selections: tuple[Selection, ...] = ()
     """What is made first of the images of each source; empty: nothing."""
-    table: Future[SizeTable] | None = None
-    """The table of sizes, where it is being read."""
     moved: bool = False
     """Whether images are in other splits than those in whose folders they lie."""
 
@@ -163,7 +159,7 @@ def planned(flow: Flow, target: Target | None) -> Iterator[tuple[Step, Iterator[
     """What becomes of each source, and its parts, each with the number of its first image over all sources. The parts
     are taken before the next source is asked for."""
     request, opened, counter = flow.request, flow.opened, _Counter()
-    table = size_table(request, flow.workers, flow.table)
+    table = size_table(request, flow.workers)
     selections = flow.selections or repeat(None, len(opened.datasets))
     for dataset, shown, index, selection in zip(opened.datasets, opened.shown, opened.index, selections, strict=True):
         united = dataset.header.box if flow.as_read else opened.header.box

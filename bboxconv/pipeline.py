@@ -25,7 +25,6 @@ from bboxconv.rejects import Rejects
 from bboxconv.report import Counts, Report, Side
 from bboxconv.request import Request
 from bboxconv.schema import Dataset, Header
-from bboxconv.sizesource import reading
 from bboxconv.sources import Opened, at_hand, named, open_sources
 from bboxconv.staging import Claim, Layout
 from bboxconv.suggest import did_you_mean, for_missing
@@ -73,13 +72,12 @@ def run(
         claim = _claim(request, layout, findings, stack)  # first of all that the stack ends: tasks write there
         crew = workers or stack.enter_context(at_work(request.jobs or available()))
         carried = _carried(writer, options)
-        table = stack.enter_context(reading(request))
         opened = (
             open_sources(request, findings, stack, crew, progress, carried) if dataset is None else at_hand(dataset)
         )
         target = _target(writer, opened.header, options, box, layout)
         header = replace(opened.header, box=target.box or opened.header.box)
-        flow = Flow(request, opened, findings, crew, progress, table=table)
+        flow = Flow(request, opened, findings, crew, progress)
         if choose is not None:
             flow = choose(flow, target)
         context = WriteContext(

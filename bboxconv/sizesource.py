@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from bboxconv import io, sizes
@@ -17,26 +15,7 @@ from bboxconv.workers import Workers
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
 
-@contextmanager
-def reading(request: Request) -> Iterator[Future[sizes.SizeTable] | None]:
-    """A csv or Parquet table that is read while this process does other things, for `size_table`; None where
-    `--image-sizes` names none."""
-    path, there = Path(request.image_sizes or ""), False
-    with suppress(OSError):  # `size_table` says so, in its turn
-        there = path.is_file()
-    if not there or io.base_suffix(path) not in _TABLES:
-        yield None
-        return
-    beside = ThreadPoolExecutor(1)
-    try:
-        yield beside.submit(sizes.from_table, path, request.max_expansion)
-    finally:
-        beside.shutdown(wait=False)  # who fails, or is stopped, does not wait for it
-
-
-def size_table(
-    request: Request, workers: Workers, begun: Future[sizes.SizeTable] | None = None
-) -> sizes.SizeTable | None:
+def size_table(request: Request, workers: Workers) -> sizes.SizeTable | None:
     """The table of `--image-sizes`: a csv or Parquet table, or any data set that can be read; None without it."""
     if request.image_sizes is None:
         return None
@@ -47,7 +26,7 @@ def size_table(
         raise UsageError.of("path-not-found", f"--image-sizes: there is no {path}", hint=for_missing(path))
     if path.is_file() and io.base_suffix(path) in _TABLES:
         try:
-            return begun.result() if begun else sizes.from_table(path, request.max_expansion)
+            return sizes.from_table(path, request.max_expansion)
         except UsageError:
             if io.base_suffix(path) != ".parquet":
                 raise

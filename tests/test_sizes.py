@@ -7,7 +7,6 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import bboxconv
-from bboxconv import sizes
 from bboxconv.errors import BboxconvError, UsageError
-from bboxconv.request import Request
 from bboxconv.schema import image_batch, object_rows
 from bboxconv.sizes import SizeTable, fill, from_dataset, from_images, from_table
-from bboxconv.sizesource import reading
 
 WHOLE = "  hint: a whole number from 1 to 2147483647"
 COLUMNS = "  hint: a size table has the columns filename,width,height"
@@ -374,18 +370,6 @@ def test_sizes_do_not_depend_on_where_names_stand(tmp_path: Path, order: str) ->
         wanted = [known.get(name or "", (None, None)) for name in some]
         assert looked_up(table, *some) == wanted
     assert looked_up(table, None) == [(None, None)]
-
-
-def test_who_is_stopped_does_not_wait_for_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C, or a source with a fault, while a large table is read."""
-    (tmp_path / "t.csv").write_text("")
-    go = Event()
-    monkeypatch.setattr(sizes, "from_table", lambda *_: go.wait(10))
-    with pytest.raises(KeyboardInterrupt), reading(Request(("a",), image_sizes=str(tmp_path / "t.csv"))) as begun:
-        raise KeyboardInterrupt
-    assert begun is not None
-    assert not begun.done()
-    go.set()
 
 
 @pytest.mark.parametrize(
