@@ -172,11 +172,12 @@ def _folder() -> str:
 
 
 def _full(error: OSError, folder: str) -> OutputError:
+    beside = folder not in ("", _folder())
     return OutputError.of(
         "spill-failed",
         f"cannot hold data back on disk: {error.strerror or error}",
         where=folder,
-        hint="TMPDIR names another folder",
+        hint="the output takes twice its size there while it is written" if beside else "TMPDIR names another folder",
     )
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_a_spool_that_cannot_spill_says_so(tmp_path: Path, monkeypatch: pytest.M
         Spool(0).keep(numbers(0, 1))
     assert caught.value.diagnostics[0].code == "spill-failed"
     assert "TMPDIR" in caught.value.diagnostics[0].hint
+
+
+def test_no_room_beside_the_output_is_told_as_that(tmp_path: Path) -> None:
+    """What is held back beside the output has another remedy than TMPDIR."""
+    shelf = replace(Unnamed.open(tmp_path).own_shelf, path="/dev/full")
+    with pytest.raises(OutputError) as caught:
+        shelf.leave([b"text"])
+    (found,) = caught.value.diagnostics
+    assert (str(found.places[0]), found.hint) == (
+        str(tmp_path),
+        "the output takes twice its size there while it is written",
+    )
 
 
 def test_a_full_disk_is_told() -> None:
